@@ -1,0 +1,121 @@
+// A node of one's own: build/bin/weftd on a port that it chose, and the questions tests ask it.
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { Program } from './process.mjs';
+import { until } from './wait.mjs';
+
+const here = path.dirname(fileURLToPath(import.meta.url));
+export const BIN = path.resolve(process.env.WEFT_BIN ?? path.join(here, '../../../build/bin'));
+export const ROOT = path.resolve(here, '../../..');
+
+export function bin(name) {
+  return path.join(BIN, name);
+}
+
+// A log line as an object; null for a line that is not JSON.
+export function logLine(text) {
+  if (!text.startsWith('{')) return null;
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;
+  }
+}
+
+// The environment without settings that would leak in from the outside.
+export function cleanEnv(extra = {}) {
+  const env = {};
+  for (const [key, value] of Object.entries(process.env)) {
+    if (!key.startsWith('WEFT_')) env[key] = value;
+  }
+  return { ...env, ...extra };
+}
+
+// {sse: {heartbeat_ms: 100}} as --set sse.heartbeat_ms=100
+export function settings(set = {}) {
+  const args = [];
+  for (const [group, fields] of Object.entries(set)) {
+    for (const [field, value] of Object.entries(fields)) args.push('--set', `${group}.${field}=${value}`);
+  }
+  return args;
+}
+
+export class Weftd {
+  // `wrap` puts words in front of the program: ['sh', '-c', 'ulimit -n 64; exec "$@"', 'sh'].
+  constructor({ redis, id, set = {}, args = [], env = {}, wrap = [], port = 0 }) {
+    const words = [
+      ...wrap, bin('weftd'), '--listen', `127.0.0.1:${port}`, '--redis', redis, '--node-id', id,
+      ...settings({ auth: { anonymous: 'all' }, ...set }), ...args,
+    ];
+    this.id = id;
+    this.program = new Program(words[0], words.slice(1), { env: cleanEnv({ WEFT_WORKERS: '2', ...env }) });
+  }
+
+  get pid() {
+    return this.program.pid;
+  }
+
+  get running() {
+    return this.program.running;
+  }
+
+  get origin() {
+    return `http://127.0.0.1:${this.port}`;
+  }
+
+  // The first log line with this event name, from log line number `from` on.
+  logged(event, { where = () => true, ...options } = {}) {
+    return this.program.line(
+      (text) => {
+        const line = logLine(text);
+        return line?.event === event && where(line) ? line : null;
+      },
+      { what: `log line ${event}`, ...options },
+    );
+  }
+
+  get logLength() {
+    return this.program.lines.length;
+  }
+
+  async listening() {
+    const line = await this.logged('node.listening');
+    this.port = Number(line.address.slice(line.address.lastIndexOf(':') + 1));
+    return this;
+  }
+
+  async ready() {
+    await this.listening();
+    await this.logged('node.ready');
+    return this;
+  }
+
+  kill() {
+    return this.program.kill();
+  }
+
+  stop(options) {
+    return this.program.stop(options);
+  }
+
+  // All samples of /metrics: name (with labels) to number.
+  async metrics() {
+    const answer = await fetch(`${this.origin}/metrics`);
+    const samples = {};
+    for (const line of (await answer.text()).split('\n')) {
+      if (line === '' || line.startsWith('#')) continue;
+      const at = line.lastIndexOf(' ');
+      samples[line.slice(0, at)] = Number(line.slice(at + 1));
+    }
+    return samples;
+  }
+
+  async metric(name) {
+    return (await this.metrics())[name];
+  }
+
+  async metricReaches(name, test, options = {}) {
+    const want = typeof test === 'function' ? test : (value) => value === test;
+    return until(async () => want(await this.metric(name)), { what: `${name} (${test}) of node ${this.id}`, ...options });
+  }
+}

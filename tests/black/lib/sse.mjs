@@ -1,0 +1,276 @@
+// An SSE client on a bare socket, which sees each byte: framing, field order, comments, retry.
+import net from 'node:net';
+import { parseHead } from './http.mjs';
+import { deadline } from './wait.mjs';
+
+// The parser of the HTML standard, section 9.2.6, fed with text.
+export class SseParser {
+  constructor(onEvent) {
+    this.onEvent = onEvent;
+    this.line = '';
+    this.skipLf = false;
+    this.comments = 0;
+    this.retry = undefined;
+    this.lastId = '';
+    this.#reset();
+  }
+
+  #reset() {
+    this.type = '';
+    this.data = [];
+    this.fields = [];
+  }
+
+  feed(text) {
+    let from = 0;
+    for (let i = 0; i < text.length; i++) {
+      const c = text.charCodeAt(i);
+      if (c !== 10 && c !== 13) {
+        this.skipLf = false;
+        continue;
+      }
+      if (c === 10 && this.skipLf) {
+        this.skipLf = false;
+        from = i + 1;
+        continue;
+      }
+      this.skipLf = c === 13;
+      this.#line(this.line + text.slice(from, i));
+      this.line = '';
+      from = i + 1;
+    }
+    this.line += text.slice(from);
+  }
+
+  #line(line) {
+    if (line === '') {
+      this.#dispatch();
+      return;
+    }
+    const colon = line.indexOf(':');
+    if (colon === 0) {
+      this.comments++;
+      return;
+    }
+    const field = colon < 0 ? line : line.slice(0, colon);
+    let value = colon < 0 ? '' : line.slice(colon + 1);
+    if (value.startsWith(' ')) value = value.slice(1);
+    this.fields.push(field);
+    if (field === 'event') this.type = value;
+    else if (field === 'data') this.data.push(value);
+    else if (field === 'id' && !value.includes('\0')) this.lastId = value;
+    else if (field === 'retry' && /^\d+$/.test(value)) this.retry = Number(value);
+  }
+
+  #dispatch() {
+    if (this.data.length > 0) {
+      this.onEvent({
+        type: this.type || 'message',
+        id: this.fields.includes('id') ? this.lastId : undefined,
+        text: this.data.join('\n'),
+        fields: this.fields,
+      });
+    }
+    this.#reset();
+  }
+}
+
+function ignore() {}
+
+// A stream. Events arrive in `all` (control events included) and `events` (the others, as objects).
+export class SseStream {
+  constructor(node, query, { headers = {}, http = '1.1', lastEventId, onEvent = ignore, accept = 'text/event-stream' } = {}) {
+    this.node = node;
+    this.all = [];
+    this.events = [];
+    this.bytes = 0;
+    this.waiting = new Set();
+    this.onEvent = onEvent;
+    this.parser = new SseParser((event) => this.#take(event));
+    this.headBytes = '';
+    this.body = null;
+    const lines = [`GET /api/events?${query} HTTP/${http}`, `Host: 127.0.0.1:${node.port}`];
+    if (accept !== null) lines.push(`Accept: ${accept}`);
+    if (lastEventId !== undefined) lines.push(`Last-Event-ID: ${lastEventId}`);
+    for (const [name, value] of Object.entries(headers)) lines.push(`${name}: ${value}`);
+    this.socket = net.connect({ port: node.port, host: '127.0.0.1' });
+    this.socket.on('connect', () => this.socket.write(`${lines.join('\r\n')}\r\n\r\n`));
+    this.socket.on('data', (data) => this.#feed(data));
+    this.socket.on('error', (error) => {
+      this.error = error;
+    });
+    this.closed = new Promise((resolve) => {
+      this.socket.on('close', () => {
+        this.ended = true;
+        this.#wake();
+        resolve();
+      });
+    });
+  }
+
+  #wake() {
+    for (const check of [...this.waiting]) check();
+  }
+
+  #feed(data) {
+    this.bytes += data.length;
+    // latin1 keeps bytes as they are; a whole SSE line is decoded when its event is complete.
+    let text = data.toString('latin1');
+    if (!this.head) {
+      this.headBytes += text;
+      const end = this.headBytes.indexOf('\r\n\r\n');
+      if (end < 0) return;
+      this.head = parseHead(this.headBytes.slice(0, end));
+      text = this.headBytes.slice(end + 4);
+      this.body = /chunked/i.test(this.head.headers['transfer-encoding'] ?? '') ? new Chunked() : new Plain();
+      this.errorBody = '';
+    }
+    const payload = this.body.feed(text);
+    if (this.head.status === 200) this.parser.feed(payload);
+    else this.errorBody += payload;
+    if (this.body.done && !this.complete) {
+      this.complete = true;
+    }
+    this.#wake();
+  }
+
+  #take(event) {
+    const entry = { type: event.type, id: event.id, fields: event.fields, text: Buffer.from(event.text, 'latin1').toString('utf8') };
+    entry.data = JSON.parse(entry.text);
+    this.all.push(entry);
+    const control = entry.type.startsWith('weft.') || entry.data.id === undefined;
+    if (!control) this.events.push(entry.data);
+    this.onEvent(entry, control);
+  }
+
+  get retry() {
+    return this.parser.retry;
+  }
+
+  get comments() {
+    return this.parser.comments;
+  }
+
+  // The last id that this stream gave: what a reconnecting client would send.
+  get lastId() {
+    return this.parser.lastId;
+  }
+
+  // Waits until look(this) returns something true; fails when the stream ends before.
+  async until(look, { what = 'something on the stream', ms, mayEnd = false } = {}) {
+    let check;
+    const found = new Promise((resolve, reject) => {
+      check = () => {
+        let value;
+        try {
+          value = look(this);
+        } catch (error) {
+          reject(error);
+          return;
+        }
+        if (value) resolve(value);
+        else if (this.ended && !mayEnd) reject(new Error(`the stream ended before ${what}; got ${this.summary()}`));
+      };
+    });
+    this.waiting.add(check);
+    check();
+    try {
+      return await deadline(found, { what: `${what}; got ${this.summary()}`, ms });
+    } catch (error) {
+      if (/^waited/.test(error.message)) error.message += `; at the end ${this.summary()}`;
+      throw error;
+    } finally {
+      this.waiting.delete(check);
+    }
+  }
+
+  summary() {
+    const last = this.all.at(-1);
+    return `${this.all.length} events, the last one ${last ? `${last.type} ${last.id ?? ''} ${last.text.slice(0, 120)}` : '(none)'}`;
+  }
+
+  answered() {
+    return this.until(() => this.head, { what: 'a response head', mayEnd: false });
+  }
+
+  async open() {
+    await this.answered();
+    if (this.head.status !== 200) {
+      await this.until(() => this.complete || this.ended, { what: 'the body of an error', mayEnd: true });
+      throw new Error(`subscribe: ${this.head.status} ${this.errorBody}`);
+    }
+    await this.until(() => this.all.some((e) => e.type === 'weft.open' || e.data.stream !== undefined), { what: 'weft.open' });
+    return this;
+  }
+
+  control(type) {
+    return this.all.filter((e) => e.type === type);
+  }
+
+  waitControl(type, n = 1, options = {}) {
+    return this.until(() => this.control(type)[n - 1], { what: `${type} number ${n}`, ...options });
+  }
+
+  take(n, options = {}) {
+    return this.until(() => (this.events.length >= n ? this.events : null), { what: `${n} events`, ...options });
+  }
+
+  // Cuts the connection without a word.
+  cut() {
+    this.socket.destroy();
+  }
+
+  pause() {
+    this.socket.pause();
+  }
+
+  resume() {
+    this.socket.resume();
+  }
+}
+
+class Plain {
+  feed(text) {
+    return text;
+  }
+}
+
+// Chunked transfer coding, checked strictly.
+class Chunked {
+  constructor() {
+    this.buffer = '';
+    this.left = 0;
+    this.state = 'size';
+    this.done = false;
+  }
+
+  feed(text) {
+    this.buffer += text;
+    let out = '';
+    for (;;) {
+      if (this.state === 'size') {
+        const eol = this.buffer.indexOf('\r\n');
+        if (eol < 0) return out;
+        const size = this.buffer.slice(0, eol);
+        if (!/^[0-9a-fA-F]+$/.test(size)) throw new Error(`not a chunk size: ${JSON.stringify(size)}`);
+        this.left = parseInt(size, 16);
+        this.buffer = this.buffer.slice(eol + 2);
+        this.state = this.left === 0 ? 'last' : 'data';
+      } else if (this.state === 'data') {
+        const part = this.buffer.slice(0, this.left);
+        out += part;
+        this.left -= part.length;
+        this.buffer = this.buffer.slice(part.length);
+        if (this.left > 0) return out;
+        this.state = 'crlf';
+      } else {
+        if (this.buffer.length < 2) return out;
+        if (!this.buffer.startsWith('\r\n')) throw new Error('a chunk does not end with CRLF');
+        this.buffer = this.buffer.slice(2);
+        this.done = this.state === 'last';
+        if (this.done) return out;
+        this.state = 'size';
+      }
+    }
+  }
+}
