@@ -1,0 +1,56 @@
+/*
+ * str - a borrowed run of bytes: not terminated, not owned.
+ */
+#ifndef WEFT_BASE_STR_H
+#define WEFT_BASE_STR_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+struct weft_str {
+    const char *p;
+    size_t len;
+};
+
+/* A string literal as a weft_str. */
+#define WEFT_STR(literal)              \
+    (struct weft_str)                  \
+    {                                  \
+        (literal), sizeof(literal) - 1 \
+    }
+
+static inline struct weft_str weft_str(const char *p, size_t len)
+{
+    struct weft_str s = {p, len};
+    return s;
+}
+
+static inline bool weft_str_eq(struct weft_str a, struct weft_str b)
+{
+    return a.len == b.len && (a.len == 0 || memcmp(a.p, b.p, a.len) == 0);
+}
+
+/* ASCII case ignored. */
+bool weft_str_ieq(struct weft_str a, struct weft_str b);
+
+/* Decimal digits only, the whole of s, no sign; false on overflow or anything else. */
+bool weft_str_u64(struct weft_str s, uint64_t *ret_value);
+
+/* Writes v in decimal to out (at least 20 bytes), returns the number of bytes; no terminator. */
+size_t weft_u64_print(char *out, uint64_t v);
+
+/*
+ * The length (1 to 4) of the UTF-8 sequence that p begins with, 0 if it is not a valid one
+ * (overlong, a surrogate, above U+10FFFF, cut off). n must be at least 1.
+ */
+size_t weft_utf8_len(const char *p, size_t n);
+
+/* Valid UTF-8, and no byte below 0x20 and no DEL. */
+bool weft_str_printable(struct weft_str s);
+
+/* 64-bit FNV-1a: for tables whose keys are not chosen to collide. */
+uint64_t weft_hash64(const void *p, size_t len);
+
+#endif
