@@ -23,11 +23,13 @@ find_path(WEFT_UTHASH_INCLUDE uthash.h REQUIRED)
 # library with its own globals; only their own files may be linked.
 find_library(WEFT_EVENT_PTHREADS event_pthreads REQUIRED HINTS ${EVENT_LIBRARY_DIRS})
 find_library(WEFT_EVENT_OPENSSL event_openssl REQUIRED HINTS ${EVENT_LIBRARY_DIRS})
+# evdns: host names resolved without blocking.
+find_library(WEFT_EVENT_EXTRA event_extra REQUIRED HINTS ${EVENT_LIBRARY_DIRS})
 
 weft_dep(pthread Threads::Threads)
 weft_dep(math m)
 weft_dep(openssl PkgConfig::OPENSSL)
-weft_dep(event PkgConfig::EVENT ${WEFT_EVENT_PTHREADS})
+weft_dep(event ${WEFT_EVENT_EXTRA} PkgConfig::EVENT ${WEFT_EVENT_PTHREADS})
 weft_dep(event_openssl PkgConfig::EVENT ${WEFT_EVENT_OPENSSL} PkgConfig::OPENSSL)
 weft_dep(hiredis PkgConfig::HIREDIS)
 weft_dep(jansson PkgConfig::JANSSON)

@@ -1,0 +1,54 @@
+#!lua name=weft1
+--[[
+weft1 - every change of more than one key of weft, as Redis Functions.
+
+The files of this folder are put together, sorted by name, into one library. Its name and
+the names of its functions carry a version, so that nodes of two versions can
+work on one Redis during a rolling update. They are a public interface (docs/redis.md).
+
+While the library is loaded only `redis` is reachable; string, table and math are looked
+up inside the functions. File-level locals keep their values between calls.
+]]
+
+-- The history that this server serves: master_replid changes when a replica is promoted or the
+-- server starts again. Looked at every 200 ms at most, since INFO costs more than an event.
+local known_replid = nil
+local looked_at_ms = 0
+
+local function current_replid(now_ms)
+    if known_replid == nil or now_ms - looked_at_ms >= 200 or now_ms < looked_at_ms then
+        local info = redis.call('INFO', 'replication')
+        known_replid = string.match(info, 'master_replid:(%x+)') or ''
+        looked_at_ms = now_ms
+    end
+    return known_replid
+end
+
+local INCARNATION = 1000000000 -- sequence numbers of one incarnation
+
+-- The head of a partition, brought up to date: born when it is not there, and leaping to the next
+-- incarnation when the history may have lost its tail, so that no number is ever used twice.
+-- Returns seq, ms (never going back), and the fields that have to be written besides them.
+local function open_head(head_key)
+    local time = redis.call('TIME')
+    local now_ms = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+    local head = redis.call('HMGET', head_key, 'seq', 'ms', 'incarnation', 'replid')
+    local replid = current_replid(now_ms)
+    local seq = tonumber(head[1] or '0')
+    local ms = tonumber(head[2] or '0')
+    if now_ms > ms then
+        ms = now_ms
+    end
+    if not head[1] then
+        return seq, ms, { 'incarnation', '0', 'replid', replid, 'born_ms', string.format('%.0f', ms), 'floor', '0' }
+    end
+    if head[4] ~= replid then
+        local incarnation = tonumber(head[3] or '0') + 1
+        local first = incarnation * INCARNATION
+        if first > seq then
+            seq = first
+        end
+        return seq, ms, { 'incarnation', string.format('%.0f', incarnation), 'replid', replid }
+    end
+    return seq, ms, nil
+end

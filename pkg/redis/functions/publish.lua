@@ -1,0 +1,160 @@
+--[[
+weft1_publish: append events to their topics and tell who listens.
+
+KEYS  1          head
+      2          topics
+      3 .. 2+T   log of each topic named in ARGV, in the same order
+      3+T ..     once keys
+ARGV  1          channel of the partition (`weft:{0}:live`)
+      2          events kept for each topic (0: all)
+      3          how long once keys live, ms
+      4          T
+      5 .. 4+T   the topics
+      then each request: index of its once key (0: none), number of events, and for each event:
+                 type, envelope, topics as indexes from 1 (`1` or `1,3`)
+
+Returns one string for each request: `<ms>-<seq> <n>`, the id of its first event; the n events of a
+request have consecutive seqs. With `=` in front: its once key was there, these are the ids of the first time.
+With `!` in front: refused, nothing of this request was written.
+
+A message on a channel is a run of lines `<id> <prev> <topic> <type> <envelope>`. The partition's channel gets
+all lines in one message before the topics' channels get theirs; a topic's run is cut wherever another topic's
+event stands between, so that whoever reads several channels sees ids that never go back.
+]]
+local function publish(KEYS, ARGV)
+    local format, concat, gmatch = string.format, table.concat, string.gmatch
+    local call = redis.call
+    local head_key, topics_key = KEYS[1], KEYS[2]
+    local channel, keep, once_ttl = ARGV[1], ARGV[2], ARGV[3]
+    local n_topics = tonumber(ARGV[4])
+    local seq, ms, more = open_head(head_key)
+    local ms_text = format('%.0f', ms) .. '-'
+
+    -- What each topic's newest event is: the start of its chain.
+    local last, bad = {}, nil
+    for from = 1, n_topics, 1000 do
+        local to = from + 999
+        if to > n_topics then
+            to = n_topics
+        end
+        local scores = call('ZMSCORE', topics_key, unpack(ARGV, 4 + from, 4 + to))
+        for i = from, to do
+            local score = scores[i - from + 1]
+            last[i] = score or '0'
+            if not score then
+                -- A new topic: its key may hold something that is not ours.
+                local kind = call('TYPE', KEYS[2 + i]).ok
+                if kind ~= 'none' and kind ~= 'stream' then
+                    bad = bad or {}
+                    bad[i] = true
+                end
+            end
+        end
+    end
+
+    local answers, all = {}, {}
+    local runs, order, newest_topic = {}, {}, 0
+    local touched = {}
+    local cuts = {} -- messages for the topics' channels, in order: topic index, text
+    local function cut()
+        for k = 1, #order do
+            local ti = order[k]
+            cuts[#cuts + 1] = ti
+            cuts[#cuts + 1] = concat(runs[ti], '\n')
+            runs[ti] = nil
+        end
+        order = {}
+    end
+
+    local a = 5 + n_topics
+    local argc = #ARGV
+    while a <= argc do
+        local once = tonumber(ARGV[a])
+        local n = tonumber(ARGV[a + 1])
+        a = a + 2
+        local before = once > 0 and call('GET', KEYS[2 + n_topics + once])
+        local refused = false
+        if bad and not before then
+            for e = 0, n - 1 do
+                for index in gmatch(ARGV[a + 3 * e + 2], '%d+') do
+                    refused = refused or bad[tonumber(index)]
+                end
+            end
+        end
+        if before then
+            answers[#answers + 1] = '=' .. before
+            a = a + 3 * n
+        elseif refused then
+            answers[#answers + 1] = '!the key of a topic holds something that is not a log'
+            a = a + 3 * n
+        else
+            local answer = ms_text .. format('%.0f', seq + 1) .. ' ' .. n
+            for _ = 1, n do
+                local kind, envelope, indexes = ARGV[a], ARGV[a + 1], ARGV[a + 2]
+                a = a + 3
+                seq = seq + 1
+                local seq_text = format('%.0f', seq)
+                local id = ms_text .. seq_text
+                for index in gmatch(indexes, '%d+') do
+                    local ti = tonumber(index)
+                    local prev = last[ti]
+                    if keep == '0' then
+                        call('XADD', KEYS[2 + ti], id, 'prev', prev, 'type', kind, 'event', envelope)
+                    else
+                        call('XADD', KEYS[2 + ti], 'MAXLEN', '~', keep, id,
+                            'prev', prev, 'type', kind, 'event', envelope)
+                    end
+                    last[ti] = seq_text
+                    touched[ti] = true
+                    local line = id .. ' ' .. prev .. ' ' .. ARGV[4 + ti] .. ' ' .. kind .. ' ' .. envelope
+                    all[#all + 1] = line
+                    local run = runs[ti]
+                    if run and newest_topic ~= ti then
+                        cut()
+                        run = nil
+                    end
+                    if run then
+                        run[#run + 1] = line
+                    else
+                        runs[ti] = { line }
+                        order[#order + 1] = ti
+                    end
+                    newest_topic = ti
+                end
+            end
+            if once > 0 then
+                call('SET', KEYS[2 + n_topics + once], answer, 'PX', once_ttl)
+            end
+            answers[#answers + 1] = answer
+        end
+    end
+    if #all == 0 then
+        return answers
+    end
+
+    local scores = {}
+    for ti in pairs(touched) do
+        scores[#scores + 1] = last[ti]
+        scores[#scores + 1] = ARGV[4 + ti]
+        if #scores >= 1000 then
+            call('ZADD', topics_key, unpack(scores))
+            scores = {}
+        end
+    end
+    if #scores > 0 then
+        call('ZADD', topics_key, unpack(scores))
+    end
+    if more then
+        call('HSET', head_key, unpack(more))
+    end
+    call('HSET', head_key, 'seq', format('%.0f', seq), 'ms', format('%.0f', ms))
+
+    cut()
+    call('PUBLISH', channel, concat(all, '\n'))
+    for k = 1, #cuts, 2 do
+        call('PUBLISH', channel .. ':' .. ARGV[4 + cuts[k]], cuts[k + 1])
+    end
+    return answers
+end
+
+redis.register_function('weft1_publish', publish)

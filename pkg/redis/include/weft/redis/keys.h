@@ -1,0 +1,32 @@
+/*
+ * keys - every key, channel and function name of weft in Redis: the only place that knows them.
+ *
+ * docs/redis.md describes each with the redis-cli line that reads it.
+ */
+#ifndef WEFT_REDIS_KEYS_H
+#define WEFT_REDIS_KEYS_H
+
+#include <stdint.h>
+
+#include <weft/base/buf.h>
+#include <weft/base/str.h>
+
+#define WEFT_FN_LIBRARY "weft1"
+#define WEFT_FN_PUBLISH "weft1_publish"
+
+/* Prefix and partition; the prefix is borrowed for the life of the struct. */
+struct weft_keys {
+    const char *prefix;
+    uint32_t partition;
+};
+
+/* Each appends its name to b. */
+void weft_key_head(struct weft_buf *b, const struct weft_keys *k);                         /* weft:{0}:head */
+void weft_key_topics(struct weft_buf *b, const struct weft_keys *k);                       /* weft:{0}:topics */
+void weft_key_log(struct weft_buf *b, const struct weft_keys *k, struct weft_str topic);   /* weft:{0}:log:<topic> */
+void weft_key_once(struct weft_buf *b, const struct weft_keys *k, struct weft_str topic,
+                   struct weft_str key);                                                   /* weft:{0}:once:<topic>:<key> */
+void weft_chan_partition(struct weft_buf *b, const struct weft_keys *k);                   /* weft:{0}:live */
+void weft_chan_topic(struct weft_buf *b, const struct weft_keys *k, struct weft_str topic); /* weft:{0}:live:<topic> */
+
+#endif
