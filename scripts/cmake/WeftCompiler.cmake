@@ -20,9 +20,14 @@ add_compile_options(-fno-omit-frame-pointer)
 add_link_options(-Wl,--as-needed)
 
 # Paths in binaries are relative to the source tree, so that a build does not depend on its place.
+# The folder of the compilation is the top of the tree as well, else debuggers would look for
+# build/pkg/...; gcc takes the last option that fits, clang has an option of its own for it.
 add_compile_options(
-    "-ffile-prefix-map=${CMAKE_BINARY_DIR}/=build/"
-    "-ffile-prefix-map=${CMAKE_SOURCE_DIR}/=")
+    "-ffile-prefix-map=${CMAKE_SOURCE_DIR}/="
+    "-ffile-prefix-map=${CMAKE_BINARY_DIR}=.")
+if(CMAKE_C_COMPILER_ID MATCHES "Clang")
+    add_compile_options(-fdebug-compilation-dir=.)
+endif()
 
 # ---- warnings -----------------------------------------------------------------------------------
 # Object libraries are what checks that headers compile alone. A header of nothing but macros does,
