@@ -1,0 +1,37 @@
+#include "problem.h"
+
+#include <stdio.h>
+
+#include <jansson.h>
+
+#include "args.h"
+
+/* A server's text on its way to a terminal: no control bytes. */
+static void put_plain(const char *text)
+{
+    for (; *text != '\0'; text++)
+        fputc((unsigned char)*text < 0x20 || *text == 0x7f ? ' ' : *text, stderr);
+}
+
+void problem_print(const char *url, long status, struct weft_str body)
+{
+    json_t *root = body.len > 0 ? json_loadb(body.p, body.len, 0, NULL) : NULL;
+    const json_t *error = json_object_get(root, "error");
+    const char *field = json_string_value(json_object_get(error, "field"));
+    const char *message = json_string_value(json_object_get(error, "message"));
+
+    if (message == NULL)
+        message = json_string_value(json_object_get(root, "detail"));
+    if (message == NULL) {
+        args_complain("%s answered with status %ld", url, status);
+    } else {
+        fprintf(stderr, "%s: ", args_program);
+        if (field != NULL && field[0] != '\0') {
+            put_plain(field);
+            fputs(": ", stderr);
+        }
+        put_plain(message);
+        fputc('\n', stderr);
+    }
+    json_decref(root);
+}

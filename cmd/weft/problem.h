@@ -1,0 +1,12 @@
+/*
+ * problem - what a server's refusal says, as one line: `weft: <field>: <sentence>`.
+ */
+#ifndef WEFT_CMD_PROBLEM_H
+#define WEFT_CMD_PROBLEM_H
+
+#include <weft/base/str.h>
+
+/* On stderr. body: problem details (RFC 9457) with weft's `error` member, or anything. */
+void problem_print(const char *url, long status, struct weft_str body);
+
+#endif

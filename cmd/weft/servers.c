@@ -1,0 +1,70 @@
+#include "servers.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static bool add(struct servers *servers, const char *url, size_t len)
+{
+    size_t scheme;
+
+    while (len > 0 && url[len - 1] == '/')
+        len--;
+    if (len > 7 && strncmp(url, "http://", 7) == 0)
+        scheme = 7;
+    else if (len > 8 && strncmp(url, "https://", 8) == 0)
+        scheme = 8;
+    else
+        scheme = 0;
+    if (scheme == 0 || len >= SERVERS_URL_MAX ||
+        strcspn(url + scheme, "?# \t\r\n") < len - scheme) {
+        args_complain("--url: 'http://HOST:PORT' is needed, not '%.*s'", (int)len, url);
+        return false;
+    }
+    if (servers->n == SERVERS_MAX) {
+        args_complain("--url: more than %d addresses", SERVERS_MAX);
+        return false;
+    }
+    memcpy(servers->urls[servers->n], url, len);
+    servers->urls[servers->n][len] = '\0';
+    servers->n++;
+    return true;
+}
+
+static bool add_list(struct servers *servers, const char *list)
+{
+    while (*list != '\0') {
+        size_t len = strcspn(list, ",");
+
+        if (len > 0 && !add(servers, list, len))
+            return false;
+        list += len;
+        list += *list == ',';
+    }
+    return true;
+}
+
+bool servers_init(struct servers *servers, const struct args_list *given)
+{
+    const char *env = getenv("WEFT_URL");
+
+    servers->n = 0;
+    servers->current = 0;
+    for (size_t i = 0; i < given->n; i++) {
+        if (!add_list(servers, given->items[i]))
+            return false;
+    }
+    if (servers->n == 0 && env != NULL && !add_list(servers, env))
+        return false;
+    return servers->n > 0 || add_list(servers, "http://127.0.0.1:8080");
+}
+
+const char *servers_current(const struct servers *servers)
+{
+    return servers->urls[servers->current];
+}
+
+void servers_rotate(struct servers *servers)
+{
+    servers->current = (servers->current + 1) % servers->n;
+}
