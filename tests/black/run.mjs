@@ -60,12 +60,12 @@ function runFile(name) {
     child.stderr.on('data', (data) => (output += data));
     const timer = setTimeout(() => {
       late = true;
-      endGroup(child.pid);
+      if (late) endGroup(child.pid);
     }, hardMs);
     child.on('close', (code) => {
       clearTimeout(timer);
       running.delete(child.pid);
-      endGroup(child.pid);
+      if (late) endGroup(child.pid);
       const seconds = ((Date.now() - started) / 1000).toFixed(1);
       const passed = /^(?:# pass|ℹ pass) (\d+)/m.exec(output)?.[1] ?? '?';
       if (code === 0) {
