@@ -62,17 +62,17 @@ struct weft_config_list {
  * No string is NULL; one that was not given is "".
  */
 #define WEFT_PARAM_GROUP(group, text) struct weft_config_##group {
-#define WEFT_PARAM_END(group)                                                                      \
-    }                                                                                              \
+#define WEFT_PARAM_END(group) \
+    }                         \
     ;
 #define WEFT_PARAM_STRING(group, field, def, check, env, flag, reload, text) char *field;
-#define WEFT_PARAM_LIST(group, field, def, check, env, flag, reload, text)                         \
+#define WEFT_PARAM_LIST(group, field, def, check, env, flag, reload, text) \
     struct weft_config_list field;
-#define WEFT_PARAM_BOOL(group, field, def, env, flag, reload, text) bool field;
-#define WEFT_PARAM_INT(group, field, def, min, max, env, flag, reload, text) uint32_t field;
-#define WEFT_PARAM_MS(group, field, def, min, max, env, flag, reload, text) uint32_t field;
+#define WEFT_PARAM_BOOL(group, field, def, env, flag, reload, text)           bool field;
+#define WEFT_PARAM_INT(group, field, def, min, max, env, flag, reload, text)  uint32_t field;
+#define WEFT_PARAM_MS(group, field, def, min, max, env, flag, reload, text)   uint32_t field;
 #define WEFT_PARAM_SIZE(group, field, def, min, max, env, flag, reload, text) uint64_t field;
-#define WEFT_PARAM_ENUM(group, field, type, def, env, flag, reload, text) enum type field;
+#define WEFT_PARAM_ENUM(group, field, type, def, env, flag, reload, text)     enum type field;
 #include <weft/config/params.def>
 
 struct weft_config {
@@ -100,8 +100,7 @@ struct weft_config_cmdline {
  * Fills *cfg, whatever it held before, with the defaults of the mode.
  * 0, or WEFT_ENOMEM with *cfg empty but fit for weft_config_fini().
  */
-int weft_config_defaults(struct weft_config *cfg, enum weft_config_mode mode)
-    WEFT_MUST_CHECK;
+int weft_config_defaults(struct weft_config *cfg, enum weft_config_mode mode) WEFT_MUST_CHECK;
 
 /*
  * Puts file, environment and flags over the values of *cfg, which
@@ -112,8 +111,7 @@ int weft_config_defaults(struct weft_config *cfg, enum weft_config_mode mode)
  * err->message one sentence without secrets; *cfg is half loaded, only for fini.
  */
 int weft_config_load(struct weft_config *cfg, int argc, char **argv, char **envp,
-                     struct weft_config_cmdline *ret_cmd, struct weft_err *err)
-    WEFT_MUST_CHECK;
+                     struct weft_config_cmdline *ret_cmd, struct weft_err *err) WEFT_MUST_CHECK;
 
 /* Frees the strings and empties *cfg. Accepts an empty or half-loaded one, and NULL. */
 void weft_config_fini(struct weft_config *cfg);

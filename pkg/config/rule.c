@@ -1,0 +1,148 @@
+#include "config_priv.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define LOWER "abcdefghijklmnopqrstuvwxyz"
+#define UPPER "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+#define DIGIT "0123456789"
+
+static bool all_of(const char *value, const char *allowed)
+{
+    return value[strspn(value, allowed)] == '\0';
+}
+
+static bool starts_with(const char *value, const char *start)
+{
+    return strncmp(value, start, strlen(start)) == 0;
+}
+
+static const char *check_any(const char *value)
+{
+    (void)value;
+    return NULL;
+}
+
+static const char *check_not_empty(const char *value)
+{
+    return value[0] == '\0' ? "must not be empty" : NULL;
+}
+
+static const char *check_node_id(const char *value)
+{
+    if (strlen(value) > 64 || !all_of(value, LOWER UPPER DIGIT "._-"))
+        return "must be 1 to 64 of the characters A-Z a-z 0-9 . _ -";
+    return NULL;
+}
+
+static const char *check_prefix(const char *value)
+{
+    size_t len = strlen(value);
+
+    if (len < 1 || len > 32 || !all_of(value, LOWER UPPER DIGIT "_-"))
+        return "must be 1 to 32 of the characters A-Z a-z 0-9 _ -";
+    return NULL;
+}
+
+static const char *check_listen(const char *value)
+{
+    char host[256];
+    uint16_t port;
+
+    if (weft_config_split_listen(value, host, sizeof(host), &port))
+        return "must be HOST:PORT, for example 0.0.0.0:8080 or [::1]:8080";
+    return NULL;
+}
+
+/* An origin as browsers send it: lower case, no path. */
+static const char *check_origin(const char *value)
+{
+    static const char why[] =
+        "must be * or an origin such as https://app.example.org, in lower case and without a path";
+    const char *host = strstr(value, "://");
+
+    if (strcmp(value, "*") == 0)
+        return NULL;
+    if (!host || host == value || strspn(value, LOWER DIGIT "+.-") != (size_t)(host - value))
+        return why;
+    host += 3;
+    if (host[0] == '\0' || !all_of(host, LOWER DIGIT ".-_:[]"))
+        return why;
+    return NULL;
+}
+
+static const char *check_redis_url(const char *value)
+{
+    if (starts_with(value, "redis://") && value[strlen("redis://")] != '\0')
+        return NULL;
+    if (starts_with(value, "unix:///") && value[strlen("unix:///")] != '\0')
+        return NULL;
+    return "must be redis://[user:password@]host[:port][/db] or unix:///path/to.sock[?db=n]";
+}
+
+const struct weft_param_rule weft_rule_any = {.check = check_any};
+const struct weft_param_rule weft_rule_not_empty = {.check = check_not_empty};
+const struct weft_param_rule weft_rule_node_id = {.check = check_node_id};
+const struct weft_param_rule weft_rule_prefix = {.check = check_prefix};
+const struct weft_param_rule weft_rule_listen = {.check = check_listen};
+const struct weft_param_rule weft_rule_origin = {.check = check_origin};
+const struct weft_param_rule weft_rule_redis_url = {.check = check_redis_url, .secret = true};
+
+int weft_config_split_listen(const char *listen, char *ret_host, size_t host_size,
+                             uint16_t *ret_port)
+{
+    const char *colon = strrchr(listen, ':');
+    const char *host = listen;
+    unsigned port = 0;
+    size_t len;
+
+    if (!colon || colon == listen)
+        return WEFT_EINVAL;
+    len = (size_t)(colon - listen);
+    if (host[0] == '[') {
+        if (len < 3 || host[len - 1] != ']')
+            return WEFT_EINVAL;
+        host++;
+        len -= 2;
+        if (strspn(host, LOWER UPPER DIGIT ":.%") != len)
+            return WEFT_EINVAL;
+    } else if (strspn(host, LOWER UPPER DIGIT ".-_") != len) {
+        return WEFT_EINVAL;
+    }
+    if (len >= host_size)
+        return WEFT_EINVAL;
+
+    if (colon[1] == '\0' || strlen(colon + 1) > 5 || !all_of(colon + 1, DIGIT))
+        return WEFT_EINVAL;
+    for (const char *c = colon + 1; *c; c++)
+        port = port * 10 + (unsigned)(*c - '0');
+    if (port > UINT16_MAX)
+        return WEFT_EINVAL;
+
+    memcpy(ret_host, host, len);
+    ret_host[len] = '\0';
+    *ret_port = (uint16_t)port;
+    return 0;
+}
+
+/*
+ * What stands before the last '@' is "user:password", "user" or, as redis-cli takes it, the
+ * password alone; a password may hold '/' and '@' unescaped. So only a user name that is
+ * followed by ':' is shown. A path of a socket has no such part.
+ */
+void weft_config_redact_url(const char *url, char *out, size_t size)
+{
+    const char *start = strstr(url, "://");
+    const char *at = strrchr(url, '@');
+    const char *colon;
+    int user;
+
+    start = start ? start + 3 : url;
+    if (!at || at < start || start[0] == '/') {
+        snprintf(out, size, "%s", url);
+        return;
+    }
+    colon = memchr(start, ':', (size_t)(at - start));
+    user = colon ? (int)(colon + 1 - start) : 0;
+    snprintf(out, size, "%.*s%.*s***%s", (int)(start - url), url, user, start, at);
+}
