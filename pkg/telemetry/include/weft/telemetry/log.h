@@ -46,7 +46,10 @@ enum weft_field_kind {
     WEFT_FIELD_BOOL,
 };
 
-/* One key and value of a line; made by the WEFT_S() family, borrowed during the call. */
+/*
+ * One key and value of a line; made by the WEFT_S() family, borrowed during the call. Keys
+ * (and event names) are literals of the program: they are not escaped.
+ */
 struct weft_field {
     const char *key;
     enum weft_field_kind kind;
@@ -105,15 +108,15 @@ void weft_log_destroy(struct weft_log *log);
  * weft_log(log, level, "event.name", fields...): any number of WEFT_S(), WEFT_U() ...,
  * evaluated only if the level is wanted.
  */
-#define weft_log(log, level, ...)                                                                  \
-    do {                                                                                           \
-        struct weft_log *weft_log_to = (log);                                                      \
-        if (weft_log_wants(weft_log_to, (level)))                                                  \
-            weft_log_write(weft_log_to, (level), WEFT_LOG_FIRST_(__VA_ARGS__, 0),                  \
-                           (const struct weft_field[]){                                            \
-                               WEFT_LOG_REST_(__VA_ARGS__, {.kind = WEFT_FIELD_END})});            \
+#define weft_log(log, level, ...)                                                       \
+    do {                                                                                \
+        struct weft_log *weft_log_to = (log);                                           \
+        if (weft_log_wants(weft_log_to, (level)))                                       \
+            weft_log_write(weft_log_to, (level), WEFT_LOG_FIRST_(__VA_ARGS__, 0),       \
+                           (const struct weft_field[]){                                 \
+                               WEFT_LOG_REST_(__VA_ARGS__, {.kind = WEFT_FIELD_END})}); \
     } while (0)
 #define WEFT_LOG_FIRST_(event, ...) event
-#define WEFT_LOG_REST_(event, ...) __VA_ARGS__
+#define WEFT_LOG_REST_(event, ...)  __VA_ARGS__
 
 #endif

@@ -44,7 +44,7 @@ enum weft_histogram {
 };
 
 /* Upper bounds 10 us, 25 us, 50 us, 100 us ... 10 s, and one bucket for what is longer. */
-#define WEFT_METRICS_BOUNDS 19
+#define WEFT_METRICS_BOUNDS  19
 #define WEFT_METRICS_BUCKETS (WEFT_METRICS_BOUNDS + 1)
 
 /* Public only for the inline functions below: nobody else touches a member. */
@@ -108,8 +108,7 @@ uint64_t weft_metrics_observed(const struct weft_metrics *metrics, enum weft_his
  * weft_build_info included. 0, or WEFT_ETOOBIG if the buffer is too small, which then
  * holds a part.
  */
-int weft_metrics_render(const struct weft_metrics *metrics, struct weft_buf *out)
-    WEFT_MUST_CHECK;
+int weft_metrics_render(const struct weft_metrics *metrics, struct weft_buf *out) WEFT_MUST_CHECK;
 
 /* docs/metrics.md. Errors are left in the stream. */
 void weft_metrics_document(FILE *out);
