@@ -49,8 +49,10 @@ void http_encode(struct weft_buf *target, const char *s)
     size_t len = strlen(s);
     char *out = weft_buf_reserve(target, 3 * len);
 
-    if (out != NULL && len > 0)
-        target->len += weft_percent_encode(out, 3 * len, weft_str(s, len));
+    if (out == NULL)
+        return;
+    target->len += weft_percent_encode(out, 3 * len, weft_str(s, len));
+    target->data[target->len] = '\0';
 }
 
 static size_t body_arrived(char *bytes, size_t size, size_t n, void *ctx)
