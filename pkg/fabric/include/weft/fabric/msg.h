@@ -1,0 +1,177 @@
+/*
+ * msg - what workers and the hub say to each other.
+ *
+ * Worker -> hub:  PUBLISH, FOLLOW, UNFOLLOW, READ (a page for streams), ASK (history and topics as JSON).
+ * Hub -> worker:  PUBLISHED, FOLLOWED, LIVE, PAGE, ANSWER, REDIS (up or down).
+ *
+ * A message carries values, ids and references to immutable things, never a pointer into the other side's objects. A worker
+ * names what waits for an answer by a weft_ticket (slot and generation): an answer for a slot that was freed or
+ * reused meanwhile is dropped.
+ *
+ * Overload: PUBLISH, READ and ASK are refused when the hub's mailbox or queue is full (the worker answers 503); FOLLOW and
+ * UNFOLLOW and all answers are never refused, their number is bounded by the topics and requests of the node. LIVE is bounded
+ * by what the worker reads: a worker that is more than hub.mailbox messages behind is sent a REDIS down/up instead, and
+ * goes on from the log.
+ */
+#ifndef WEFT_FABRIC_MSG_H
+#define WEFT_FABRIC_MSG_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <weft/base/buf.h>
+#include <weft/base/str.h>
+#include <weft/loop/mailbox.h>
+#include <weft/wire/event.h>
+#include <weft/wire/frame.h>
+#include <weft/wire/id.h>
+#include <weft/wire/name.h>
+#include <weft/wire/page.h>
+
+struct weft_ticket {
+    uint32_t slot;
+    uint32_t generation;
+};
+
+/* ---- worker -> hub ---- */
+
+/* One HTTP publish request: taken whole or not at all. */
+struct weft_publish_msg {
+    struct weft_msg msg;
+    struct weft_publish_msg *next; /* the hub's queue */
+    uint32_t worker;
+    struct weft_ticket ticket;
+    struct weft_events events; /* moved in */
+    uint16_t once_len;         /* Idempotency-Key; 0: none */
+    char topic[WEFT_NAME_MAX + 1]; /* of the URL: the key's scope */
+    char once[WEFT_NAME_MAX + 1];
+    uint64_t received_ns;
+};
+
+/* topic "" stands for the partition's channel: every topic (wildcards). */
+struct weft_follow_msg {
+    struct weft_msg msg;
+    uint32_t worker;
+    bool on;
+    char topic[WEFT_NAME_MAX + 1];
+};
+
+enum weft_read_start {
+    WEFT_READ_AFTER,    /* after the event `start`, gaps told */
+    WEFT_READ_EARLIEST, /* from the first event held */
+    WEFT_READ_TIME,     /* from start.ms on */
+    WEFT_READ_AGO       /* from start.ms milliseconds before Redis's now */
+};
+
+/* A page of the topics in `what`: names and patterns, sorted, parted by one space; the same text for equal reads. */
+struct weft_read_msg {
+    struct weft_msg msg;
+    uint32_t worker;
+    struct weft_ticket ticket;
+    enum weft_read_start from;
+    struct weft_id start;
+    size_t what_len;
+    char what[];
+};
+
+enum weft_ask_kind {
+    WEFT_ASK_TOPICS,  /* name: prefix; after: name to start behind; limit */
+    WEFT_ASK_TOPIC,   /* name */
+    WEFT_ASK_HISTORY  /* name; after/before ids; limit; descending */
+};
+
+struct weft_ask_msg {
+    struct weft_msg msg;
+    uint32_t worker;
+    struct weft_ticket ticket;
+    enum weft_ask_kind kind;
+    char name[WEFT_NAME_MAX + 1];
+    char after_name[WEFT_NAME_MAX + 1];
+    bool has_after, has_before, descending;
+    struct weft_id after, before;
+    uint32_t limit;
+};
+
+/* ---- hub -> worker ---- */
+
+enum weft_published_rc {
+    WEFT_PUBLISHED_OK,
+    WEFT_PUBLISHED_REPLAYED,    /* the ids of the first time */
+    WEFT_PUBLISHED_REFUSED,     /* Redis holds something else under that key, …: `why` */
+    WEFT_PUBLISHED_UNAVAILABLE, /* Redis is away, or went away before it answered */
+    WEFT_PUBLISHED_BUSY         /* the publish queue is full */
+};
+
+struct weft_id_run {
+    struct weft_id first; /* n events with consecutive seq */
+    uint32_t n;
+};
+
+struct weft_published_msg {
+    struct weft_msg msg;
+    struct weft_ticket ticket;
+    enum weft_published_rc rc;
+    char why[120];
+    uint32_t n_runs;
+    struct weft_id_run runs[];
+};
+
+/* The topic is followed: live events after `base` will come. head: the partition's newest id then. */
+struct weft_followed_msg {
+    struct weft_msg msg;
+    uint64_t base;
+    struct weft_id head;
+    char topic[WEFT_NAME_MAX + 1]; /* "": the partition's channel */
+};
+
+/* Batches of one topic each, in the order of the partition. */
+struct weft_live_msg {
+    struct weft_msg msg;
+    uint32_t n;
+    struct weft_batch *batches[]; /* references moved */
+};
+
+/* The partition's channel missed something: what lies at or before `base` may not have come. */
+struct weft_broken_msg {
+    struct weft_msg msg;
+    uint64_t base;
+};
+
+enum weft_read_rc { WEFT_READ_OK, WEFT_READ_UNAVAILABLE, WEFT_READ_BUSY, WEFT_READ_TOO_MANY };
+
+struct weft_page_msg {
+    struct weft_msg msg;
+    struct weft_ticket ticket;
+    enum weft_read_rc rc;
+    struct weft_page *page; /* a reference, moved; NULL unless OK */
+};
+
+struct weft_answer_msg {
+    struct weft_msg msg;
+    struct weft_ticket ticket;
+    uint16_t status; /* 200, 404, 503 */
+    char *body;      /* JSON, malloc'd, moved; NULL unless 200 */
+    size_t body_len;
+};
+
+/* Down: live events have stopped, rings are worth nothing. Up: publishes are taken, FOLLOWED will come again for each topic. */
+struct weft_redis_msg {
+    struct weft_msg msg;
+    bool up;
+};
+
+/*
+ * What a worker does with each: one table handed to the hub at creation, since the hub must not know
+ * fanout or HTTP. deliver runs on the worker's thread with the worker as owner.
+ */
+struct weft_worker_ops {
+    struct weft_msg_ops published, followed, live, broken, page, answer, redis;
+};
+
+/* Frees of messages that own something, for the drop functions of both sides. */
+void weft_publish_msg_free(struct weft_publish_msg *m);
+void weft_live_msg_free(struct weft_live_msg *m);
+void weft_page_msg_free(struct weft_page_msg *m);
+void weft_answer_msg_free(struct weft_answer_msg *m);
+
+#endif

@@ -1,0 +1,173 @@
+/*
+ * fanout - a worker's side of the fabric: topics, rings of recent events, and subscribers that pull.
+ *
+ * A subscriber has no queue. It has a cursor, the id up to which it has been given everything, and takes
+ * what comes next from where it lies:
+ *
+ *   OPENING  no cursor yet: waits until all its topics are followed, then starts at the partition's newest id
+ *   RING     the rings of its topics reach back to its cursor: it takes from them, merged by seq
+ *   LOG      they do not: it takes pages of the log, asked for one at a time, until the rings reach again
+ *
+ * so a slow subscriber, a resume, a missed live message and Redis having been away are one case: the cursor lies
+ * before some ring's floor. Memory for each subscriber is bounded by the one page it holds.
+ *
+ * Rings: for each topic the recent batches, complete over (floor, last]. A live event whose `prev` is not the ring's last
+ * seq shows a hole: the ring starts again behind it (floor = prev), which sends exactly the subscribers that
+ * have not seen beyond it to the log. All rings together are bounded in bytes, each in events; the oldest go first.
+ *
+ * It does not know sockets, HTTP, Redis or clocks: what it needs done it asks of weft_fanout_ops. One thread, the worker's.
+ */
+#ifndef WEFT_FANOUT_FANOUT_H
+#define WEFT_FANOUT_FANOUT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <weft/base/buf.h>
+#include <weft/base/err.h>
+#include <weft/base/str.h>
+#include <weft/wire/frame.h>
+#include <weft/wire/id.h>
+#include <weft/wire/page.h>
+
+struct weft_shard;
+struct weft_fanout; /* opaque */
+struct weft_sub;
+struct weft_link;
+struct weft_topic;
+
+struct weft_fanout_ops {
+    /* Begin or end to follow a topic; an empty name: all topics. Answered by weft_fanout_followed(). */
+    void (*follow)(void *ctx, struct weft_str topic, bool on);
+    /*
+     * Ask for the page that weft_sub_read_start() and weft_sub_what() describe; answered by weft_sub_page_arrived()
+     * or weft_sub_page_failed(). False: not now (a bound was reached); tried again at the next tick.
+     */
+    bool (*read)(void *ctx, struct weft_sub *sub);
+    /* The subscriber may have something: it should pull. Called from weft_fanout_flush() only; may fini sub. */
+    void (*ready)(void *ctx, struct weft_sub *sub);
+};
+
+struct weft_fanout_opts {
+    const struct weft_fanout_ops *ops;
+    void *ctx;
+    struct weft_shard *shard;
+    size_t ring_events;  /* at most in one topic's ring */
+    size_t ring_bytes;   /* at most in all rings */
+    uint32_t linger_sweeps; /* how long (about seconds) a topic without subscribers is still followed */
+};
+
+int weft_fanout_create(struct weft_fanout **ret_fo, const struct weft_fanout_opts *opts) WEFT_MUST_CHECK;
+/* After the last subscriber. NULL is allowed. */
+void weft_fanout_destroy(struct weft_fanout *fo);
+
+/* What the hub says. Subscribers that this concerns become ready; call weft_fanout_flush() after a burst. */
+void weft_fanout_followed(struct weft_fanout *fo, struct weft_str topic, uint64_t base, struct weft_id head);
+void weft_fanout_live(struct weft_fanout *fo, struct weft_batch *batch); /* borrowed; refs taken */
+void weft_fanout_broken(struct weft_fanout *fo, uint64_t base);
+void weft_fanout_redis(struct weft_fanout *fo, bool up);
+bool weft_fanout_is_up(const struct weft_fanout *fo);
+
+/* Calls ops.ready for each ready subscriber, once. */
+void weft_fanout_flush(struct weft_fanout *fo);
+/* About ten times a second: refused reads again, topics that nobody wants any more. */
+void weft_fanout_tick(struct weft_fanout *fo);
+/* Calls fn for each subscriber, in no order; fn may fini that subscriber. */
+void weft_fanout_each(struct weft_fanout *fo, void (*fn)(void *arg, struct weft_sub *sub), void *arg);
+struct weft_id weft_fanout_head(const struct weft_fanout *fo);
+
+/* ---- subscribers ---- */
+
+enum weft_sub_mode { WEFT_SUB_OPENING, WEFT_SUB_RING, WEFT_SUB_LOG };
+
+enum weft_sub_from {
+    WEFT_FROM_NOW,
+    WEFT_FROM_CURSOR,
+    WEFT_FROM_EARLIEST,
+    WEFT_FROM_TIME, /* start.ms */
+    WEFT_FROM_AGO   /* start.ms before now */
+};
+
+struct weft_sub_opts {
+    enum weft_sub_from from;
+    struct weft_id start;
+    const struct weft_str *topics; /* valid, no duplicates; names and patterns; copied */
+    size_t n_topics;
+    const struct weft_str *types; /* valid globs; copied; none: all */
+    size_t n_types;
+};
+
+#define WEFT_SUB_NEWS 4
+
+/* Embedded by its user; the members are fanout's. */
+struct weft_sub {
+    struct weft_fanout *fo;
+    struct weft_sub *prev, *next;             /* all subscribers */
+    struct weft_sub *dirty_prev, *dirty_next; /* the ready ones */
+    struct weft_link *links;                  /* its topics */
+    struct weft_topic *news[WEFT_SUB_NEWS];   /* topics with something after the cursor, unless scan_all */
+    struct weft_page *page;
+    struct weft_id cursor;
+    char *words; /* topics, then types: u8 length and bytes each */
+    uint32_t page_at;
+    uint16_t topics_n, types_n, types_off, patterns_n;
+    uint8_t news_n;
+    uint8_t mode; /* enum weft_sub_mode */
+    uint8_t from; /* enum weft_sub_from, of the next read */
+    bool scan_all : 1;
+    bool dirty : 1;
+    bool reading : 1;   /* a page was asked for */
+    bool again : 1;     /* ... and refused: at the next tick */
+    bool waiting : 1;   /* for topics to be followed, or for Redis */
+    bool opened : 1;    /* WEFT_PULL_OPENED was returned */
+    bool gaps_told : 1; /* of the page */
+    bool known : 1;     /* the cursor is of this history: a page or the ring has said so */
+    bool at_tail : 1;   /* the last page had all there was */
+};
+
+/*
+ * Begins the subscription: topics are followed, the subscriber is ready at the next flush. WEFT_ENOMEM.
+ */
+int weft_sub_init(struct weft_sub *sub, struct weft_fanout *fo, const struct weft_sub_opts *opts) WEFT_MUST_CHECK;
+/* Ends it; a page that arrives later must not be handed in. Safe on a zeroed struct. */
+void weft_sub_fini(struct weft_sub *sub);
+/* Makes it ready: after its writer could not write, or to look again. */
+void weft_sub_wake(struct weft_sub *sub);
+
+/* Events from..to (exclusive) of a batch, neighbours in its bytes. The batch is borrowed until the fanout is entered again: ref it to keep it. */
+struct weft_run {
+    struct weft_batch *batch;
+    uint32_t from;
+    uint32_t to;
+};
+
+enum weft_pull {
+    WEFT_PULL_NONE,   /* nothing now; ready will be called */
+    WEFT_PULL_OPENED, /* once, first: where it starts is known (sub->cursor, unless weft_sub_floats()) */
+    WEFT_PULL_GAPS,   /* sub->page->gaps: to be told before what comes next */
+    WEFT_PULL_EVENTS
+};
+
+/*
+ * Takes what comes next. Events: at most max_runs runs and about max_bytes bytes (one event at least); the cursor has moved
+ * behind them, so they must be sent or the subscriber ended.
+ */
+enum weft_pull weft_sub_pull(struct weft_sub *sub, struct weft_run *runs, size_t max_runs, size_t max_bytes,
+                             size_t *ret_n);
+
+/* True while the start was given as earliest or a time and no page has told the id yet. */
+bool weft_sub_floats(const struct weft_sub *sub);
+
+/* For ops.read: where the page begins, and the topics as one text (sorted, parted by a space), appended to out. */
+enum weft_sub_from weft_sub_read_start(const struct weft_sub *sub, struct weft_id *ret_start);
+void weft_sub_what(const struct weft_sub *sub, struct weft_buf *out);
+/* page is borrowed; a ref is taken. The subscriber becomes ready. */
+void weft_sub_page_arrived(struct weft_sub *sub, struct weft_page *page);
+/* unavailable: waits for Redis to be up; else tried again at the next tick. */
+void weft_sub_page_failed(struct weft_sub *sub, bool unavailable);
+
+/* Steps through the subscriber's topics and patterns; *pos starts at 0; false at the end. */
+bool weft_sub_next_topic(const struct weft_sub *sub, size_t *pos, struct weft_str *ret_topic);
+
+#endif

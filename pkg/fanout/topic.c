@@ -1,0 +1,198 @@
+#include "fanout_priv.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <utlist.h>
+
+#include <weft/base/assert.h>
+#include <weft/telemetry/metrics.h>
+
+struct weft_topic *weft_topic_get(struct weft_fanout *fo, struct weft_str name, bool create)
+{
+    struct weft_topic *topic = NULL;
+
+    HASH_FIND(hh, fo->topics, name.p, name.len, topic);
+    if (topic != NULL || !create) {
+        return topic;
+    }
+    topic = calloc(1, sizeof(*topic) + name.len + 1);
+    WEFT_ASSERT(topic != NULL);
+    memcpy(topic->name, name.p, name.len);
+    topic->name_len = (uint16_t)name.len;
+    HASH_ADD_KEYPTR(hh, fo->topics, topic->name, name.len, topic);
+    return topic;
+}
+
+void weft_topic_link(struct weft_topic *topic, struct weft_sub *sub, struct weft_link *link)
+{
+    link->topic = topic;
+    link->sub = sub;
+    link->sub_next = sub->links;
+    sub->links = link;
+    DL_APPEND(topic->links, link);
+}
+
+void weft_topic_unlink(struct weft_link *link)
+{
+    DL_DELETE(link->topic->links, link);
+    free(link);
+}
+
+void weft_topic_follow(struct weft_fanout *fo, struct weft_topic *topic)
+{
+    if (!topic->followed) {
+        topic->followed = true;
+        weft_gauge_add(fo->o.shard, WEFT_G_TOPICS_FOLLOWED, 1);
+        fo->o.ops->follow(fo->o.ctx, weft_str(topic->name, topic->name_len), true);
+    }
+}
+
+static void entry_drop(struct weft_fanout *fo, struct weft_ring_entry *entry)
+{
+    struct weft_topic *topic = entry->topic;
+
+    DL_DELETE(topic->ring, entry);
+    if (entry->older != NULL) {
+        entry->older->newer = entry->newer;
+    } else {
+        fo->oldest = entry->newer;
+    }
+    if (entry->newer != NULL) {
+        entry->newer->older = entry->older;
+    } else {
+        fo->newest = entry->older;
+    }
+    topic->ring_events -= entry->batch->n - entry->from;
+    fo->ring_bytes -= entry->batch->size;
+    weft_gauge_set(fo->o.shard, WEFT_G_RING_BYTES, (int64_t)fo->ring_bytes);
+    weft_batch_unref(entry->batch);
+    free(entry);
+}
+
+void weft_ring_restart(struct weft_fanout *fo, struct weft_topic *topic, uint64_t floor)
+{
+    while (topic->ring != NULL) {
+        entry_drop(fo, topic->ring);
+    }
+    topic->floor = floor;
+    topic->last = floor;
+}
+
+/* Takes the oldest batch off a ring: from now on it is complete only after that batch. */
+static void evict(struct weft_fanout *fo, struct weft_ring_entry *entry)
+{
+    entry->topic->floor = entry->last_seq;
+    entry_drop(fo, entry);
+}
+
+bool weft_ring_add(struct weft_fanout *fo, struct weft_topic *topic, struct weft_batch *batch)
+{
+    const struct weft_frame *frames = batch->frames;
+    bool known = topic->synced || topic->ring != NULL;
+    uint32_t from = 0;
+
+    while (known && from < batch->n && frames[from].id.seq <= topic->last) {
+        from++; /* seen: the partition's channel and the topic's carry the same */
+    }
+    if (from == batch->n) {
+        weft_count(fo->o.shard, WEFT_M_LIVE_DUPLICATES, batch->n);
+        return false;
+    }
+    if (!known) {
+        weft_ring_restart(fo, topic, frames[from].prev);
+    } else if (frames[from].prev != topic->last) {
+        weft_count(fo->o.shard, WEFT_M_CHAIN_BREAKS, 1);
+        weft_ring_restart(fo, topic, frames[from].prev);
+    }
+
+    struct weft_ring_entry *entry = calloc(1, sizeof(*entry));
+    WEFT_ASSERT(entry != NULL);
+    entry->topic = topic;
+    entry->batch = weft_batch_ref(batch);
+    entry->from = from;
+    entry->last_seq = frames[batch->n - 1].id.seq;
+    DL_APPEND(topic->ring, entry);
+    entry->older = fo->newest;
+    if (fo->newest != NULL) {
+        fo->newest->newer = entry;
+    } else {
+        fo->oldest = entry;
+    }
+    fo->newest = entry;
+    topic->last = entry->last_seq;
+    topic->ring_events += batch->n - from;
+    fo->ring_bytes += batch->size;
+
+    /* Bounds; the batch that just came stays in any case, its subscribers are about to take it. */
+    while (topic->ring_events > fo->o.ring_events && topic->ring != entry) {
+        evict(fo, topic->ring);
+    }
+    while (fo->ring_bytes > fo->o.ring_bytes && fo->oldest != entry) {
+        evict(fo, fo->oldest);
+    }
+    weft_gauge_set(fo->o.shard, WEFT_G_RING_BYTES, (int64_t)fo->ring_bytes);
+    return true;
+}
+
+bool weft_ring_find(const struct weft_topic *topic, uint64_t seq, struct weft_ring_entry **ret_entry,
+                    uint32_t *ret_at)
+{
+    struct weft_ring_entry *entry;
+    uint32_t lo, hi;
+
+    if (topic->ring == NULL || topic->ring->prev->last_seq <= seq) {
+        return false;
+    }
+    entry = topic->ring->prev; /* the newest: what is wanted is nearly always there */
+    while (entry != topic->ring && entry->prev->last_seq > seq) {
+        entry = entry->prev;
+    }
+    lo = entry->from;
+    hi = entry->batch->n - 1; /* is after seq, by the loop above */
+    while (lo < hi) {
+        uint32_t mid = lo + (hi - lo) / 2;
+
+        if (entry->batch->frames[mid].id.seq > seq) {
+            hi = mid;
+        } else {
+            lo = mid + 1;
+        }
+    }
+    *ret_entry = entry;
+    *ret_at = lo;
+    return true;
+}
+
+static void link_leave_sub(struct weft_link *link)
+{
+    struct weft_sub *sub = link->sub;
+    struct weft_link **at = &sub->links;
+
+    while (*at != link) {
+        at = &(*at)->sub_next;
+    }
+    *at = link->sub_next;
+    sub->news_n = 0; /* may name this topic: look at all of them instead */
+    sub->scan_all = true;
+}
+
+void weft_topic_drop(struct weft_fanout *fo, struct weft_topic *topic)
+{
+    while (topic->links != NULL) {
+        struct weft_link *link = topic->links;
+
+        link_leave_sub(link);
+        weft_topic_unlink(link);
+    }
+    if (topic->last > fo->evicted_last) {
+        fo->evicted_last = topic->last;
+    }
+    weft_ring_restart(fo, topic, topic->last);
+    if (topic->followed) {
+        weft_gauge_add(fo->o.shard, WEFT_G_TOPICS_FOLLOWED, -1);
+        fo->o.ops->follow(fo->o.ctx, weft_str(topic->name, topic->name_len), false);
+    }
+    HASH_DEL(fo->topics, topic);
+    free(topic);
+}
