@@ -142,8 +142,11 @@ bool weft_json_raw_eq(struct weft_str raw, struct weft_str decoded)
     const char *p = raw.p;
     size_t at = 0;
 
-    if (memchr(raw.p, '\\', raw.len) == NULL)
+    /* An escape is longer than what it stands for: mostly the lengths decide. */
+    if (raw.len <= decoded.len)
         return weft_str_eq(raw, decoded);
+    if (memchr(raw.p, '\\', raw.len) == NULL)
+        return false;
     while (p < raw.p + raw.len) {
         char out[4];
         size_t n = weft_json_decode_one(&p, out);
