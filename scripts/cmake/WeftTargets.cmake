@@ -51,15 +51,17 @@ function(weft_library name)
     weft_add_layer("pkg/${name}" "${name};${arg_LINKS};${arg_HIDDEN_LINKS}" "${arg_USES}")
 endfunction()
 
-# weft_program(<name> [LINKS <library>...] [USES <dependency>...])
+# weft_program(<name> [LINKS <library>...] [USES <dependency>...] [SHARES <file>...])
 #
-# The program bin/<name> of the current folder's *.c.
+# The program bin/<name> of the current folder's *.c, and of single files of another program
+# (SHARES ../<program>/<file>.c) whose folder is then on the include path. All but main.c is a
+# library that the program's unit tests link.
 function(weft_program name)
-    cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "LINKS;USES")
+    cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "LINKS;USES;SHARES")
     file(GLOB sources CONFIGURE_DEPENDS "*.c")
     weft_add_layer("cmd/${name}" "${arg_LINKS}" "${arg_USES}")
-    if(NOT sources)
-        message(STATUS "cmd/${name}: no sources yet")
+    if(NOT EXISTS "${CMAKE_CURRENT_SOURCE_DIR}/main.c")
+        message(STATUS "cmd/${name}: no main.c yet")
         return()
     endif()
     foreach(link IN LISTS arg_LINKS)
@@ -71,12 +73,26 @@ function(weft_program name)
     endforeach()
     list(TRANSFORM arg_LINKS PREPEND weft_ OUTPUT_VARIABLE links)
     list(TRANSFORM arg_USES PREPEND weft_dep_ OUTPUT_VARIABLE uses)
-    # A library target may already have the program's name, hence the prefix.
-    add_executable(program_${name} ${sources})
+
+    # A library may have the program's name, hence the prefix of the targets.
+    add_executable(program_${name} main.c)
     set_target_properties(program_${name} PROPERTIES
         OUTPUT_NAME ${name} RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/bin")
     target_link_libraries(program_${name} PRIVATE ${links} ${uses})
     add_dependencies(programs program_${name})
+
+    list(REMOVE_ITEM sources "${CMAKE_CURRENT_SOURCE_DIR}/main.c")
+    list(APPEND sources ${arg_SHARES})
+    if(sources)
+        add_library(parts_${name} STATIC ${sources})
+        target_include_directories(parts_${name} PUBLIC "${CMAKE_CURRENT_SOURCE_DIR}")
+        foreach(shared IN LISTS arg_SHARES)
+            get_filename_component(folder "${shared}" DIRECTORY)
+            target_include_directories(parts_${name} PUBLIC "${folder}")
+        endforeach()
+        target_link_libraries(parts_${name} PUBLIC ${links} ${uses})
+        target_link_libraries(program_${name} PRIVATE parts_${name})
+    endif()
 endfunction()
 
 # Everything in bin/, and nothing else: what scripts/build builds.
