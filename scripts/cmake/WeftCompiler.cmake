@@ -60,6 +60,11 @@ endif()
 if(WEFT_SANITIZE)
     add_compile_options(-fsanitize=${WEFT_SANITIZE} -fno-sanitize-recover=all)
     add_link_options(-fsanitize=${WEFT_SANITIZE})
+    if(CMAKE_C_COMPILER_ID STREQUAL "GNU" AND WEFT_SANITIZE MATCHES "undefined")
+        # As shared libraries the two runtimes of gcc mix up their settings, and reports of undefined
+        # behaviour do not go to log_path, where scripts/test looks for them.
+        add_link_options(-static-libasan -static-libubsan)
+    endif()
 else()
     add_compile_options(-fstack-protector-strong -fPIE)
     if(CMAKE_BUILD_TYPE STREQUAL "Release")
