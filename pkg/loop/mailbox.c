@@ -58,13 +58,21 @@ void weft_mailbox_destroy(struct weft_mailbox *mb)
     free(mb);
 }
 
-static int post(struct weft_mailbox *mb, struct weft_msg **msg, size_t capacity)
+static void wake(struct weft_mailbox *mb)
 {
     static const uint64_t one = 1;
+
+    /* Cannot fail but by EAGAIN at 2^64 wake-ups nobody read, which are a wake-up. */
+    ssize_t n = write(mb->fd, &one, sizeof(one));
+    (void)n;
+}
+
+int weft_mailbox_post(struct weft_mailbox *mb, struct weft_msg **msg)
+{
     bool was_empty;
 
     (void)pthread_mutex_lock(&mb->locked.mu);
-    if (mb->locked.len >= capacity) {
+    if (mb->locked.len >= mb->capacity) {
         (void)pthread_mutex_unlock(&mb->locked.mu);
         return WEFT_EFULL;
     }
@@ -76,23 +84,36 @@ static int post(struct weft_mailbox *mb, struct weft_msg **msg, size_t capacity)
 
     *msg = NULL; /* moved: the owner may have freed it already */
     if (was_empty) {
-        /* Cannot fail but by EAGAIN at 2^64 wake-ups nobody read, which are a wake-up. */
-        ssize_t n = write(mb->fd, &one, sizeof(one));
-        (void)n;
+        wake(mb);
     }
     return 0;
 }
 
-int weft_mailbox_post(struct weft_mailbox *mb, struct weft_msg **msg)
+void weft_mailbox_post_chain(struct weft_mailbox *mb, struct weft_msg *first, struct weft_msg *last, size_t n)
 {
-    return post(mb, msg, mb->capacity);
+    bool was_empty;
+
+    last->next = NULL;
+    (void)pthread_mutex_lock(&mb->locked.mu);
+    was_empty = mb->locked.len == 0;
+    mb->locked.len += n;
+    *mb->locked.tail = first;
+    mb->locked.tail = &last->next;
+    (void)pthread_mutex_unlock(&mb->locked.mu);
+
+    if (was_empty) {
+        wake(mb);
+    }
 }
 
-void weft_mailbox_post_always(struct weft_mailbox *mb, struct weft_msg **msg)
+size_t weft_mailbox_len(struct weft_mailbox *mb)
 {
-    int rc = post(mb, msg, SIZE_MAX);
+    size_t len;
 
-    WEFT_ASSERT(rc == 0);
+    (void)pthread_mutex_lock(&mb->locked.mu);
+    len = mb->locked.len;
+    (void)pthread_mutex_unlock(&mb->locked.mu);
+    return len;
 }
 
 int weft_mailbox_fd(const struct weft_mailbox *mb)

@@ -35,6 +35,9 @@ struct weft_ticket {
 
 /* ---- worker -> hub ---- */
 
+/* At most so many appends (events times the topics of each) in one request: they are one atomic step in Redis. */
+#define WEFT_PUBLISH_APPENDS_MAX 4096
+
 /* One HTTP publish request: taken whole or not at all. */
 struct weft_publish_msg {
     struct weft_msg msg;
@@ -42,6 +45,7 @@ struct weft_publish_msg {
     uint32_t worker;
     struct weft_ticket ticket;
     struct weft_events events; /* moved in */
+    uint32_t topic_refs;       /* sum of topics_n over the events */
     uint16_t once_len;         /* Idempotency-Key; 0: none */
     char topic[WEFT_NAME_MAX + 1]; /* of the URL: the key's scope */
     char once[WEFT_NAME_MAX + 1];
@@ -167,6 +171,12 @@ struct weft_redis_msg {
 struct weft_worker_ops {
     struct weft_msg_ops published, followed, live, broken, page, answer, redis;
 };
+
+/* New messages to the hub, zeroed, with their ops; yours until posted. NULL when out of memory. */
+struct weft_publish_msg *weft_publish_msg_create(void);
+struct weft_follow_msg *weft_follow_msg_create(void);
+struct weft_read_msg *weft_read_msg_create(struct weft_str what);
+struct weft_ask_msg *weft_ask_msg_create(void);
 
 /* Frees of messages that own something, for the drop functions of both sides. */
 void weft_publish_msg_free(struct weft_publish_msg *m);

@@ -38,10 +38,13 @@ void weft_mailbox_destroy(struct weft_mailbox *mb);
 /* Any thread. 0: taken, *msg is now NULL. WEFT_EFULL: *msg is still yours. */
 int weft_mailbox_post(struct weft_mailbox *mb, struct weft_msg **msg) WEFT_MUST_CHECK;
 /*
- * The same whatever the capacity: for messages that must not be refused, because their number is bounded by
- * something else (answers to requests that were accepted, changes of state).
+ * A chain first..last of n messages linked by next, in order, whatever the capacity: for messages that must not be
+ * refused, because their number is bounded by something else (answers to requests that were accepted,
+ * changes of state). One lock and at most one wake-up for all of them.
  */
-void weft_mailbox_post_always(struct weft_mailbox *mb, struct weft_msg **msg);
+void weft_mailbox_post_chain(struct weft_mailbox *mb, struct weft_msg *first, struct weft_msg *last, size_t n);
+/* Any thread: how many wait now. */
+size_t weft_mailbox_len(struct weft_mailbox *mb);
 
 /* The eventfd to watch for reading; borrowed. */
 int weft_mailbox_fd(const struct weft_mailbox *mb);

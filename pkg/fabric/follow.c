@@ -1,0 +1,369 @@
+#include "hub_priv.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <weft/base/assert.h>
+#include <weft/telemetry/log.h>
+
+/*
+ * A topic's way:  OFF -> ASKED (SUBSCRIBE sent) -> ON (confirmed) -> synced.
+ *
+ * Only after the confirmation is its newest seq read: every event after it then comes as a live message, and
+ * whoever follows is told this seq as the base. A topic that nobody wants any more is unsubscribed, but
+ * not while a confirmation is under way: a channel never has two of them in flight, so that a confirmation always
+ * means the newest SUBSCRIBE.
+ */
+
+#define CHANNELS_PER_COMMAND 512
+#define SCORES_PER_COMMAND 512
+
+struct weft_follow *weft_follow_find(struct weft_hub *hub, struct weft_str name)
+{
+    struct weft_follow *f = NULL;
+
+    HASH_FIND(hh, hub->follows, name.p, name.len, f);
+    return f;
+}
+
+static void list_add(struct weft_names *names, struct weft_follow *f)
+{
+    if (names->n == names->cap) {
+        names->cap = names->cap == 0 ? 64 : names->cap * 2;
+        names->list = realloc(names->list, names->cap * sizeof(struct weft_follow *));
+        WEFT_ASSERT(names->list != NULL);
+    }
+    names->list[names->n++] = f;
+}
+
+static void list_remove(struct weft_names *names, const struct weft_follow *f)
+{
+    for (size_t i = 0; i < names->n; i++) {
+        if (names->list[i] == f) {
+            names->list[i] = names->list[--names->n];
+            return;
+        }
+    }
+}
+
+static void want_subscribe(struct weft_hub *hub, struct weft_follow *f)
+{
+    if (!f->listed && f->state == WEFT_SUBSCRIPTION_OFF) {
+        f->listed = true;
+        list_add(&hub->to_subscribe, f);
+    }
+}
+
+static void channel_of(struct weft_hub *hub, const struct weft_follow *f, struct weft_buf *b)
+{
+    if (f->name_len == 0) {
+        weft_chan_partition(b, &hub->keys);
+    } else {
+        weft_chan_topic(b, &hub->keys, weft_str(f->name, f->name_len));
+    }
+}
+
+static void tell(struct weft_hub *hub, uint32_t worker, const struct weft_follow *f)
+{
+    struct weft_followed_msg *m = calloc(1, sizeof(*m));
+
+    WEFT_ASSERT(m != NULL);
+    m->msg.ops = &hub->o.ops->followed;
+    m->base = f->last;
+    m->head = hub->head;
+    memcpy(m->topic, f->name, f->name_len);
+    weft_hub_send(hub, worker, &m->msg);
+}
+
+static void forget(struct weft_hub *hub, struct weft_follow *f)
+{
+    if (f->listed) {
+        list_remove(&hub->to_subscribe, f);
+    }
+    list_remove(&hub->to_sync, f);
+    if (hub->all == f) {
+        hub->all = NULL;
+    }
+    HASH_DEL(hub->follows, f);
+    free(f);
+}
+
+static void unsubscribe(struct weft_hub *hub, struct weft_follow *f)
+{
+    struct weft_buf name;
+
+    if (f->state == WEFT_SUBSCRIPTION_ASKED && weft_redis_conn_is_up(hub->sub)) {
+        return; /* weft_follow_confirmed() comes back to it */
+    }
+    if (f->state == WEFT_SUBSCRIPTION_ON) {
+        weft_buf_init(&name, 512);
+        channel_of(hub, f, &name);
+        struct weft_str argv[] = {WEFT_STR("UNSUBSCRIBE"), weft_str(name.data, name.len)};
+        int rc = weft_redis_send(hub->sub, NULL, NULL, 2, argv);
+        (void)rc; /* not up: then it is not subscribed either */
+        weft_buf_fini(&name);
+    }
+    forget(hub, f);
+}
+
+void weft_follow_ask(struct weft_hub *hub, const struct weft_follow_msg *m)
+{
+    struct weft_str name = weft_str(m->topic, strlen(m->topic));
+    struct weft_follow *f = weft_follow_find(hub, name);
+    uint64_t bit = UINT64_C(1) << m->worker;
+
+    if (!m->on) {
+        if (f != NULL) {
+            f->workers &= ~bit;
+            if (f->workers == 0) {
+                unsubscribe(hub, f);
+            }
+        }
+        return;
+    }
+    if (f == NULL) {
+        f = calloc(1, sizeof(*f) + name.len + 1);
+        WEFT_ASSERT(f != NULL);
+        memcpy(f->name, name.p, name.len);
+        f->name_len = (uint16_t)name.len;
+        HASH_ADD_KEYPTR(hh, hub->follows, f->name, name.len, f);
+        if (name.len == 0) {
+            hub->all = f;
+        }
+    }
+    f->workers |= bit;
+    if (f->synced) {
+        weft_live_seal(hub); /* what it is told is newest must be out before */
+        tell(hub, m->worker, f);
+    } else {
+        want_subscribe(hub, f);
+    }
+}
+
+void weft_follow_again(struct weft_hub *hub, uint32_t worker)
+{
+    struct weft_follow *f, *next;
+
+    HASH_ITER(hh, hub->follows, f, next)
+    {
+        if (f->synced && (f->workers & UINT64_C(1) << worker) != 0) {
+            tell(hub, worker, f);
+        }
+    }
+}
+
+/* ---- SUBSCRIBE ---- */
+
+static void send_subscribes(struct weft_hub *hub)
+{
+    struct weft_names *names = &hub->to_subscribe;
+    struct weft_str argv[CHANNELS_PER_COMMAND + 1];
+    size_t offs[CHANNELS_PER_COMMAND + 1];
+    struct weft_buf channels;
+
+    weft_buf_init(&channels, (size_t)CHANNELS_PER_COMMAND * 512);
+    while (names->n > 0) {
+        size_t n = 0;
+
+        weft_buf_clear(&channels);
+        while (names->n > 0 && n < CHANNELS_PER_COMMAND) {
+            struct weft_follow *f = names->list[--names->n];
+
+            offs[n++] = channels.len;
+            channel_of(hub, f, &channels);
+            f->listed = false;
+            f->state = WEFT_SUBSCRIPTION_ASKED;
+        }
+        offs[n] = channels.len;
+        argv[0] = WEFT_STR("SUBSCRIBE");
+        for (size_t i = 0; i < n; i++) {
+            argv[i + 1] = weft_str(channels.data + offs[i], offs[i + 1] - offs[i]);
+        }
+        int rc = weft_redis_send(hub->sub, NULL, NULL, n + 1, argv);
+        (void)rc; /* not up any more: weft_follow_disconnected() has been or will be called */
+    }
+    weft_buf_fini(&channels);
+}
+
+void weft_follow_confirmed(struct weft_hub *hub, struct weft_str channel, bool on)
+{
+    struct weft_str name;
+    struct weft_follow *f;
+
+    if (!on || channel.len < hub->channel.len) {
+        return;
+    }
+    name = weft_str(channel.p + hub->channel.len, channel.len - hub->channel.len);
+    if (name.len > 0) { /* the `:` between */
+        name.p++;
+        name.len--;
+    }
+    f = weft_follow_find(hub, name);
+    if (f == NULL || f->state != WEFT_SUBSCRIPTION_ASKED) {
+        return;
+    }
+    f->state = WEFT_SUBSCRIPTION_ON;
+    if (f->workers == 0) {
+        unsubscribe(hub, f);
+        return;
+    }
+    list_add(&hub->to_sync, f);
+}
+
+/* ---- where each begins ---- */
+
+struct sync {
+    struct weft_hub *hub;
+    uint64_t epoch;
+    struct weft_id head;
+    size_t n;
+    struct {
+        uint16_t len;
+        char text[WEFT_NAME_MAX + 1];
+    } names[];
+};
+
+static void head_arrived(void *ctx, const struct weft_reply *reply)
+{
+    struct sync *s = ctx;
+
+    (void)(weft_reply_u64(weft_reply_at(reply, 0), &s->head.seq) &&
+           weft_reply_u64(weft_reply_at(reply, 1), &s->head.ms));
+}
+
+static void scores_arrived(void *ctx, const struct weft_reply *reply)
+{
+    struct sync *s = ctx;
+    struct weft_hub *hub = s->hub;
+
+    if (reply == NULL || s->epoch != hub->epoch) { /* Redis went away meanwhile: it will be asked again */
+        free(s);
+        return;
+    }
+    if (weft_reply_is_error(reply)) {
+        weft_log(hub->o.log, WEFT_LOG_ERROR, "redis.error", WEFT_S("command", "ZMSCORE"),
+                 WEFT_SN("error", reply->str.p, reply->str.len));
+    }
+    weft_live_seal(hub);
+    weft_hub_see_head(hub, s->head);
+    for (size_t i = 0; i < s->n; i++) {
+        struct weft_follow *f =
+            weft_follow_find(hub, weft_str(s->names[i].text, s->names[i].len));
+        uint64_t last = 0;
+
+        if (f == NULL || f->state != WEFT_SUBSCRIPTION_ON || f->synced) {
+            continue;
+        }
+        if (f->name_len == 0) {
+            last = s->head.seq;
+        } else {
+            (void)weft_reply_u64(weft_reply_at(reply, i), &last);
+        }
+        if (last > f->last) {
+            f->last = last;
+        }
+        f->synced = true;
+        for (uint32_t w = 0; w < hub->o.n_workers; w++) {
+            if ((f->workers & UINT64_C(1) << w) != 0) {
+                tell(hub, w, f);
+            }
+        }
+    }
+    free(s);
+}
+
+static void send_sync(struct weft_hub *hub, size_t n)
+{
+    struct weft_names *names = &hub->to_sync;
+    struct sync *s = calloc(1, sizeof(*s) + n * sizeof(s->names[0]));
+    struct weft_str argv[SCORES_PER_COMMAND + 2];
+    struct weft_buf keys;
+
+    WEFT_ASSERT(s != NULL);
+    s->hub = hub;
+    s->epoch = hub->epoch;
+    weft_buf_init(&keys, 1024);
+    weft_key_head(&keys, &hub->keys);
+    size_t head_len = keys.len;
+    weft_key_topics(&keys, &hub->keys);
+
+    struct weft_str head[] = {WEFT_STR("HMGET"), weft_str(keys.data, head_len), WEFT_STR("seq"),
+                              WEFT_STR("ms")};
+    argv[0] = WEFT_STR("ZMSCORE");
+    argv[1] = weft_str(keys.data + head_len, keys.len - head_len);
+    for (size_t i = 0; i < n; i++) {
+        struct weft_follow *f = names->list[--names->n];
+
+        s->names[i].len = f->name_len;
+        memcpy(s->names[i].text, f->name, f->name_len);
+        argv[i + 2] = weft_str(s->names[i].text, f->name_len);
+    }
+    s->n = n;
+    /* The head first: it is then not newer than what the scores show. */
+    if (weft_redis_send(hub->rd, head_arrived, s, 4, head) != 0 ||
+        weft_redis_send(hub->rd, scores_arrived, s, n + 2, argv) != 0) {
+        free(s); /* not up: asked again when it is (head_arrived is not called with a freed s: both fail or none) */
+    }
+    weft_buf_fini(&keys);
+}
+
+void weft_follow_flush(struct weft_hub *hub)
+{
+    if (!hub->up) {
+        return; /* weft_follow_connected() lists everything again */
+    }
+    if (hub->to_subscribe.n > 0) {
+        send_subscribes(hub);
+    }
+    while (hub->to_sync.n > 0) {
+        size_t n = hub->to_sync.n < SCORES_PER_COMMAND ? hub->to_sync.n : SCORES_PER_COMMAND;
+
+        send_sync(hub, n);
+    }
+}
+
+void weft_follow_connected(struct weft_hub *hub)
+{
+    struct weft_follow *f, *next;
+
+    hub->to_sync.n = 0;
+    HASH_ITER(hh, hub->follows, f, next)
+    {
+        f->synced = false;
+        f->last = 0;
+        if (f->state == WEFT_SUBSCRIPTION_ON) {
+            list_add(&hub->to_sync, f);
+        } else {
+            want_subscribe(hub, f);
+        }
+    }
+    weft_follow_flush(hub);
+}
+
+void weft_follow_disconnected(struct weft_hub *hub)
+{
+    struct weft_follow *f, *next;
+
+    hub->to_sync.n = 0;
+    HASH_ITER(hh, hub->follows, f, next)
+    {
+        f->state = WEFT_SUBSCRIPTION_OFF;
+        f->synced = false;
+        if (f->workers == 0) {
+            forget(hub, f);
+        }
+    }
+}
+
+void weft_follow_fini(struct weft_hub *hub)
+{
+    struct weft_follow *f, *next;
+
+    HASH_ITER(hh, hub->follows, f, next)
+    {
+        HASH_DEL(hub->follows, f);
+        free(f);
+    }
+    free(hub->to_subscribe.list);
+    free(hub->to_sync.list);
+}

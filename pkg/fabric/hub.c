@@ -1,0 +1,338 @@
+#include "hub_priv.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <event2/event.h>
+
+#include <weft/base/assert.h>
+#include <weft/base/clock.h>
+#include <weft/loop/wake.h>
+#include <weft/telemetry/log.h>
+#include <weft/telemetry/metrics.h>
+
+/* ---- to the workers ---- */
+
+static void send_live(struct weft_hub *hub, uint32_t worker)
+{
+    struct weft_outbox *out = &hub->out[worker];
+    struct weft_live_msg *m;
+
+    if (out->n_live == 0) {
+        return;
+    }
+    m = calloc(1, sizeof(*m) + out->n_live * sizeof(struct weft_batch *));
+    WEFT_ASSERT(m != NULL);
+    m->msg.ops = &hub->o.ops->live;
+    m->n = (uint32_t)out->n_live;
+    memcpy(m->batches, out->live, out->n_live * sizeof(struct weft_batch *));
+    out->n_live = 0;
+    weft_hub_send(hub, worker, &m->msg);
+}
+
+void weft_hub_send(struct weft_hub *hub, uint32_t worker, struct weft_msg *msg)
+{
+    struct weft_outbox *out = &hub->out[worker];
+
+    /* Order is what makes a ring complete: live events that came before this message go before it. */
+    if (msg->ops != &hub->o.ops->live) {
+        send_live(hub, worker);
+    }
+    msg->next = NULL;
+    if (out->last != NULL) {
+        out->last->next = msg;
+    } else {
+        out->first = msg;
+    }
+    out->last = msg;
+    out->n++;
+}
+
+static void send_redis(struct weft_hub *hub, uint32_t worker, bool up)
+{
+    struct weft_redis_msg *m = calloc(1, sizeof(*m));
+
+    WEFT_ASSERT(m != NULL);
+    m->msg.ops = &hub->o.ops->redis;
+    m->up = up;
+    weft_hub_send(hub, worker, &m->msg);
+}
+
+void weft_hub_flush(struct weft_hub *hub)
+{
+    weft_live_seal(hub);
+    for (uint32_t w = 0; w < hub->o.n_workers; w++) {
+        struct weft_outbox *out = &hub->out[w];
+
+        if (out->lost && !out->behind && hub->up) {
+            /* It missed events while it was behind: to it, Redis was away, and the log has everything. */
+            out->lost = false;
+            send_redis(hub, w, false);
+            send_redis(hub, w, true);
+            weft_follow_again(hub, w);
+        }
+        send_live(hub, w);
+        if (out->first != NULL) {
+            weft_mailbox_post_chain(hub->o.workers[w], out->first, out->last, out->n);
+            out->first = out->last = NULL;
+            out->n = 0;
+        }
+        out->behind = weft_mailbox_len(hub->o.workers[w]) > hub->o.cfg->hub.mailbox;
+        if (out->behind) {
+            weft_count(hub->o.shard, WEFT_M_MAILBOX_FULL, 1);
+        }
+    }
+}
+
+void weft_hub_see_head(struct weft_hub *hub, struct weft_id id)
+{
+    if (id.seq > hub->head.seq) {
+        hub->head = id;
+    }
+}
+
+/* ---- connections ---- */
+
+static void tell_redis(struct weft_hub *hub, bool up)
+{
+    hub->up = up;
+    hub->epoch++;
+    weft_gauge_set(hub->o.shard, WEFT_G_REDIS_UP, up ? 1 : 0);
+    for (uint32_t w = 0; w < hub->o.n_workers; w++) {
+        send_redis(hub, w, up);
+    }
+}
+
+static void connection_up(void *ctx)
+{
+    struct weft_hub *hub = ctx;
+
+    if (hub->up || !weft_redis_conn_is_up(hub->cmd) || !weft_redis_conn_is_up(hub->sub) ||
+        !weft_redis_conn_is_up(hub->rd)) {
+        return;
+    }
+    tell_redis(hub, true);
+    weft_follow_connected(hub);
+    weft_reader_resume(hub->reader);
+    weft_hub_flush(hub);
+}
+
+static void connection_down(struct weft_hub *hub)
+{
+    if (hub->up) {
+        tell_redis(hub, false);
+        weft_reader_forget(hub->reader);
+        weft_hub_flush(hub);
+    }
+}
+
+static void cmd_down(void *ctx, const char *why)
+{
+    (void)why;
+    connection_down(ctx);
+}
+
+static void sub_down(void *ctx, const char *why)
+{
+    struct weft_hub *hub = ctx;
+
+    (void)why;
+    weft_follow_disconnected(hub);
+    connection_down(hub);
+}
+
+void weft_hub_history_changed(struct weft_hub *hub, const char *why)
+{
+    weft_log(hub->o.log, WEFT_LOG_WARN, "redis.history_changed", WEFT_S("why", why));
+    memset(&hub->head, 0, sizeof(hub->head));
+    tell_redis(hub, false);
+    weft_reader_forget(hub->reader);
+    tell_redis(hub, true);
+    weft_follow_connected(hub);
+}
+
+static void message_arrived(void *ctx, struct weft_str channel, struct weft_str payload)
+{
+    weft_live_arrived(ctx, channel, payload);
+}
+
+static void subscribed(void *ctx, struct weft_str channel, bool on)
+{
+    weft_follow_confirmed(ctx, channel, on);
+}
+
+/* The end of a turn, whoever began it. */
+static void turn_ended(void *ctx)
+{
+    struct weft_hub *hub = ctx;
+
+    weft_follow_flush(hub);
+    weft_commit_flush(hub->committer);
+    weft_hub_flush(hub);
+    hub->turn_ns = 0;
+}
+
+static int connect_all(struct weft_hub *hub)
+{
+    static const char *const what[] = {"publish", "live", "read"};
+    const struct weft_config *cfg = hub->o.cfg;
+    struct weft_redis_conn_opts o = {
+        .base = hub->base,
+        .url = &hub->url,
+        .connect_timeout_ms = cfg->redis.connect_timeout_ms,
+        .command_timeout_ms = cfg->redis.command_timeout_ms,
+        .backoff_min_ms = cfg->redis.backoff_min_ms,
+        .backoff_max_ms = cfg->redis.backoff_max_ms,
+        .shard = hub->o.shard,
+        .log = hub->o.log,
+        .ctx = hub,
+        .message_arrived = message_arrived,
+        .subscribed = subscribed,
+        .drained = turn_ended,
+        .down = cmd_down,
+        .up = connection_up,
+    };
+    int rc = 0;
+
+    for (int i = 0; i < 3 && rc == 0; i++) {
+        struct weft_redis_conn **at[] = {&hub->cmd, &hub->sub, &hub->rd};
+
+        (void)snprintf(hub->names[i], sizeof(hub->names[i]), "weft-%.48s-%s", hub->o.node_id, what[i]);
+        o.name = hub->names[i];
+        o.seed = hub->o.seed + (uint64_t)i * 7919;
+        o.functions = i == 0;
+        o.subscriber = i == 1;
+        o.down = i == 1 ? sub_down : cmd_down;
+        rc = weft_redis_conn_create(at[i], &o);
+    }
+    return rc;
+}
+
+/* ---- life ---- */
+
+int weft_hub_create(struct weft_hub **ret_hub, const struct weft_hub_opts *opts, struct weft_err *err)
+{
+    struct weft_hub *hub = calloc(1, sizeof(*hub));
+    int rc;
+
+    if (hub == NULL) {
+        return weft_err_set(err, WEFT_ENOMEM, "", "out of memory");
+    }
+    WEFT_ASSERT(opts->n_workers >= 1 && opts->n_workers <= WEFT_WORKERS_MAX);
+    hub->o = *opts;
+    hub->keys.prefix = opts->cfg->redis.prefix;
+    weft_buf_init(&hub->channel, 256);
+    weft_chan_partition(&hub->channel, &hub->keys);
+    weft_batch_builder_init(&hub->bb);
+    rc = weft_redis_url_parse(&hub->url, opts->cfg->redis.url, err);
+    if (rc == 0) {
+        hub->base = event_base_new();
+        rc = hub->base == NULL ? WEFT_ESYS
+                               : weft_mailbox_create(&hub->mb, opts->cfg->hub.mailbox, hub);
+        if (rc == 0) {
+            rc = weft_committer_create(&hub->committer, hub);
+        }
+        if (rc == 0) {
+            rc = weft_reader_create(&hub->reader, hub);
+        }
+        if (rc == 0) {
+            rc = weft_wake_on_event(&hub->wake, hub->base, hub->mb, turn_ended, hub);
+        }
+        if (rc != 0) {
+            (void)weft_err_set(err, rc, "", "the hub cannot start: %s", weft_err_text(rc));
+        }
+    }
+    if (rc != 0) {
+        weft_hub_destroy(hub);
+        return rc;
+    }
+    *ret_hub = hub;
+    return 0;
+}
+
+static void *run(void *arg)
+{
+    struct weft_hub *hub = arg;
+
+    (void)pthread_setname_np(pthread_self(), "weft-hub");
+    if (connect_all(hub) == 0) {
+        (void)event_base_loop(hub->base, EVLOOP_NO_EXIT_ON_EMPTY);
+    } else {
+        weft_log(hub->o.log, WEFT_LOG_ERROR, "hub.failed", WEFT_S("why", "no connection object"));
+    }
+    return NULL;
+}
+
+int weft_hub_start(struct weft_hub *hub)
+{
+    if (pthread_create(&hub->thread, NULL, run, hub) != 0) {
+        return WEFT_ESYS;
+    }
+    hub->started = true;
+    return 0;
+}
+
+static void deliver_stop(struct weft_msg *msg, void *owner)
+{
+    struct weft_hub *hub = owner;
+
+    free(msg);
+    (void)event_base_loopbreak(hub->base);
+}
+
+static void drop_stop(struct weft_msg *msg)
+{
+    free(msg);
+}
+
+void weft_hub_stop(struct weft_hub *hub)
+{
+    static const struct weft_msg_ops stop_ops = {"stop", deliver_stop, drop_stop};
+    struct weft_msg *msg;
+
+    if (!hub->started) {
+        return;
+    }
+    msg = calloc(1, sizeof(*msg));
+    WEFT_ASSERT(msg != NULL);
+    msg->ops = &stop_ops;
+    weft_mailbox_post_chain(hub->mb, msg, msg, 1);
+    (void)pthread_join(hub->thread, NULL);
+    hub->started = false;
+    hub->up = false;
+    /* Waiting commands are answered now; the answers reach workers that still run. */
+    weft_redis_conn_destroy(hub->cmd);
+    weft_redis_conn_destroy(hub->sub);
+    weft_redis_conn_destroy(hub->rd);
+    hub->cmd = hub->sub = hub->rd = NULL;
+    weft_commit_flush(hub->committer);
+    weft_hub_flush(hub);
+}
+
+void weft_hub_destroy(struct weft_hub *hub)
+{
+    if (hub == NULL) {
+        return;
+    }
+    WEFT_ASSERT(!hub->started);
+    weft_reader_destroy(hub->reader);
+    weft_committer_destroy(hub->committer);
+    weft_follow_fini(hub);
+    weft_wake_destroy(hub->wake);
+    weft_mailbox_destroy(hub->mb);
+    for (size_t w = 0; w < hub->o.n_workers; w++) {
+        free(hub->out[w].live);
+    }
+    weft_batch_builder_fini(&hub->bb);
+    weft_buf_fini(&hub->channel);
+    if (hub->base != NULL) {
+        event_base_free(hub->base);
+    }
+    free(hub);
+}
+
+struct weft_mailbox *weft_hub_mailbox(struct weft_hub *hub)
+{
+    return hub->mb;
+}

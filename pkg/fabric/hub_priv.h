@@ -1,0 +1,135 @@
+/*
+ * hub_priv - the hub's parts, each in its file, all on the hub's thread:
+ *
+ *   hub.c     life, connections, up and down, what goes out to workers
+ *   follow.c  topics that somebody follows: SUBSCRIBE, and from where on
+ *   live.c    messages of the live channels -> batches
+ *   commit.c  publishes -> FCALL weft1_publish
+ *   read.c    pages of the log: equal reads merged, recent pages kept; page.c puts them together
+ *   ask.c     history and topics as JSON
+ */
+#ifndef WEFT_FABRIC_HUB_PRIV_H
+#define WEFT_FABRIC_HUB_PRIV_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include <uthash.h>
+
+#include <weft/base/buf.h>
+#include <weft/base/role.h>
+#include <weft/config/config.h>
+#include <weft/fabric/hub.h>
+#include <weft/redis/conn.h>
+#include <weft/redis/keys.h>
+#include <weft/redis/url.h>
+
+struct event;
+struct event_base;
+struct weft_wake;
+struct weft_reader;
+struct weft_committer;
+
+enum weft_subscription {
+    WEFT_SUBSCRIPTION_OFF,
+    WEFT_SUBSCRIPTION_ASKED, /* SUBSCRIBE was sent */
+    WEFT_SUBSCRIPTION_ON     /* ... and confirmed */
+};
+
+/* A topic, or (name "") the partition's channel, that workers follow. */
+struct weft_follow {
+    UT_hash_handle hh;
+    uint64_t workers; /* bits */
+    uint64_t last;    /* seq of its newest event known here; partition: of any */
+    enum weft_subscription state;
+    bool listed;      /* in hub->to_subscribe */
+    bool synced;      /* last was read from Redis after the subscription was confirmed */
+    uint16_t name_len;
+    char name[];
+};
+
+struct weft_names {
+    struct weft_follow **list;
+    size_t n, cap;
+};
+
+/* What goes to one worker at the end of the turn. */
+struct weft_outbox {
+    struct weft_msg *first, *last;
+    size_t n;
+    struct weft_batch **live; /* run of batches not yet a message */
+    size_t n_live, live_cap;
+    bool behind; /* its mailbox was over the bound at the last flush: live events are withheld */
+    bool lost;   /* ... and some were: it must be started again */
+};
+
+struct weft_hub {
+    struct weft_hub_opts o;
+    struct weft_keys keys;
+    struct weft_redis_url url;
+    pthread_t thread;
+    bool started;
+    struct event_base *base;
+    struct weft_mailbox *mb;
+    struct weft_wake *wake;
+    struct weft_redis_conn *cmd, *sub, *rd; /* publishes; channels; reads */
+    char names[3][80];                      /* of the connections */
+    bool up;                                /* all three are */
+    uint64_t epoch;                         /* counts up; answers of an older one are void */
+    struct weft_id head;                    /* newest id seen */
+    struct weft_outbox out[WEFT_WORKERS_MAX];
+
+    struct weft_follow *follows; /* uthash by name */
+    struct weft_names to_subscribe, to_sync;
+    struct weft_follow *all;     /* the one with name "", or NULL */
+
+    struct weft_batch_builder bb; /* of the current run of live lines */
+    uint64_t bb_targets;
+    char bb_topic[WEFT_NAME_MAX + 1];
+    size_t bb_topic_len;
+    uint64_t turn_ns; /* when this turn's messages arrived */
+    struct weft_buf channel; /* the partition channel's name */
+
+    struct weft_committer *committer;
+    struct weft_reader *reader;
+};
+
+/* ---- hub.c ---- */
+void weft_hub_send(struct weft_hub *hub, uint32_t worker, struct weft_msg *msg);
+/* Posts what was sent in this turn. */
+void weft_hub_flush(struct weft_hub *hub);
+/* The history in Redis is another one than before: everything starts again. */
+void weft_hub_history_changed(struct weft_hub *hub, const char *why);
+void weft_hub_see_head(struct weft_hub *hub, struct weft_id id);
+
+/* ---- follow.c ---- */
+void weft_follow_ask(struct weft_hub *hub, const struct weft_follow_msg *m);
+void weft_follow_flush(struct weft_hub *hub);              /* SUBSCRIBE and sync what was asked in this turn */
+void weft_follow_connected(struct weft_hub *hub);    /* Redis is back: subscribe, and sync anew */
+void weft_follow_disconnected(struct weft_hub *hub); /* the subscriber connection is gone */
+void weft_follow_confirmed(struct weft_hub *hub, struct weft_str channel, bool on);
+void weft_follow_again(struct weft_hub *hub, uint32_t worker); /* tells it about all its topics once more */
+struct weft_follow *weft_follow_find(struct weft_hub *hub, struct weft_str name);
+void weft_follow_fini(struct weft_hub *hub);
+
+/* ---- live.c ---- */
+void weft_live_arrived(struct weft_hub *hub, struct weft_str channel, struct weft_str text);
+void weft_live_seal(struct weft_hub *hub);
+
+/* ---- commit.c ---- */
+int weft_committer_create(struct weft_committer **ret_c, struct weft_hub *hub) WEFT_MUST_CHECK;
+void weft_committer_destroy(struct weft_committer *c);
+void weft_commit_take(struct weft_committer *c, struct weft_publish_msg *m); /* takes m */
+void weft_commit_flush(struct weft_committer *c);
+
+/* ---- read.c ---- */
+int weft_reader_create(struct weft_reader **ret_r, struct weft_hub *hub) WEFT_MUST_CHECK;
+void weft_reader_destroy(struct weft_reader *r);
+void weft_reader_take(struct weft_reader *r, const struct weft_read_msg *m);
+void weft_reader_forget(struct weft_reader *r); /* pages kept: the history may be another now */
+void weft_reader_resume(struct weft_reader *r);
+
+/* ---- ask.c ---- */
+void weft_ask_take(struct weft_hub *hub, const struct weft_ask_msg *m);
+
+#endif

@@ -1,0 +1,207 @@
+#include "page_priv.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <weft/base/assert.h>
+#include <weft/base/clock.h>
+
+void weft_page_maker_init(struct weft_page_maker *pm)
+{
+    memset(pm, 0, sizeof(*pm));
+    weft_buf_init(&pm->text, UINT32_MAX);
+}
+
+void weft_page_maker_fini(struct weft_page_maker *pm)
+{
+    free(pm->topics);
+    free(pm->entries);
+    weft_buf_fini(&pm->text);
+}
+
+uint32_t weft_page_maker_add(struct weft_page_maker *pm, struct weft_str name)
+{
+    if (pm->n_topics == pm->topics_cap) {
+        pm->topics_cap = pm->topics_cap == 0 ? 4 : pm->topics_cap * 2;
+        pm->topics = realloc(pm->topics, pm->topics_cap * sizeof(*pm->topics));
+        WEFT_ASSERT(pm->topics != NULL);
+    }
+    struct weft_page_topic *t = &pm->topics[pm->n_topics];
+
+    memset(t, 0, sizeof(*t));
+    memcpy(t->name, name.p, name.len);
+    t->name_len = (uint16_t)name.len;
+    return (uint32_t)pm->n_topics++;
+}
+
+void weft_page_maker_entry(struct weft_page_maker *pm, uint32_t topic, struct weft_id id, uint64_t prev,
+                           struct weft_str type, struct weft_str event)
+{
+    struct weft_page_topic *t = &pm->topics[topic];
+
+    if (pm->n == pm->cap) {
+        pm->cap = pm->cap == 0 ? 256 : pm->cap * 2;
+        pm->entries = realloc(pm->entries, pm->cap * sizeof(*pm->entries));
+        WEFT_ASSERT(pm->entries != NULL);
+    }
+    struct weft_entry *e = &pm->entries[pm->n++];
+
+    e->id = id;
+    e->prev = prev;
+    e->topic = topic;
+    e->type_off = (uint32_t)pm->text.len;
+    e->type_len = (uint32_t)type.len;
+    weft_buf_str(&pm->text, type);
+    e->event_off = (uint32_t)pm->text.len;
+    e->event_len = (uint32_t)event.len;
+    weft_buf_str(&pm->text, event);
+    if (t->first.seq == 0) {
+        t->first = id;
+        t->first_prev = prev;
+    }
+    t->last = id;
+}
+
+void weft_page_maker_rewind(struct weft_page_maker *pm)
+{
+    pm->n = 0;
+    weft_buf_clear(&pm->text);
+    for (size_t i = 0; i < pm->n_topics; i++) {
+        struct weft_page_topic *t = &pm->topics[i];
+
+        memset(&t->first, 0, sizeof(t->first));
+        memset(&t->last, 0, sizeof(t->last));
+        t->asked = t->full = false;
+    }
+}
+
+bool weft_page_maker_judge(struct weft_page_maker *pm)
+{
+    /* Seen events that this history does not have, or from before it was born: ARCHITECTURE "Reset". */
+    pm->reset = pm->from == WEFT_READ_AFTER && pm->start.seq > 0 &&
+                (pm->start.seq > pm->head.seq || pm->start.ms < pm->born_ms);
+    return pm->reset;
+}
+
+static int by_seq(const void *a, const void *b)
+{
+    const struct weft_entry *x = a;
+    const struct weft_entry *y = b;
+
+    if (x->id.seq != y->id.seq) {
+        return x->id.seq < y->id.seq ? -1 : 1;
+    }
+    return x->topic < y->topic ? -1 : x->topic > y->topic;
+}
+
+/* Whether the topic lost events after the start. Told with the page that passes the end of what is missing, so once. */
+static bool trimmed(const struct weft_page_maker *pm, const struct weft_page_topic *t, uint64_t upto)
+{
+    if (t->first.seq != 0) {
+        return t->first_prev > pm->start.seq && t->first.seq <= upto;
+    }
+    if (t->known) { /* events after the start, and none is held */
+        return t->asked && t->score > pm->start.seq && t->score <= upto;
+    }
+    return pm->start.seq < pm->floor && pm->floor <= upto;
+}
+
+static void add_gap(struct weft_gap *gap, const struct weft_page_maker *pm, struct weft_str topic,
+                    struct weft_id next, enum weft_gap_reason reason)
+{
+    gap->after = pm->start;
+    gap->next = next;
+    gap->reason = reason;
+    memcpy(gap->topic, topic.p, topic.len);
+}
+
+static struct weft_page *with_gaps(const struct weft_page_maker *pm, struct weft_str what, uint64_t upto)
+{
+    struct weft_page *page;
+    size_t n = 0;
+
+    if (pm->reset) {
+        struct weft_str rest = what;
+
+        for (size_t i = 0; i < what.len; i++) {
+            n += what.p[i] == ' ' ? 1 : 0;
+        }
+        page = weft_page_create(n + 1);
+        for (size_t i = 0; page != NULL && i <= n; i++) {
+            const char *space = memchr(rest.p, ' ', rest.len);
+            struct weft_str name = weft_str(rest.p, space == NULL ? rest.len : (size_t)(space - rest.p));
+            struct weft_id next = {0, 0};
+
+            for (size_t k = 0; k < pm->n_topics; k++) {
+                const struct weft_page_topic *t = &pm->topics[k];
+
+                if (weft_pattern_match(name, weft_str(t->name, t->name_len)) && t->first.seq != 0 &&
+                    (next.seq == 0 || t->first.seq < next.seq)) {
+                    next = t->first;
+                }
+            }
+            add_gap(&page->gaps[i], pm, name, next, WEFT_GAP_RESET);
+            rest.p += name.len + 1;
+            rest.len -= space == NULL ? rest.len : name.len + 1;
+        }
+        return page;
+    }
+    if (pm->from == WEFT_READ_AFTER) {
+        for (size_t i = 0; i < pm->n_topics; i++) {
+            n += trimmed(pm, &pm->topics[i], upto) ? 1 : 0;
+        }
+    }
+    page = weft_page_create(n);
+    for (size_t i = 0, k = 0; page != NULL && k < n; i++) {
+        const struct weft_page_topic *t = &pm->topics[i];
+
+        if (trimmed(pm, t, upto)) {
+            add_gap(&page->gaps[k++], pm, weft_str(t->name, t->name_len), t->first, WEFT_GAP_TRIMMED);
+        }
+    }
+    return page;
+}
+
+struct weft_page *weft_page_make(struct weft_page_maker *pm, struct weft_str what,
+                                 struct weft_batch_builder *bb)
+{
+    struct weft_id upto = pm->head;
+    struct weft_page *page;
+    uint64_t last = 0;
+    bool more = false;
+
+    /* A topic that may have more is complete only up to its last entry here; beyond that the others must wait. */
+    for (size_t i = 0; i < pm->n_topics; i++) {
+        const struct weft_page_topic *t = &pm->topics[i];
+
+        if (t->full && t->last.seq < upto.seq) {
+            upto = t->last;
+        }
+    }
+    page = with_gaps(pm, what, upto.seq);
+    if (page == NULL) {
+        return NULL;
+    }
+    if (pm->n_topics > 1) {
+        qsort(pm->entries, pm->n, sizeof(*pm->entries), by_seq);
+    }
+    for (size_t i = 0; i < pm->n; i++) {
+        const struct weft_entry *e = &pm->entries[i];
+        const struct weft_page_topic *t = &pm->topics[e->topic];
+
+        if (e->id.seq > upto.seq) {
+            more = true;
+            break;
+        }
+        if (e->id.seq != last) { /* an event of several topics comes once */
+            weft_batch_add(bb, e->id, e->prev, weft_str(t->name, t->name_len),
+                           weft_str(pm->text.data + e->type_off, e->type_len),
+                           weft_str(pm->text.data + e->event_off, e->event_len));
+            last = e->id.seq;
+        }
+    }
+    page->upto = upto;
+    page->more = more || upto.seq < pm->head.seq;
+    page->batch = weft_batch_seal(bb, weft_clock_mono_ns());
+    return page;
+}

@@ -1,0 +1,663 @@
+#include "hub_priv.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <utlist.h>
+
+#include <weft/base/assert.h>
+#include <weft/base/clock.h>
+#include <weft/telemetry/log.h>
+#include <weft/telemetry/metrics.h>
+
+#include "page_priv.h"
+
+/*
+ * A read of a page, by its key: `from start what`. Who asks for a key that is being read joins; pages of a while
+ * ago are kept (they cannot become wrong: events never change, and a page says up to where it is complete).
+ *
+ * Steps of a job: TIME (only for "ago") -> head and scores, and for a single topic its entries in the same
+ * round trip -> entries of each topic with news -> page. The head is read before the entries, so that every
+ * event up to it is in what was read.
+ */
+
+#define PAGE_BYTES ((size_t)256 * 1024) /* aimed at; events are counted by the mean size seen so far */
+#define PAGE_EVENTS_MIN 16
+#define TOPICS_MAX 20000 /* that a pattern may match in one read */
+
+struct waiter {
+    struct waiter *next;
+    uint32_t worker;
+    struct weft_ticket ticket;
+};
+
+struct job {
+    UT_hash_handle hh;
+    struct job *next; /* of the queue */
+    struct weft_reader *r;
+    struct waiter *waiters;
+    struct weft_page_maker pm;
+    uint64_t began_ns;
+    size_t replies_due; /* of the entries */
+    uint32_t count;     /* entries asked for, for each topic */
+    uint32_t next_topic; /* the next XRANGE reply is of this one, or a later one that was asked for */
+    bool running, single, failed, too_many;
+    struct weft_str what; /* inside key */
+    size_t key_len;
+    char key[];
+};
+
+struct kept {
+    UT_hash_handle hh;
+    struct kept *prev, *next; /* utlist DL, oldest use first */
+    struct weft_page *page;
+    size_t key_len;
+    char key[];
+};
+
+struct weft_reader {
+    struct weft_hub *hub;
+    struct job *jobs;         /* by key: running and queued */
+    struct job *queue, *queue_tail;
+    size_t n_queued, n_running;
+    struct kept *kept; /* by key */
+    struct kept *kept_list;
+    size_t kept_bytes;
+    double mean_bytes; /* of an event */
+    struct weft_batch_builder bb;
+};
+
+/* ---- pages kept ---- */
+
+static size_t page_size(const struct weft_page *page)
+{
+    return sizeof(*page) + (page->batch == NULL ? 0 : page->batch->size);
+}
+
+static void kept_drop(struct weft_reader *r, struct kept *k)
+{
+    HASH_DEL(r->kept, k);
+    DL_DELETE(r->kept_list, k);
+    r->kept_bytes -= page_size(k->page);
+    weft_page_unref(k->page);
+    free(k);
+}
+
+static void keep(struct weft_reader *r, const struct job *job, struct weft_page *page)
+{
+    struct kept *k;
+
+    /* Without events there is nothing to save; "ago" means another time at each call. */
+    if (page->batch == NULL || job->key[0] == '0' + WEFT_READ_AGO || page_size(page) > r->hub->o.cfg->replay.cache_bytes / 2) {
+        return;
+    }
+    k = calloc(1, sizeof(*k) + job->key_len);
+    if (k == NULL) {
+        return;
+    }
+    memcpy(k->key, job->key, job->key_len);
+    k->key_len = job->key_len;
+    k->page = weft_page_ref(page);
+    HASH_ADD_KEYPTR(hh, r->kept, k->key, k->key_len, k);
+    DL_APPEND(r->kept_list, k);
+    r->kept_bytes += page_size(page);
+    while (r->kept_bytes > r->hub->o.cfg->replay.cache_bytes) {
+        kept_drop(r, r->kept_list);
+    }
+}
+
+/* ---- answers ---- */
+
+static void send_page(struct weft_hub *hub, uint32_t worker, struct weft_ticket ticket,
+                      enum weft_read_rc rc, struct weft_page *page)
+{
+    struct weft_page_msg *m = calloc(1, sizeof(*m));
+
+    WEFT_ASSERT(m != NULL);
+    m->msg.ops = &hub->o.ops->page;
+    m->ticket = ticket;
+    m->rc = rc;
+    m->page = page == NULL ? NULL : weft_page_ref(page);
+    weft_hub_send(hub, worker, &m->msg);
+}
+
+static void start_next(struct weft_reader *r);
+
+static void finish(struct job *job, enum weft_read_rc rc, struct weft_page *page)
+{
+    struct weft_reader *r = job->r;
+    struct waiter *w, *next;
+
+    LL_FOREACH_SAFE(job->waiters, w, next)
+    {
+        send_page(r->hub, w->worker, w->ticket, rc, page);
+        free(w);
+    }
+    if (page != NULL) {
+        keep(r, job, page);
+        weft_page_unref(page);
+    }
+    if (job->running) {
+        r->n_running--;
+        weft_gauge_set(r->hub->o.shard, WEFT_G_REPLAY_IN_FLIGHT, (int64_t)r->n_running);
+    }
+    HASH_DEL(r->jobs, job);
+    weft_page_maker_fini(&job->pm);
+    free(job);
+    start_next(r);
+}
+
+static void finish_page(struct job *job)
+{
+    struct weft_reader *r = job->r;
+    struct weft_page *page;
+
+    if (job->failed || job->too_many) {
+        finish(job, job->too_many ? WEFT_READ_TOO_MANY : WEFT_READ_UNAVAILABLE, NULL);
+        return;
+    }
+    if (job->pm.n > 0) {
+        double mean = (double)job->pm.text.len / (double)job->pm.n;
+
+        r->mean_bytes += (mean - r->mean_bytes) / 8;
+    }
+    weft_hub_see_head(r->hub, job->pm.head);
+    page = weft_page_make(&job->pm, job->what, &r->bb);
+    weft_count(r->hub->o.shard, WEFT_M_REPLAY_EVENTS, page == NULL || page->batch == NULL ? 0 : page->batch->n);
+    weft_observe_ns(r->hub->o.shard, WEFT_H_REPLAY_READ, weft_clock_mono_ns() - job->began_ns);
+    finish(job, page == NULL ? WEFT_READ_BUSY : WEFT_READ_OK, page);
+}
+
+/* ---- talking to Redis ---- */
+
+static uint32_t entries_per_topic(const struct weft_reader *r, size_t n_topics)
+{
+    uint64_t n = (uint64_t)((double)PAGE_BYTES / (r->mean_bytes + 100));
+    uint64_t max = r->hub->o.cfg->history.page_events;
+
+    n = n < PAGE_EVENTS_MIN ? PAGE_EVENTS_MIN : n > max ? max : n;
+    n = n_topics <= 1 ? n : n / n_topics * 2 + 2;
+    return (uint32_t)(n > max ? max : n);
+}
+
+static void take_entries(struct job *job, uint32_t topic, const struct weft_reply *reply)
+{
+    for (size_t i = 0; i < reply->n; i++) {
+        const struct weft_reply *entry = weft_reply_at(reply, i);
+        const struct weft_reply *fields = weft_reply_at(entry, 1);
+        struct weft_str type = {NULL, 0};
+        struct weft_str event = {NULL, 0};
+        struct weft_id id;
+        uint64_t prev = 0;
+
+        if (fields == NULL || !weft_id_parse(weft_reply_str(weft_reply_at(entry, 0)), &id)) {
+            continue;
+        }
+        for (size_t k = 0; k + 1 < fields->n; k += 2) {
+            struct weft_str name = weft_reply_str(fields->items[k]);
+
+            if (weft_str_eq(name, WEFT_STR("prev"))) {
+                (void)weft_reply_u64(fields->items[k + 1], &prev);
+            } else if (weft_str_eq(name, WEFT_STR("type"))) {
+                type = weft_reply_str(fields->items[k + 1]);
+            } else if (weft_str_eq(name, WEFT_STR("event"))) {
+                event = weft_reply_str(fields->items[k + 1]);
+            }
+        }
+        if (!weft_type_valid(type) || event.len < 2 || event.p[0] != '{') {
+            weft_count(job->r->hub->o.shard, WEFT_M_LIVE_MALFORMED, 1); /* written by somebody else */
+            continue;
+        }
+        weft_page_maker_entry(&job->pm, topic, id, prev, type, event);
+    }
+    job->pm.topics[topic].full = reply->n >= job->count;
+}
+
+static void send_entries(struct job *job);
+
+static void entries_arrived(void *ctx, const struct weft_reply *reply)
+{
+    struct job *job = ctx;
+    struct weft_page_maker *pm = &job->pm;
+
+    while (!pm->topics[job->next_topic].asked) {
+        job->next_topic++;
+    }
+    if (reply == NULL || weft_reply_is_error(reply)) {
+        job->failed = true;
+        if (reply != NULL) {
+            weft_log(job->r->hub->o.log, WEFT_LOG_ERROR, "redis.error", WEFT_S("command", "XRANGE"),
+                     WEFT_SN("error", reply->str.p, reply->str.len));
+        }
+    } else if (!job->failed) {
+        take_entries(job, job->next_topic, reply);
+    }
+    job->next_topic++;
+    if (--job->replies_due > 0) {
+        return;
+    }
+    if (job->single && !job->failed && weft_page_maker_judge(pm) && pm->topics[0].first.seq == 0) {
+        /* The entries were asked for after a start that this history does not know: ask from its beginning. */
+        job->single = false;
+        weft_page_maker_rewind(pm);
+        send_entries(job);
+        return;
+    }
+    finish_page(job);
+}
+
+/* "(ms-seq": behind the start; "ms-0", "-": from it on. */
+static size_t print_start(const struct weft_page_maker *pm, char *out)
+{
+    if (pm->reset || pm->from == WEFT_READ_EARLIEST) {
+        out[0] = '-';
+        return 1;
+    }
+    if (pm->from == WEFT_READ_AFTER) {
+        out[0] = '(';
+        return 1 + weft_id_print(out + 1, pm->start);
+    }
+    return weft_id_print(out, (struct weft_id){pm->start.ms, 0});
+}
+
+static bool send_xrange(struct job *job, uint32_t topic)
+{
+    struct weft_hub *hub = job->r->hub;
+    struct weft_page_topic *t = &job->pm.topics[topic];
+    char start[WEFT_ID_MAX_LEN + 1];
+    char count[20];
+    struct weft_buf key;
+    int rc;
+
+    weft_buf_init(&key, 512);
+    weft_key_log(&key, &hub->keys, weft_str(t->name, t->name_len));
+    struct weft_str argv[] = {WEFT_STR("XRANGE"),
+                              weft_str(key.data, key.len),
+                              weft_str(start, print_start(&job->pm, start)),
+                              WEFT_STR("+"),
+                              WEFT_STR("COUNT"),
+                              weft_str(count, weft_u64_print(count, job->count))};
+    t->asked = true;
+    job->replies_due++;
+    weft_count(hub->o.shard, WEFT_M_REPLAY_READS, 1);
+    rc = weft_redis_send(hub->rd, entries_arrived, job, WEFT_COUNT_OF(argv), argv);
+    weft_buf_fini(&key);
+    if (rc != 0) {
+        t->asked = false;
+        job->replies_due--;
+        job->failed = true;
+    }
+    return rc == 0;
+}
+
+/* Asks for the entries of all topics with news; the last reply finishes the page. */
+static void send_entries(struct job *job)
+{
+    struct weft_page_maker *pm = &job->pm;
+    uint64_t after = pm->from == WEFT_READ_AFTER && !pm->reset ? pm->start.seq : 0;
+    size_t n = 0;
+
+    for (size_t i = 0; i < pm->n_topics; i++) {
+        n += pm->topics[i].known && pm->topics[i].score > after ? 1 : 0;
+    }
+    job->count = entries_per_topic(job->r, n);
+    job->next_topic = 0;
+    for (uint32_t i = 0; i < pm->n_topics; i++) {
+        if (pm->topics[i].known && pm->topics[i].score > after && !send_xrange(job, i)) {
+            break;
+        }
+    }
+    if (job->replies_due == 0) {
+        finish_page(job);
+    }
+}
+
+static void head_arrived(void *ctx, const struct weft_reply *reply)
+{
+    struct job *job = ctx;
+    struct weft_page_maker *pm = &job->pm;
+
+    if (reply == NULL || weft_reply_is_error(reply)) {
+        job->failed = true;
+        return;
+    }
+    (void)weft_reply_u64(weft_reply_at(reply, 0), &pm->head.seq);
+    (void)weft_reply_u64(weft_reply_at(reply, 1), &pm->head.ms);
+    (void)weft_reply_u64(weft_reply_at(reply, 2), &pm->born_ms);
+    (void)weft_reply_u64(weft_reply_at(reply, 3), &pm->floor);
+}
+
+/* Scores of the named topics, in their order; the job has only those topics then. */
+static void scores_arrived(void *ctx, const struct weft_reply *reply)
+{
+    struct job *job = ctx;
+    struct weft_page_maker *pm = &job->pm;
+
+    if (reply == NULL || weft_reply_is_error(reply)) {
+        job->failed = true;
+    }
+    for (size_t i = 0; !job->failed && i < pm->n_topics; i++) {
+        pm->topics[i].known = weft_reply_u64(weft_reply_at(reply, i), &pm->topics[i].score);
+    }
+    if (job->single) {
+        return; /* its entries come next */
+    }
+    if (job->failed) {
+        finish_page(job);
+        return;
+    }
+    (void)weft_page_maker_judge(pm);
+    send_entries(job);
+}
+
+static bool next_word(struct weft_str *rest, struct weft_str *ret_word)
+{
+    const char *space;
+
+    if (rest->len == 0) {
+        return false;
+    }
+    space = memchr(rest->p, ' ', rest->len);
+    *ret_word = weft_str(rest->p, space == NULL ? rest->len : (size_t)(space - rest->p));
+    rest->p += ret_word->len + (space == NULL ? 0 : 1);
+    rest->len -= ret_word->len + (space == NULL ? 0 : 1);
+    return true;
+}
+
+static bool wanted(struct weft_str what, struct weft_str topic)
+{
+    struct weft_str pattern;
+
+    while (next_word(&what, &pattern)) {
+        if (weft_pattern_match(pattern, topic)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool send_matches(struct job *job);
+
+/* All topics with news, names and scores in turn: those that somebody wants. */
+static void matches_arrived(void *ctx, const struct weft_reply *reply)
+{
+    struct job *job = ctx;
+    struct weft_page_maker *pm = &job->pm;
+
+    if (reply == NULL || weft_reply_is_error(reply)) {
+        job->failed = true;
+    } else if (!pm->reset && weft_page_maker_judge(pm) && send_matches(job)) {
+        return; /* what was asked for began at a start of another history: once more, from the beginning */
+    }
+    for (size_t i = 0; !job->failed && i + 1 < reply->n; i += 2) {
+        struct weft_str name = weft_reply_str(reply->items[i]);
+        uint64_t score;
+
+        if (!weft_topic_valid(name) || !wanted(job->what, name) ||
+            !weft_reply_u64(reply->items[i + 1], &score)) {
+            continue;
+        }
+        if (pm->n_topics >= TOPICS_MAX) {
+            job->too_many = true;
+            break;
+        }
+        uint32_t t = weft_page_maker_add(pm, name);
+        pm->topics[t].known = true;
+        pm->topics[t].score = score;
+    }
+    if (job->failed || job->too_many) {
+        finish_page(job);
+    } else {
+        send_entries(job);
+    }
+}
+
+static bool send_matches(struct job *job)
+{
+    struct weft_hub *hub = job->r->hub;
+    struct weft_page_maker *pm = &job->pm;
+    char min[24] = "(";
+    struct weft_buf key;
+    int rc;
+
+    weft_buf_init(&key, 256);
+    weft_key_topics(&key, &hub->keys);
+    size_t n = 1 + weft_u64_print(min + 1, pm->from == WEFT_READ_AFTER && !pm->reset ? pm->start.seq : 0);
+    struct weft_str argv[] = {WEFT_STR("ZRANGEBYSCORE"), weft_str(key.data, key.len), weft_str(min, n),
+                              WEFT_STR("+inf"), WEFT_STR("WITHSCORES")};
+    rc = weft_redis_send(hub->rd, matches_arrived, job, WEFT_COUNT_OF(argv), argv);
+    weft_buf_fini(&key);
+    return rc == 0;
+}
+
+static bool send_head(struct job *job)
+{
+    struct weft_hub *hub = job->r->hub;
+    struct weft_buf key;
+    int rc;
+
+    weft_buf_init(&key, 256);
+    weft_key_head(&key, &hub->keys);
+    struct weft_str argv[] = {WEFT_STR("HMGET"), weft_str(key.data, key.len), WEFT_STR("seq"),
+                              WEFT_STR("ms"), WEFT_STR("born_ms"), WEFT_STR("floor")};
+    rc = weft_redis_send(hub->rd, head_arrived, job, WEFT_COUNT_OF(argv), argv);
+    weft_buf_fini(&key);
+    return rc == 0;
+}
+
+static bool send_scores(struct job *job)
+{
+    struct weft_hub *hub = job->r->hub;
+    struct weft_page_maker *pm = &job->pm;
+    struct weft_str rest = job->what;
+    struct weft_str name;
+    struct weft_str *argv;
+    struct weft_buf key;
+    int rc;
+
+    while (next_word(&rest, &name)) {
+        (void)weft_page_maker_add(pm, name);
+    }
+    argv = calloc(pm->n_topics + 2, sizeof(*argv));
+    WEFT_ASSERT(argv != NULL);
+    weft_buf_init(&key, 256);
+    weft_key_topics(&key, &hub->keys);
+    argv[0] = WEFT_STR("ZMSCORE");
+    argv[1] = weft_str(key.data, key.len);
+    for (size_t i = 0; i < pm->n_topics; i++) {
+        argv[i + 2] = weft_str(pm->topics[i].name, pm->topics[i].name_len);
+    }
+    rc = weft_redis_send(hub->rd, scores_arrived, job, pm->n_topics + 2, argv);
+    weft_buf_fini(&key);
+    free(argv);
+    return rc == 0;
+}
+
+/* Head and scores; with one topic its entries too, since what they answer to is known. */
+static void send_first(struct job *job)
+{
+    bool patterns = memchr(job->what.p, '*', job->what.len) != NULL;
+    bool sent = send_head(job) && (patterns ? send_matches(job) : send_scores(job));
+
+    job->single = sent && job->pm.n_topics == 1;
+    if (!sent) {
+        job->failed = true;
+        finish_page(job);
+    } else if (job->single) {
+        job->count = entries_per_topic(job->r, 1);
+        if (!send_xrange(job, 0)) {
+            job->single = false; /* scores_arrived() will see that it failed */
+        }
+    }
+}
+
+static void time_arrived(void *ctx, const struct weft_reply *reply)
+{
+    struct job *job = ctx;
+    uint64_t seconds, micros;
+
+    if (!weft_reply_u64(weft_reply_at(reply, 0), &seconds) ||
+        !weft_reply_u64(weft_reply_at(reply, 1), &micros)) {
+        job->failed = true;
+        finish_page(job);
+        return;
+    }
+    uint64_t now_ms = seconds * 1000 + micros / 1000;
+    job->pm.start.ms = job->pm.start.ms < now_ms ? now_ms - job->pm.start.ms : 0;
+    job->pm.from = WEFT_READ_TIME;
+    send_first(job);
+}
+
+static void start(struct job *job)
+{
+    struct weft_reader *r = job->r;
+    static const struct weft_str time_argv[] = {{"TIME", 4}};
+
+    job->running = true;
+    job->began_ns = weft_clock_mono_ns();
+    r->n_running++;
+    weft_gauge_set(r->hub->o.shard, WEFT_G_REPLAY_IN_FLIGHT, (int64_t)r->n_running);
+    if (job->pm.from != WEFT_READ_AGO) {
+        send_first(job);
+    } else if (weft_redis_send(r->hub->rd, time_arrived, job, 1, time_argv) != 0) {
+        job->failed = true;
+        finish_page(job);
+    }
+}
+
+static void start_next(struct weft_reader *r)
+{
+    while (r->queue != NULL && r->hub->up && r->n_running < r->hub->o.cfg->replay.parallel) {
+        struct job *job = r->queue;
+
+        r->queue = job->next;
+        if (r->queue == NULL) {
+            r->queue_tail = NULL;
+        }
+        r->n_queued--;
+        start(job);
+    }
+}
+
+/* ---- requests ---- */
+
+static size_t print_key(char *out, const struct weft_read_msg *m)
+{
+    size_t n = 0;
+
+    out[n++] = (char)('0' + (int)m->from);
+    out[n++] = ' ';
+    n += weft_id_print(out + n, m->start);
+    out[n++] = ' ';
+    memcpy(out + n, m->what, m->what_len);
+    return n + m->what_len;
+}
+
+void weft_reader_take(struct weft_reader *r, const struct weft_read_msg *m)
+{
+    struct weft_hub *hub = r->hub;
+    struct waiter *w;
+    struct kept *k = NULL;
+    struct job *job = NULL;
+    size_t cap = WEFT_ID_MAX_LEN + 3 + m->what_len;
+
+    if (!hub->up) {
+        send_page(hub, m->worker, m->ticket, WEFT_READ_UNAVAILABLE, NULL);
+        return;
+    }
+    struct job *fresh = calloc(1, sizeof(*fresh) + cap);
+    WEFT_ASSERT(fresh != NULL);
+    fresh->key_len = print_key(fresh->key, m);
+
+    HASH_FIND(hh, r->kept, fresh->key, fresh->key_len, k);
+    if (k != NULL) {
+        weft_count(hub->o.shard, WEFT_M_REPLAY_CACHE_HITS, 1);
+        DL_DELETE(r->kept_list, k);
+        DL_APPEND(r->kept_list, k);
+        send_page(hub, m->worker, m->ticket, WEFT_READ_OK, k->page);
+        free(fresh);
+        return;
+    }
+    HASH_FIND(hh, r->jobs, fresh->key, fresh->key_len, job);
+    if (job == NULL && r->n_queued >= hub->o.cfg->replay.queue) {
+        weft_count(hub->o.shard, WEFT_M_REPLAY_QUEUE_FULL, 1);
+        send_page(hub, m->worker, m->ticket, WEFT_READ_BUSY, NULL);
+        free(fresh);
+        return;
+    }
+    w = calloc(1, sizeof(*w));
+    WEFT_ASSERT(w != NULL);
+    w->worker = m->worker;
+    w->ticket = m->ticket;
+    if (job != NULL) {
+        weft_count(hub->o.shard, WEFT_M_REPLAY_MERGED, 1);
+        LL_PREPEND(job->waiters, w);
+        free(fresh);
+        return;
+    }
+    job = fresh;
+    job->r = r;
+    weft_page_maker_init(&job->pm);
+    job->pm.from = m->from;
+    job->pm.start = m->start;
+    job->what = weft_str(job->key + job->key_len - m->what_len, m->what_len);
+    LL_PREPEND(job->waiters, w);
+    HASH_ADD_KEYPTR(hh, r->jobs, job->key, job->key_len, job);
+    if (r->queue_tail != NULL) {
+        r->queue_tail->next = job;
+    } else {
+        r->queue = job;
+    }
+    r->queue_tail = job;
+    r->n_queued++;
+    start_next(r);
+}
+
+void weft_reader_forget(struct weft_reader *r)
+{
+    while (r->kept_list != NULL) {
+        kept_drop(r, r->kept_list);
+    }
+}
+
+void weft_reader_resume(struct weft_reader *r)
+{
+    start_next(r);
+}
+
+int weft_reader_create(struct weft_reader **ret_r, struct weft_hub *hub)
+{
+    struct weft_reader *r = calloc(1, sizeof(*r));
+
+    if (r == NULL) {
+        return WEFT_ENOMEM;
+    }
+    r->hub = hub;
+    r->mean_bytes = 150;
+    weft_batch_builder_init(&r->bb);
+    *ret_r = r;
+    return 0;
+}
+
+void weft_reader_destroy(struct weft_reader *r)
+{
+    struct job *job, *next;
+    struct waiter *w, *next_w;
+
+    if (r == NULL) {
+        return;
+    }
+    weft_reader_forget(r);
+    HASH_ITER(hh, r->jobs, job, next) /* queued ones: those that ran were answered when the connection ended */
+    {
+        LL_FOREACH_SAFE(job->waiters, w, next_w)
+        {
+            free(w);
+        }
+        HASH_DEL(r->jobs, job);
+        weft_page_maker_fini(&job->pm);
+        free(job);
+    }
+    weft_batch_builder_fini(&r->bb);
+    free(r);
+}
