@@ -1,0 +1,122 @@
+#include "scan.h"
+
+#include <string.h>
+
+static int hex(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    if (c >= 'a' && c <= 'f')
+        return c - 'a' + 10;
+    if (c >= 'A' && c <= 'F')
+        return c - 'A' + 10;
+    return -1;
+}
+
+/* Decimal digits from *p on; moves *p behind them. */
+static uint64_t number(const char **p, const char *end)
+{
+    uint64_t value = 0;
+
+    while (*p < end && **p >= '0' && **p <= '9')
+        value = value * 10 + (uint64_t)(*(*p)++ - '0');
+    return value;
+}
+
+static void take_id(struct scan_event *event, const char *p, const char *end)
+{
+    event->id.ms = number(&p, end);
+    if (p < end && *p == '-') {
+        p++;
+        event->id.seq = number(&p, end);
+    }
+}
+
+/* `"payload":{"n":"…","t":"…"`: the two numbers stand at fixed places behind the mark. */
+static void take_payload(struct scan_event *event, const char *p, const char *end)
+{
+    static const char mark[] = "\"payload\":{\"n\":\"";
+    const char *at = memmem(p, (size_t)(end - p), mark, sizeof(mark) - 1);
+
+    if (at == NULL || end - at < (long)sizeof(mark) + SCAN_N_DIGITS + SCAN_T_DIGITS + 8) {
+        event->kind = SCAN_FOREIGN;
+        return;
+    }
+    at += sizeof(mark) - 1;
+    event->n = (uint32_t)number(&at, end);
+    at += sizeof("\",\"t\":\"") - 1;
+    event->sent_ns = number(&at, end);
+}
+
+static enum scan_kind kind_of(const char *type, size_t len)
+{
+    if (len < 5 || memcmp(type, "weft.", 5) != 0)
+        return SCAN_EVENT;
+    if (len == 9 && memcmp(type, "weft.open", 9) == 0)
+        return SCAN_OPEN;
+    if (len == 8 && memcmp(type, "weft.gap", 8) == 0)
+        return SCAN_GAP;
+    return SCAN_CONTROL;
+}
+
+/* The events of one chunk's data. */
+static int scan_events(const char *p, const char *end, scan_event_found *found, void *ctx)
+{
+    struct scan_event event = {.kind = SCAN_EVENT};
+    bool has_data = false;
+
+    while (p < end) {
+        const char *lf = memchr(p, '\n', (size_t)(end - p));
+
+        if (lf == NULL)
+            return SCAN_BROKEN;
+        if (lf == p) {
+            if (has_data && !found(ctx, &event))
+                return SCAN_ENDED;
+            event = (struct scan_event){.kind = SCAN_EVENT};
+            has_data = false;
+        } else if (lf - p > 6 && memcmp(p, "data: ", 6) == 0) {
+            has_data = true;
+            if (event.kind == SCAN_EVENT)
+                take_payload(&event, p + 6, lf);
+        } else if (lf - p > 4 && memcmp(p, "id: ", 4) == 0) {
+            take_id(&event, p + 4, lf);
+        } else if (lf - p > 7 && memcmp(p, "event: ", 7) == 0) {
+            event.kind = kind_of(p + 7, (size_t)(lf - p) - 7);
+        }
+        p = lf + 1;
+    }
+    return has_data ? SCAN_BROKEN : 0;
+}
+
+long scan_chunks(const char *p, size_t len, scan_event_found *found, void *ctx)
+{
+    const char *begin = p, *end = p + len;
+
+    for (;;) {
+        const char *at = p;
+        size_t size = 0;
+        int digit, rc;
+
+        while (at < end && (digit = hex(*at)) >= 0) {
+            size = size << 4 | (size_t)digit;
+            if (++at - p > 8)
+                return SCAN_BROKEN;
+        }
+        if (end - at < 2)
+            return p - begin;
+        if (at == p || at[0] != '\r' || at[1] != '\n')
+            return SCAN_BROKEN;
+        at += 2;
+        if (size == 0)
+            return SCAN_ENDED;
+        if ((size_t)(end - at) < size + 2)
+            return p - begin;
+        rc = scan_events(at, at + size, found, ctx);
+        if (rc != 0)
+            return rc;
+        if (at[size] != '\r' || at[size + 1] != '\n')
+            return SCAN_BROKEN;
+        p = at + size + 2;
+    }
+}

@@ -1,0 +1,24 @@
+/*
+ * scrape - counters of a node, from its /metrics.
+ */
+#ifndef WEFT_BENCH_SCRAPE_H
+#define WEFT_BENCH_SCRAPE_H
+
+#include <stdbool.h>
+
+#include <weft/base/buf.h>
+
+#include "server.h"
+
+struct scrape {
+    struct weft_buf text;
+};
+
+/* Reads /metrics now, blocking. False: there is none; all values are 0 then. */
+bool scrape_read(struct scrape *scrape, const struct server *server);
+void scrape_fini(struct scrape *scrape);
+
+/* The value of a metric without labels; 0 if absent. */
+double scrape_value(const struct scrape *scrape, const char *name);
+
+#endif
