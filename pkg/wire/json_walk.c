@@ -144,7 +144,7 @@ bool weft_json_raw_eq(struct weft_str raw, struct weft_str decoded)
 
     /* An escape is longer than what it stands for: mostly the lengths decide. */
     if (raw.len <= decoded.len)
-        return weft_str_eq(raw, decoded);
+        return weft_str_eq(raw, decoded) && (raw.len == 0 || memchr(raw.p, '\\', raw.len) == NULL);
     if (memchr(raw.p, '\\', raw.len) == NULL)
         return false;
     while (p < raw.p + raw.len) {
