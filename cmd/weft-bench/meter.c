@@ -24,11 +24,11 @@ static void read_counters(struct meter *meter, const struct bench *bench)
     for (uint32_t i = 0; i < bench->n_servers; i++) {
         struct scrape scrape;
 
-        if (!scrape_read(&scrape, &bench->servers[i]))
-            continue;
-        meter->has_counters = true;
-        for (int c = 0; c < METER_COUNTERS; c++)
-            meter->counters[c] += scrape_value(&scrape, counters[c].metric);
+        if (scrape_read(&scrape, &bench->servers[i])) {
+            meter->has_counters = true;
+            for (int c = 0; c < METER_COUNTERS; c++)
+                meter->counters[c] += scrape_value(&scrape, counters[c].metric);
+        }
         scrape_fini(&scrape);
     }
 }

@@ -16,9 +16,10 @@ static void target(void *ctx, uint32_t sub, struct weft_buf *out)
 static void replay(struct delivery *d, const struct bench *bench, struct report *report)
 {
     struct meter meter;
-    uint64_t begin = weft_clock_mono_ns();
+    uint64_t begin;
 
     meter_begin(&meter, bench, true);
+    begin = weft_clock_mono_ns();
     if (!swarm_open_all(&d->swarm, bench->timeout_ms * 1000000))
         report_fail(report, "only %u of %u streams opened; %s", d->swarm.open, d->swarm.n,
                     d->swarm.trouble);

@@ -1,7 +1,7 @@
 #include "scrape.h"
 
-#include <errno.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -17,38 +17,64 @@ static bool wait_for(int fd, short events)
     return poll(&in, 1, TIMEOUT_MS) == 1;
 }
 
-/*
- * Chunk headers may stand between the lines; a metric is looked for at the beginning of a line, so
- * they do no harm.
- */
-bool scrape_read(struct scrape *scrape, const struct server *server)
+static bool begins_with_200(const struct weft_buf *text)
 {
-    static const char request[] =
-        "GET /metrics HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n\r\n";
+    return text->len >= 12 && memcmp(text->data, "HTTP/1.1 200", 12) == 0;
+}
+
+/* The whole answer with its head; *out, initialised, stays empty if it is not 200. */
+static bool get(const struct server *server, const char *path, struct weft_buf *out)
+{
+    char request[256];
+    int len = snprintf(request, sizeof(request),
+                       "GET %s HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n\r\n", path);
     int fd = server_connect(server, 0);
     ssize_t n = -1;
 
-    weft_buf_init(&scrape->text, ANSWER_MAX);
     if (fd < 0)
         return false;
     if (wait_for(fd, POLLOUT))
-        n = send(fd, request, sizeof(request) - 1, MSG_NOSIGNAL);
+        n = send(fd, request, (size_t)len, MSG_NOSIGNAL);
     while (n > 0) {
-        char *room = weft_buf_reserve(&scrape->text, 65536);
+        char *room = weft_buf_reserve(out, 65536);
 
         if (room == NULL || !wait_for(fd, POLLIN))
             break;
         n = recv(fd, room, 65536, 0);
         if (n > 0)
-            scrape->text.len += (size_t)n;
+            out->len += (size_t)n;
+        /* Whoever does not know the path may not close the connection either. */
+        if (out->len >= 12 && !begins_with_200(out))
+            break;
     }
     close(fd);
-    if (scrape->text.len < 12 || memcmp(scrape->text.data, "HTTP/1.1 200", 12) != 0) {
-        weft_buf_fini(&scrape->text);
-        return false;
+    if (begins_with_200(out)) {
+        out->data[out->len] = '\0';
+        return true;
     }
-    scrape->text.data[scrape->text.len] = '\0';
-    return true;
+    weft_buf_clear(out);
+    return false;
+}
+
+/*
+ * Chunk headers may stand between the lines; a metric is looked for at the beginning of a line,
+ * so they do no harm.
+ */
+bool scrape_read(struct scrape *scrape, const struct server *server)
+{
+    weft_buf_init(&scrape->text, ANSWER_MAX);
+    return get(server, "/metrics", &scrape->text);
+}
+
+bool scrape_is_ok(const struct server *server, const char *path)
+{
+    struct weft_buf text;
+    bool ok;
+
+    weft_buf_init(&text, ANSWER_MAX);
+    ok = get(server, path, &text);
+    weft_buf_fini(&text);
+    return ok;
 }
 
 void scrape_fini(struct scrape *scrape)

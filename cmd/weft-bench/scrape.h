@@ -18,6 +18,9 @@ struct scrape {
 bool scrape_read(struct scrape *scrape, const struct server *server);
 void scrape_fini(struct scrape *scrape);
 
+/* Whether GET path answers 200 now. */
+bool scrape_is_ok(const struct server *server, const char *path);
+
 /* The value of a metric without labels; 0 if absent. */
 double scrape_value(const struct scrape *scrape, const char *name);
 

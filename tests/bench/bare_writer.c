@@ -11,7 +11,7 @@
  *
  *   POST /api/topics/{topic}/events   the events of the body; 201 with their ids
  *   GET  /api/events?topic=T[&since=earliest]   the stream; Last-Event-ID is understood
- *   GET  /stats                       its own CPU time, writes and deliveries
+ *   GET  /stats, /readyz              its own CPU time, writes and deliveries
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -369,7 +369,7 @@ static void request(struct conn *conn, char *head, const char *body, size_t body
 
         if (topic != NULL)
             subscribe(conn, topic, earliest, header_number(head, "\nLast-Event-ID:", '-'));
-    } else if (strncmp(head, "GET /stats ", 11) == 0) {
+    } else if (strncmp(head, "GET /stats ", 11) == 0 || strncmp(head, "GET /readyz ", 12) == 0) {
         stats(conn);
     } else {
         answer(conn, "404 Not Found", "{}", 2);
