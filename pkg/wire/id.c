@@ -27,10 +27,13 @@ static bool take_u64(const char **p, const char *end, uint64_t *ret_value)
 bool weft_id_parse(struct weft_str s, struct weft_id *ret_id)
 {
     const char *p = s.p;
-    const char *end = p + s.len;
+    const char *end;
     struct weft_id id;
 
-    if (s.len == 0 || !take_u64(&p, end, &id.ms))
+    if (s.len == 0)
+        return false;
+    end = p + s.len;
+    if (!take_u64(&p, end, &id.ms))
         return false;
     if (p == end || *p++ != '-')
         return false;

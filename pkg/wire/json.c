@@ -548,6 +548,8 @@ int weft_json_minify_at(struct weft_buf *out, struct weft_str text, size_t offse
     char *room;
 
     WEFT_ASSERT(depth_limit <= WEFT_JSON_MAX_DEPTH);
+    if (text.len == 0)
+        text.p = ""; /* it may be NULL */
     room = text.len <= INT32_MAX ? weft_buf_reserve(out, text.len) : NULL;
     if (room == NULL)
         return weft_err_set(err, WEFT_ETOOBIG, "", "the JSON text is too large");

@@ -174,7 +174,7 @@ static void end_line(struct weft_sse_parser *p, struct weft_str rest)
 void weft_sse_parser_feed(struct weft_sse_parser *p, const char *bytes, size_t len)
 {
     const char *at = bytes;
-    const char *end = bytes + len;
+    const char *end = len > 0 ? bytes + len : bytes;
     const char *lf = NULL; /* the first LF at or after `at`; end if there is none */
 
     while (at < end) {

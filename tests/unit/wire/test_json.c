@@ -203,6 +203,7 @@ static void refused_without_a_place_for_the_error(void **state)
 
     weft_buf_init(&out, 10);
     assert_int_equal(weft_json_minify(&out, WEFT_STR("{"), 64, NULL), WEFT_EINVAL);
+    assert_int_equal(weft_json_minify(&out, weft_str(NULL, 0), 64, NULL), WEFT_EINVAL);
     weft_buf_fini(&out);
 }
 
