@@ -29,8 +29,7 @@ void weft_fanout_destroy(struct weft_fanout *fo)
         return;
     }
     WEFT_ASSERT(fo->subs == NULL);
-    HASH_ITER(hh, fo->topics, topic, next)
-    {
+    HASH_ITER(hh, fo->topics, topic, next) {
         weft_ring_restart(fo, topic, 0);
         HASH_DEL(fo->topics, topic);
         free(topic);
@@ -50,15 +49,15 @@ static void wake_waiting(struct weft_topic *topic)
 {
     struct weft_link *link;
 
-    DL_FOREACH(topic->links, link)
-    {
+    DL_FOREACH(topic->links, link) {
         if (link->sub->waiting) {
             weft_sub_mark(link->sub);
         }
     }
 }
 
-void weft_fanout_followed(struct weft_fanout *fo, struct weft_str name, uint64_t base, struct weft_id head)
+void weft_fanout_followed(struct weft_fanout *fo, struct weft_str name, uint64_t base,
+                          struct weft_id head)
 {
     struct weft_sub *sub;
 
@@ -67,8 +66,7 @@ void weft_fanout_followed(struct weft_fanout *fo, struct weft_str name, uint64_t
         if (fo->all_followed) {
             fo->all_synced = true;
             fo->all_base = base;
-            DL_FOREACH(fo->subs, sub)
-            {
+            DL_FOREACH(fo->subs, sub) {
                 if (sub->patterns_n > 0 && sub->waiting) {
                     weft_sub_mark(sub);
                 }
@@ -104,8 +102,7 @@ void weft_fanout_live(struct weft_fanout *fo, struct weft_batch *batch)
             return; /* unfollowed meanwhile */
         }
         topic = weft_topic_get(fo, name, true);
-        DL_FOREACH(fo->subs, sub)
-        {
+        DL_FOREACH(fo->subs, sub) {
             weft_sub_offer(sub, topic);
         }
         if (topic->links == NULL) {
@@ -116,8 +113,7 @@ void weft_fanout_live(struct weft_fanout *fo, struct weft_batch *batch)
     if (!weft_ring_add(fo, topic, batch)) {
         return;
     }
-    DL_FOREACH(topic->links, link)
-    {
+    DL_FOREACH(topic->links, link) {
         weft_sub_news(link->sub, topic);
     }
 }
@@ -128,8 +124,7 @@ void weft_fanout_broken(struct weft_fanout *fo, uint64_t base)
 
     weft_count(fo->o.shard, WEFT_M_CHAIN_BREAKS, 1);
     fo->all_base = base;
-    DL_FOREACH(fo->subs, sub)
-    {
+    DL_FOREACH(fo->subs, sub) {
         if (sub->patterns_n > 0) {
             sub->scan_all = true;
             weft_sub_mark(sub);
@@ -146,14 +141,12 @@ void weft_fanout_redis(struct weft_fanout *fo, bool up)
     if (!up) {
         /* Live events may be missed from now on: nothing is known beyond what was handed out. */
         fo->all_synced = false;
-        HASH_ITER(hh, fo->topics, topic, next)
-        {
+        HASH_ITER(hh, fo->topics, topic, next) {
             topic->synced = false;
             weft_ring_restart(fo, topic, topic->last);
         }
     }
-    DL_FOREACH(fo->subs, sub)
-    {
+    DL_FOREACH(fo->subs, sub) {
         sub->scan_all = true;
         weft_sub_mark(sub);
     }
@@ -183,8 +176,7 @@ void weft_fanout_tick(struct weft_fanout *fo)
 
     if (fo->n_again > 0) {
         fo->n_again = 0;
-        DL_FOREACH(fo->subs, sub)
-        {
+        DL_FOREACH(fo->subs, sub) {
             if (sub->again) {
                 sub->again = false;
                 weft_sub_mark(sub);
@@ -194,8 +186,7 @@ void weft_fanout_tick(struct weft_fanout *fo)
     if (++fo->ticks % TICKS_PER_SWEEP != 0) {
         return;
     }
-    HASH_ITER(hh, fo->topics, topic, next)
-    {
+    HASH_ITER(hh, fo->topics, topic, next) {
         if (topic->direct > 0 || (topic->links != NULL && topic->ring != NULL)) {
             topic->idle_for = 0;
         } else if (++topic->idle_for > fo->o.linger_sweeps) {
@@ -212,12 +203,12 @@ void weft_fanout_tick(struct weft_fanout *fo)
     }
 }
 
-void weft_fanout_each(struct weft_fanout *fo, void (*fn)(void *arg, struct weft_sub *sub), void *arg)
+void weft_fanout_each(struct weft_fanout *fo, void (*fn)(void *arg, struct weft_sub *sub),
+                      void *arg)
 {
     struct weft_sub *sub, *next;
 
-    DL_FOREACH_SAFE(fo->subs, sub, next)
-    {
+    DL_FOREACH_SAFE(fo->subs, sub, next) {
         fn(arg, sub);
     }
 }

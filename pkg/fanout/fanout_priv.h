@@ -73,8 +73,8 @@ void weft_ring_restart(struct weft_fanout *fo, struct weft_topic *topic, uint64_
 /* Adds the new part of batch. True: there was one. */
 bool weft_ring_add(struct weft_fanout *fo, struct weft_topic *topic, struct weft_batch *batch);
 /* First frame after seq; false if there is none. */
-bool weft_ring_find(const struct weft_topic *topic, uint64_t seq, struct weft_ring_entry **ret_entry,
-                    uint32_t *ret_at);
+bool weft_ring_find(const struct weft_topic *topic, uint64_t seq,
+                    struct weft_ring_entry **ret_entry, uint32_t *ret_at);
 
 /* ---- sub.c ---- */
 void weft_sub_mark(struct weft_sub *sub);

@@ -170,8 +170,7 @@ static void follow_all(struct weft_sub *sub)
         fo->o.ops->follow(fo->o.ctx, weft_str("", 0), true);
     }
     fo->n_wild++;
-    HASH_ITER(hh, fo->topics, topic, next)
-    {
+    HASH_ITER(hh, fo->topics, topic, next) {
         weft_sub_offer(sub, topic);
     }
 }
@@ -380,7 +379,8 @@ static bool take_merged(struct taker *tk, struct head *heads, size_t n)
             return true;
         }
         /* <= : an event of both comes from the first. */
-        if (!take_until(tk, &heads[first], second_seq == UINT64_MAX ? UINT64_MAX : second_seq + 1)) {
+        if (!take_until(tk, &heads[first],
+                        second_seq == UINT64_MAX ? UINT64_MAX : second_seq + 1)) {
             return false;
         }
     }
@@ -397,7 +397,8 @@ static bool take_rings(struct taker *tk)
 
     if (!sub->scan_all) {
         for (unsigned i = 0; i < sub->news_n; i++) {
-            n += weft_ring_find(sub->news[i], sub->cursor.seq, &heads[n].entry, &heads[n].at) ? 1 : 0;
+            n += weft_ring_find(sub->news[i], sub->cursor.seq, &heads[n].entry, &heads[n].at) ? 1
+                                                                                              : 0;
         }
     } else {
         for (const struct weft_link *link = sub->links; link != NULL; link = link->sub_next) {
@@ -412,7 +413,8 @@ static bool take_rings(struct taker *tk)
                 heads = more;
                 cap *= 2;
             }
-            n += weft_ring_find(link->topic, sub->cursor.seq, &heads[n].entry, &heads[n].at) ? 1 : 0;
+            n +=
+                weft_ring_find(link->topic, sub->cursor.seq, &heads[n].entry, &heads[n].at) ? 1 : 0;
         }
     }
     all = take_merged(tk, heads, n);
@@ -473,7 +475,8 @@ void weft_sub_page_failed(struct weft_sub *sub, bool unavailable)
 
 bool weft_sub_floats(const struct weft_sub *sub)
 {
-    return sub->from == WEFT_FROM_EARLIEST || sub->from == WEFT_FROM_TIME || sub->from == WEFT_FROM_AGO;
+    return sub->from == WEFT_FROM_EARLIEST || sub->from == WEFT_FROM_TIME ||
+           sub->from == WEFT_FROM_AGO;
 }
 
 /* The page is used up: the subscriber stands at its end. */
@@ -553,8 +556,8 @@ static bool take_log(struct taker *tk, enum weft_pull *ret_pull)
     return false;
 }
 
-enum weft_pull weft_sub_pull(struct weft_sub *sub, struct weft_run *runs, size_t max_runs, size_t max_bytes,
-                             size_t *ret_n)
+enum weft_pull weft_sub_pull(struct weft_sub *sub, struct weft_run *runs, size_t max_runs,
+                             size_t max_bytes, size_t *ret_n)
 {
     struct taker tk = {.sub = sub, .runs = runs, .max_runs = max_runs, .max_bytes = max_bytes};
     struct weft_fanout *fo = sub->fo;
@@ -583,7 +586,8 @@ enum weft_pull weft_sub_pull(struct weft_sub *sub, struct weft_run *runs, size_t
     }
     for (;;) {
         if (sub->mode == WEFT_SUB_RING) {
-            if (!fo->up || (sub->scan_all && !synced(sub))) { /* Redis was away: wait for where the rings begin */
+            if (!fo->up || (sub->scan_all &&
+                            !synced(sub))) { /* Redis was away: wait for where the rings begin */
                 sub->waiting = true;
                 return WEFT_PULL_NONE;
             }
@@ -601,7 +605,8 @@ enum weft_pull weft_sub_pull(struct weft_sub *sub, struct weft_run *runs, size_t
         if (take_log(&tk, &pull)) {
             break;
         }
-        if (sub->mode == WEFT_SUB_LOG && (sub->page != NULL || sub->reading || sub->again || sub->waiting)) {
+        if (sub->mode == WEFT_SUB_LOG &&
+            (sub->page != NULL || sub->reading || sub->again || sub->waiting)) {
             break;
         }
     }

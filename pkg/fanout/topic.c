@@ -135,8 +135,8 @@ bool weft_ring_add(struct weft_fanout *fo, struct weft_topic *topic, struct weft
     return true;
 }
 
-bool weft_ring_find(const struct weft_topic *topic, uint64_t seq, struct weft_ring_entry **ret_entry,
-                    uint32_t *ret_at)
+bool weft_ring_find(const struct weft_topic *topic, uint64_t seq,
+                    struct weft_ring_entry **ret_entry, uint32_t *ret_at)
 {
     struct weft_ring_entry *entry;
     uint32_t lo, hi;

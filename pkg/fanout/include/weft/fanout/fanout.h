@@ -53,17 +53,20 @@ struct weft_fanout_opts {
     const struct weft_fanout_ops *ops;
     void *ctx;
     struct weft_shard *shard;
-    size_t ring_events;  /* at most in one topic's ring */
-    size_t ring_bytes;   /* at most in all rings */
-    uint32_t linger_sweeps; /* how long (about seconds) a topic without subscribers is still followed */
+    size_t ring_events; /* at most in one topic's ring */
+    size_t ring_bytes;  /* at most in all rings */
+    uint32_t
+        linger_sweeps; /* how long (about seconds) a topic without subscribers is still followed */
 };
 
-int weft_fanout_create(struct weft_fanout **ret_fo, const struct weft_fanout_opts *opts) WEFT_MUST_CHECK;
+int weft_fanout_create(struct weft_fanout **ret_fo, const struct weft_fanout_opts *opts)
+    WEFT_MUST_CHECK;
 /* After the last subscriber. NULL is allowed. */
 void weft_fanout_destroy(struct weft_fanout *fo);
 
 /* What the hub says. Subscribers that this concerns become ready; call weft_fanout_flush() after a burst. */
-void weft_fanout_followed(struct weft_fanout *fo, struct weft_str topic, uint64_t base, struct weft_id head);
+void weft_fanout_followed(struct weft_fanout *fo, struct weft_str topic, uint64_t base,
+                          struct weft_id head);
 void weft_fanout_live(struct weft_fanout *fo, struct weft_batch *batch); /* borrowed; refs taken */
 void weft_fanout_broken(struct weft_fanout *fo, uint64_t base);
 void weft_fanout_redis(struct weft_fanout *fo, bool up);
@@ -74,7 +77,8 @@ void weft_fanout_flush(struct weft_fanout *fo);
 /* About ten times a second: refused reads again, topics that nobody wants any more. */
 void weft_fanout_tick(struct weft_fanout *fo);
 /* Calls fn for each subscriber, in no order; fn may fini that subscriber. */
-void weft_fanout_each(struct weft_fanout *fo, void (*fn)(void *arg, struct weft_sub *sub), void *arg);
+void weft_fanout_each(struct weft_fanout *fo, void (*fn)(void *arg, struct weft_sub *sub),
+                      void *arg);
 struct weft_id weft_fanout_head(const struct weft_fanout *fo);
 
 /* ---- subscribers ---- */
@@ -106,7 +110,8 @@ struct weft_sub {
     struct weft_sub *prev, *next;             /* all subscribers */
     struct weft_sub *dirty_prev, *dirty_next; /* the ready ones */
     struct weft_link *links;                  /* its topics */
-    struct weft_topic *news[WEFT_SUB_NEWS];   /* topics with something after the cursor, unless scan_all */
+    struct weft_topic
+        *news[WEFT_SUB_NEWS]; /* topics with something after the cursor, unless scan_all */
     struct weft_page *page;
     struct weft_id cursor;
     char *words; /* topics, then types: u8 length and bytes each */
@@ -129,7 +134,8 @@ struct weft_sub {
 /*
  * Begins the subscription: topics are followed, the subscriber is ready at the next flush. WEFT_ENOMEM.
  */
-int weft_sub_init(struct weft_sub *sub, struct weft_fanout *fo, const struct weft_sub_opts *opts) WEFT_MUST_CHECK;
+int weft_sub_init(struct weft_sub *sub, struct weft_fanout *fo, const struct weft_sub_opts *opts)
+    WEFT_MUST_CHECK;
 /* Ends it; a page that arrives later must not be handed in. Safe on a zeroed struct. */
 void weft_sub_fini(struct weft_sub *sub);
 /* Makes it ready: after its writer could not write, or to look again. */
@@ -143,9 +149,9 @@ struct weft_run {
 };
 
 enum weft_pull {
-    WEFT_PULL_NONE,   /* nothing now; ready will be called */
+    WEFT_PULL_NONE, /* nothing now; ready will be called */
     WEFT_PULL_OPENED, /* once, first: where it starts is known (sub->cursor, unless weft_sub_floats()) */
-    WEFT_PULL_GAPS,   /* sub->page->gaps: to be told before what comes next */
+    WEFT_PULL_GAPS, /* sub->page->gaps: to be told before what comes next */
     WEFT_PULL_EVENTS
 };
 
@@ -153,8 +159,8 @@ enum weft_pull {
  * Takes what comes next. Events: at most max_runs runs and about max_bytes bytes (one event at least); the cursor has moved
  * behind them, so they must be sent or the subscriber ended.
  */
-enum weft_pull weft_sub_pull(struct weft_sub *sub, struct weft_run *runs, size_t max_runs, size_t max_bytes,
-                             size_t *ret_n);
+enum weft_pull weft_sub_pull(struct weft_sub *sub, struct weft_run *runs, size_t max_runs,
+                             size_t max_bytes, size_t *ret_n);
 
 /* True while the start was given as earliest or a time and no page has told the id yet. */
 bool weft_sub_floats(const struct weft_sub *sub);
