@@ -1,0 +1,166 @@
+/*
+ * weftd - a node of weft.
+ *
+ *   weftd [flags]        a node on the Redis of --redis
+ *   weftd dev [flags]    a node with a redis-server of its own, on loopback, open to everybody there
+ */
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <weft/config/config.h>
+#include <weft/http/worker.h>
+#include <weft/node/node.h>
+#include <weft/node/private_redis.h>
+#include <weft/telemetry/log.h>
+
+enum { EXIT_USAGE = 2 };
+
+static void usage(FILE *out)
+{
+    (void)fprintf(out, "Usage: weftd [flags]       a node on the Redis of --redis\n"
+                       "       weftd dev [flags]   a node with its own redis-server, on loopback only, no tokens\n\n"
+                       "  --check          check the configuration and end\n"
+                       "  --print          print the effective configuration and end\n"
+                       "  --print-routes   print every method and path and end\n"
+                       "  --version, --help\n\n");
+    weft_config_usage(out);
+}
+
+static int complain(const struct weft_err *err)
+{
+    if (err->field[0] != '\0') {
+        (void)fprintf(stderr, "weftd: %s: %s\n", err->field, err->message);
+    } else {
+        (void)fprintf(stderr, "weftd: %s\n", err->message);
+    }
+    return EXIT_FAILURE;
+}
+
+static void next_steps(const char *address)
+{
+    (void)printf("\n"
+                 "weft is running, its data in the folder it was started with. Three lines to type next, in another terminal:\n\n"
+                 "  build/bin/weft tail demo --url http://%s\n"
+                 "  build/bin/weft publish demo greeting.said '{\"text\":\"hello\"}' --url http://%s\n"
+                 "  open http://%s/ in a browser\n\n"
+                 "Ctrl-C ends it.\n\n",
+                 address, address, address);
+    (void)fflush(stdout);
+}
+
+/* Serves until a signal ends it. Returns the exit code. */
+static int serve(struct weft_node *node, struct weft_log *log, const sigset_t *signals,
+                 const struct weft_private_redis *redis, bool dev)
+{
+    static const struct timespec look = {.tv_sec = 0, .tv_nsec = 50 * 1000 * 1000};
+    bool ready = false;
+
+    for (;;) {
+        int sig = ready ? sigwaitinfo(signals, NULL) : sigtimedwait(signals, NULL, &look);
+
+        if (sig == SIGTERM || sig == SIGINT) {
+            weft_log(log, WEFT_LOG_INFO, "node.stopping", WEFT_S("signal", sig == SIGTERM ? "TERM" : "INT"));
+            return EXIT_SUCCESS;
+        }
+        if (sig == SIGCHLD && redis->pid > 0 && waitpid(redis->pid, NULL, WNOHANG) == redis->pid) {
+            (void)fprintf(stderr, "weftd: the private redis-server has ended; its log is redis.log in the data folder\n");
+            return EXIT_FAILURE;
+        }
+        if (!ready && weft_node_is_ready(node)) {
+            ready = true;
+            weft_log(log, WEFT_LOG_INFO, "node.ready", WEFT_S("address", weft_node_address(node)));
+            if (dev) {
+                next_steps(weft_node_address(node));
+            }
+        }
+    }
+}
+
+static int run(const struct weft_config *cfg, bool dev)
+{
+    struct weft_private_redis redis = {.pid = 0};
+    struct weft_config effective = *cfg; /* borrows its strings */
+    struct weft_node *node = NULL;
+    struct weft_err err = {0};
+    struct weft_log *log;
+    sigset_t signals;
+    char id[65];
+    int rc = EXIT_FAILURE;
+
+    /* Threads inherit the mask: only this one takes signals. */
+    (void)signal(SIGPIPE, SIG_IGN);
+    (void)sigemptyset(&signals);
+    (void)sigaddset(&signals, SIGTERM);
+    (void)sigaddset(&signals, SIGINT);
+    (void)sigaddset(&signals, SIGCHLD);
+    (void)pthread_sigmask(SIG_BLOCK, &signals, NULL);
+
+    weft_node_make_id(cfg->node.id, id);
+    log = weft_log_create(STDERR_FILENO, (enum weft_log_level)cfg->log.level,
+                          (enum weft_log_format)cfg->log.format, id);
+    if (dev) {
+        if (weft_private_redis_start(&redis, cfg->dev.redis_server, cfg->dev.data, &err) != 0) {
+            weft_log_destroy(log);
+            return complain(&err);
+        }
+        effective.redis.url = redis.url;
+    }
+    if (weft_node_create(&node, &effective, log, &err) != 0 || weft_node_start(node, &err) != 0) {
+        (void)complain(&err);
+    } else {
+        rc = serve(node, log, &signals, &redis, dev);
+        weft_node_stop(node);
+    }
+    weft_node_destroy(node);
+    weft_private_redis_stop(&redis);
+    weft_log_destroy(log);
+    return rc;
+}
+
+int main(int argc, char **argv, char **envp)
+{
+    bool dev = argc > 1 && strcmp(argv[1], "dev") == 0;
+    struct weft_config_cmdline cmd = {0};
+    struct weft_config cfg;
+    struct weft_err err = {0};
+    int rc;
+
+    if (argc > 1 && strcmp(argv[1], "--print-routes") == 0) {
+        weft_routes_print(stdout);
+        return EXIT_SUCCESS;
+    }
+    if (dev) {
+        argc--;
+        argv++;
+    }
+    if (weft_config_defaults(&cfg, dev ? WEFT_CONFIG_DEV : WEFT_CONFIG_NODE) != 0) {
+        (void)fprintf(stderr, "weftd: out of memory\n");
+        return EXIT_FAILURE;
+    }
+    if (weft_config_load(&cfg, argc, argv, envp, &cmd, &err) != 0) {
+        (void)complain(&err);
+        rc = EXIT_USAGE;
+    } else if (cmd.help) {
+        usage(stdout);
+        rc = EXIT_SUCCESS;
+    } else if (cmd.version) {
+        (void)printf("weftd %s\n", WEFT_VERSION);
+        rc = EXIT_SUCCESS;
+    } else if (cmd.first_word < argc) {
+        (void)fprintf(stderr, "weftd: %s: what is that? See weftd --help\n", argv[cmd.first_word]);
+        rc = EXIT_USAGE;
+    } else if (cmd.print) {
+        rc = weft_config_print(&cfg, stdout) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    } else if (cmd.check) {
+        rc = EXIT_SUCCESS;
+    } else {
+        rc = run(&cfg, dev);
+    }
+    weft_config_fini(&cfg);
+    return rc;
+}

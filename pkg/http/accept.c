@@ -1,0 +1,98 @@
+#include "worker_priv.h"
+
+#include <errno.h>
+#include <sys/socket.h>
+
+/*
+ * The listener. Over the node's cap a connection gets a 503 and is closed; when descriptors run out, accepting pauses for a
+ * while, since an epoll that reports a connection nobody can take would spin.
+ */
+
+#define ACCEPTS_PER_TURN 16
+#define PAUSE_MS 100
+
+static void closed(void *ctx)
+{
+    weft_connection_gone(ctx);
+}
+
+void weft_connection_kept(struct weft_worker *worker)
+{
+    (void)atomic_fetch_add_explicit(worker->o.connections, 1, memory_order_relaxed);
+    worker->connections++;
+    weft_gauge_add(worker->o.shard, WEFT_G_CONNECTIONS, 1);
+}
+
+void weft_connection_gone(struct weft_worker *worker)
+{
+    (void)atomic_fetch_sub_explicit(worker->o.connections, 1, memory_order_relaxed);
+    worker->connections--;
+    weft_gauge_add(worker->o.shard, WEFT_G_CONNECTIONS, -1);
+}
+
+static void refuse(struct weft_worker *worker, h2o_socket_t *sock)
+{
+    static const char answer[] = "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\n"
+                                 "Connection: close\r\nContent-Length: 0\r\n\r\n";
+
+    weft_count(worker->o.shard, WEFT_M_CONNECTIONS_REFUSED, 1);
+    (void)send(h2o_socket_get_fd(sock), answer, sizeof(answer) - 1, MSG_DONTWAIT | MSG_NOSIGNAL);
+    h2o_socket_close(sock);
+}
+
+static void arrived(h2o_socket_t *listener, const char *err)
+{
+    struct weft_worker *worker = listener->data;
+
+    if (err != NULL) {
+        return;
+    }
+    for (int i = 0; i < ACCEPTS_PER_TURN; i++) {
+        h2o_socket_t *sock = h2o_evloop_socket_accept(listener);
+
+        if (sock == NULL) {
+            if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
+                weft_count(worker->o.shard, WEFT_M_ACCEPT_PAUSES, 1);
+                h2o_socket_read_stop(listener);
+                worker->accept_paused = true;
+                worker->accept_resume_ms = worker->now_ms + PAUSE_MS;
+            }
+            return;
+        }
+        weft_count(worker->o.shard, WEFT_M_CONNECTIONS_ACCEPTED, 1);
+        if (atomic_load_explicit(worker->o.connections, memory_order_relaxed) >=
+            worker->o.cfg->http.max_connections) {
+            refuse(worker, sock);
+            continue;
+        }
+        weft_connection_kept(worker);
+        sock->on_close.cb = closed;
+        sock->on_close.data = worker;
+        h2o_accept(&worker->accept_ctx, sock);
+    }
+}
+
+void weft_accept_start(struct weft_worker *worker)
+{
+    worker->listener =
+        h2o_evloop_socket_create(worker->ctx.h2o.loop, worker->o.listen_fd, H2O_SOCKET_FLAG_DONT_READ);
+    worker->listener->data = worker;
+    h2o_socket_read_start(worker->listener, arrived);
+}
+
+void weft_accept_tick(struct weft_worker *worker)
+{
+    if (worker->accept_paused && worker->now_ms >= worker->accept_resume_ms && worker->listener != NULL) {
+        worker->accept_paused = false;
+        h2o_socket_read_start(worker->listener, arrived);
+    }
+}
+
+void weft_accept_stop(struct weft_worker *worker)
+{
+    if (worker->listener != NULL) {
+        h2o_socket_read_stop(worker->listener);
+        h2o_socket_close(worker->listener);
+        worker->listener = NULL;
+    }
+}

@@ -1,0 +1,154 @@
+#include "worker_priv.h"
+
+#include <stdlib.h>
+
+#include <weft/base/assert.h>
+
+/*
+ * A long-poll is a subscriber that is answered once: with what it has missed, or with the first events that come, or with
+ * none when its time is over. Without a cursor it only learns where the log stands.
+ */
+
+#define ANSWER_BYTES ((size_t)1024 * 1024) /* events are added until this is passed */
+
+struct poll {
+    struct weft_receiver rx;
+    h2o_req_t *req; /* alive until it is answered: h2o does not read on before */
+    struct weft_buf events, gaps;
+    uint64_t until_ms;
+    uint32_t n, limit;
+    bool no_cursor;
+};
+
+static void end(struct poll *p)
+{
+    struct weft_worker *worker = p->rx.worker;
+
+    weft_gauge_add(worker->o.shard, WEFT_G_SUBSCRIBERS, -1);
+    weft_receiver_fini(&p->rx);
+    weft_buf_fini(&p->events);
+    weft_buf_fini(&p->gaps);
+    free(p);
+}
+
+static void answer(struct poll *p)
+{
+    struct weft_buf *b = &p->rx.worker->scratch;
+    char id[WEFT_ID_MAX_LEN];
+    h2o_req_t *req = p->req;
+
+    weft_buf_puts(b, "{\"events\":[");
+    weft_buf_append(b, p->events.data, p->events.len);
+    weft_buf_puts(b, "],\"cursor\":");
+    if (weft_sub_floats(&p->rx.sub)) {
+        weft_buf_puts(b, "null");
+    } else {
+        weft_buf_json(b, weft_str(id, weft_id_print(id, p->rx.sub.cursor)));
+    }
+    weft_buf_puts(b, ",\"gaps\":[");
+    weft_buf_append(b, p->gaps.data, p->gaps.len);
+    weft_buf_puts(b, "]}");
+    weft_count(p->rx.worker->o.shard, WEFT_M_DELIVERIES, p->n);
+    end(p);
+    weft_respond_json(req, 200, weft_str(b->data, b->len));
+    weft_buf_clear(b);
+}
+
+static void take_gaps(struct poll *p)
+{
+    const struct weft_page *page = p->rx.sub.page;
+
+    for (size_t i = 0; i < page->n_gaps; i++) {
+        if (p->gaps.len > 0) {
+            weft_buf_append(&p->gaps, ",", 1);
+        }
+        weft_gap_print(&p->gaps, &page->gaps[i]);
+    }
+    weft_count(p->rx.worker->o.shard, WEFT_M_GAPS, page->n_gaps);
+}
+
+static void poll_ready(struct weft_receiver *rx)
+{
+    struct poll *p = WEFT_CONTAINER_OF(rx, struct poll, rx);
+    struct weft_run run;
+    size_t n;
+
+    while (p->n < p->limit && p->events.len < ANSWER_BYTES) {
+        /* One event at a time: the cursor must not pass an event that is not in the answer. */
+        enum weft_pull pull = weft_sub_pull(&rx->sub, &run, 1, 1, &n);
+
+        if (pull == WEFT_PULL_NONE) {
+            break;
+        }
+        if (pull == WEFT_PULL_GAPS) {
+            take_gaps(p);
+        } else if (pull == WEFT_PULL_EVENTS) {
+            struct weft_str json = weft_frame_json(run.batch, &run.batch->frames[run.from]);
+
+            if (p->n++ > 0) {
+                weft_buf_append(&p->events, ",", 1);
+            }
+            weft_buf_str(&p->events, json);
+        }
+    }
+    if (p->n > 0 || p->gaps.len > 0 || (p->no_cursor && rx->sub.opened)) {
+        answer(p);
+    }
+}
+
+static void poll_tick(struct weft_waiting *w, uint64_t now_ms)
+{
+    struct poll *p = WEFT_CONTAINER_OF(WEFT_CONTAINER_OF(w, struct weft_receiver, waiting), struct poll, rx);
+
+    if (now_ms >= p->until_ms) {
+        answer(p);
+    }
+}
+
+static void poll_redis(struct weft_receiver *rx, bool up)
+{
+    struct poll *p = WEFT_CONTAINER_OF(rx, struct poll, rx);
+    h2o_req_t *req = p->req;
+
+    if (!up) {
+        end(p);
+        weft_respond_problem(req, 503, "unavailable", "", "Redis is away");
+    }
+}
+
+static void poll_stop(struct weft_receiver *rx)
+{
+    answer(WEFT_CONTAINER_OF(rx, struct poll, rx));
+}
+
+void weft_longpoll_begin(struct weft_call *call, const struct weft_subscription *s)
+{
+    struct weft_worker *worker = call->worker;
+    struct poll *p;
+
+    if (!weft_fanout_is_up(worker->fanout)) {
+        weft_respond_problem(call->req, 503, "unavailable", "", "Redis is away");
+        return;
+    }
+    p = calloc(1, sizeof(*p));
+    if (p == NULL) {
+        weft_respond_problem(call->req, 503, "busy", "", "out of memory");
+        return;
+    }
+    p->req = call->req;
+    p->limit = s->limit;
+    p->until_ms = worker->now_ms + s->wait_ms;
+    p->no_cursor = s->opts.from == WEFT_FROM_NOW;
+    weft_buf_init(&p->events, 16 * ANSWER_BYTES);
+    weft_buf_init(&p->gaps, ANSWER_BYTES);
+    p->rx.ready = poll_ready;
+    p->rx.redis = poll_redis;
+    p->rx.stop = poll_stop;
+    p->rx.waiting.tick = poll_tick;
+    weft_receiver_init(&p->rx, worker);
+    weft_gauge_add(worker->o.shard, WEFT_G_SUBSCRIBERS, 1);
+    if (weft_sub_init(&p->rx.sub, worker->fanout, &s->opts) != 0) {
+        end(p);
+        weft_respond_problem(call->req, 503, "busy", "", "out of memory");
+    }
+}

@@ -1,0 +1,238 @@
+#include "worker_priv.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <weft/base/assert.h>
+#include <weft/base/clock.h>
+#include <weft/wire/event.h>
+
+/*
+ * POST /api/topics/{topic}/events. The body is checked here, on the worker; what goes to the hub is good. The answer
+ * comes when Redis has taken all of it.
+ */
+
+#define CE_HEADERS_MAX 32
+
+struct pending {
+    struct weft_waiting waiting;
+    struct weft_worker *worker;
+    h2o_req_t *req;
+};
+
+static bool starts_with(struct weft_str s, const char *prefix)
+{
+    size_t n = strlen(prefix);
+
+    return s.len >= n && weft_str_ieq(weft_str(s.p, n), weft_str(prefix, n));
+}
+
+/* The media type without parameters. */
+static struct weft_str media_type(struct weft_str s)
+{
+    const char *end = s.len == 0 ? NULL : memchr(s.p, ';', s.len);
+
+    if (end != NULL) {
+        s.len = (size_t)(end - s.p);
+    }
+    while (s.len > 0 && (s.p[s.len - 1] == ' ' || s.p[s.len - 1] == '\t')) {
+        s.len--;
+    }
+    return s;
+}
+
+static size_t ce_headers(h2o_req_t *req, struct weft_ce_header *out)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < req->headers.size && n < CE_HEADERS_MAX; i++) {
+        struct weft_str name = weft_str_of(*req->headers.entries[i].name);
+
+        if (starts_with(name, "ce-")) {
+            out[n].name = weft_str(name.p + 3, name.len - 3);
+            out[n++].value = weft_str_of(req->headers.entries[i].value);
+        }
+    }
+    return n;
+}
+
+static bool body_kind(h2o_req_t *req, size_t n_ce, enum weft_body_kind *ret_kind)
+{
+    static const struct {
+        const char *type;
+        enum weft_body_kind kind;
+    } kinds[] = {
+        {"application/json", WEFT_BODY_JSON},
+        {"application/x-ndjson", WEFT_BODY_NDJSON},
+        {"application/cloudevents+json", WEFT_BODY_CE},
+        {"application/cloudevents-batch+json", WEFT_BODY_CE_BATCH},
+    };
+    struct weft_str type = media_type(weft_header(req, "content-type"));
+
+    for (size_t i = 0; i < WEFT_COUNT_OF(kinds); i++) {
+        if (weft_str_ieq(type, weft_str(kinds[i].type, strlen(kinds[i].type)))) {
+            *ret_kind = kinds[i].kind == WEFT_BODY_JSON && n_ce > 0 ? WEFT_BODY_CE_BINARY : kinds[i].kind;
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool take_key(struct weft_call *call, struct weft_publish_msg *m)
+{
+    struct weft_str key = weft_header(call->req, "idempotency-key");
+
+    if (key.p == NULL) {
+        return true;
+    }
+    for (size_t i = 0; i < key.len; i++) {
+        if (key.p[i] < 0x21 || key.p[i] > 0x7e) {
+            key.len = 0;
+        }
+    }
+    if (key.len == 0 || key.len > WEFT_NAME_MAX) {
+        weft_respond_problem(call->req, 400, "invalid", "Idempotency-Key",
+                             "it must be 1 to 200 printable ASCII characters without space");
+        return false;
+    }
+    memcpy(m->once, key.p, key.len);
+    m->once_len = (uint16_t)key.len;
+    return true;
+}
+
+static bool take_events(struct weft_call *call, struct weft_publish_msg *m, struct weft_str topic)
+{
+    struct weft_ce_header ce[CE_HEADERS_MAX];
+    size_t n_ce = ce_headers(call->req, ce);
+    const struct weft_config *cfg = call->worker->o.cfg;
+    struct weft_event_ctx ctx = {
+        .limits = {.max_events = cfg->publish.max_batch,
+                   .max_event_bytes = (uint32_t)cfg->publish.max_event_bytes,
+                   .max_topics = cfg->http.max_topics,
+                   .known_types_only = cfg->publish.unknown_types == WEFT_UNKNOWN_TYPES_REFUSE},
+        .topic = topic,
+        .node = weft_str(call->worker->o.node_id, strlen(call->worker->o.node_id)),
+        .now_ms = weft_clock_wall_ms(),
+    };
+    enum weft_body_kind kind;
+    struct weft_err err = {0};
+
+    if (!body_kind(call->req, n_ce, &kind)) {
+        weft_respond_problem(call->req, 415, "unsupported_media_type", "Content-Type",
+                             "events are application/json, application/x-ndjson, "
+                             "application/cloudevents+json or application/cloudevents-batch+json");
+        return false;
+    }
+    if (weft_events_parse(&m->events, kind, weft_str_of(call->req->entity), ce, n_ce, &ctx, &err) != 0) {
+        weft_respond_err(call->req, &err);
+        return false;
+    }
+    for (size_t i = 0; i < m->events.n; i++) {
+        m->topic_refs += m->events.list[i].topics_n;
+    }
+    if (m->topic_refs > WEFT_PUBLISH_APPENDS_MAX) {
+        weft_respond_problem(call->req, 413, "too_large", "topics",
+                             "at most %u appends (events times their topics) in one request",
+                             WEFT_PUBLISH_APPENDS_MAX);
+        return false;
+    }
+    return true;
+}
+
+/* ---- the answer ---- */
+
+static void put_ids(struct weft_buf *b, const struct weft_published_msg *m)
+{
+    char text[WEFT_ID_MAX_LEN];
+    bool first = true;
+
+    weft_buf_puts(b, "{\"ids\":[");
+    for (uint32_t r = 0; r < m->n_runs; r++) {
+        for (uint32_t i = 0; i < m->runs[r].n; i++) {
+            struct weft_id id = {m->runs[r].first.ms, m->runs[r].first.seq + i};
+
+            weft_buf_puts(b, first ? "\"" : ",\"");
+            weft_buf_append(b, text, weft_id_print(text, id));
+            weft_buf_append(b, "\"", 1);
+            first = false;
+        }
+    }
+    weft_buf_puts(b, "]}");
+}
+
+static void published(struct weft_waiting *w, struct weft_published_msg *m)
+{
+    struct pending *p = WEFT_CONTAINER_OF(w, struct pending, waiting);
+    struct weft_worker *worker = p->worker;
+    h2o_req_t *req = p->req;
+
+    weft_ticket_free(worker, &p->waiting);
+    free(p);
+    switch (m->rc) {
+    case WEFT_PUBLISHED_REPLAYED:
+        h2o_add_header_by_str(&req->pool, &req->res.headers, H2O_STRLIT("idempotency-replayed"), 0, NULL,
+                              H2O_STRLIT("true"));
+        /* fall through */
+    case WEFT_PUBLISHED_OK:
+        put_ids(&worker->scratch, m);
+        weft_respond_json(req, 201, weft_str(worker->scratch.data, worker->scratch.len));
+        weft_buf_clear(&worker->scratch);
+        break;
+    case WEFT_PUBLISHED_REFUSED:
+        weft_respond_problem(req, 409, "conflict", "topic", "%s", m->why);
+        break;
+    case WEFT_PUBLISHED_UNAVAILABLE:
+        weft_respond_problem(req, 503, "unavailable", "", "%s", m->why);
+        break;
+    case WEFT_PUBLISHED_BUSY:
+        weft_respond_problem(req, 503, "busy", "", "%s", m->why);
+        break;
+    }
+}
+
+void weft_handle_publish(struct weft_call *call)
+{
+    static const char *const known[] = {"access_token", NULL};
+    struct weft_worker *worker = call->worker;
+    struct weft_publish_msg *m;
+    struct pending *p;
+    struct weft_str topic;
+    struct weft_msg *msg;
+
+    weft_count(worker->o.shard, WEFT_M_PUBLISH_REQUESTS, 1);
+    if (!weft_query_allow(call, known) || !weft_call_topic(call, &topic)) {
+        weft_count(worker->o.shard, WEFT_M_PUBLISH_REJECTED, 1);
+        return;
+    }
+    m = weft_publish_msg_create();
+    p = calloc(1, sizeof(*p));
+    if (m == NULL || p == NULL) {
+        weft_publish_msg_free(m);
+        free(p);
+        weft_respond_problem(call->req, 503, "busy", "", "out of memory");
+        return;
+    }
+    m->received_ns = weft_clock_mono_ns();
+    memcpy(m->topic, topic.p, topic.len);
+    if (!take_key(call, m) || !take_events(call, m, topic)) {
+        weft_count(worker->o.shard, WEFT_M_PUBLISH_REJECTED, 1);
+        weft_publish_msg_free(m);
+        free(p);
+        return;
+    }
+    p->worker = worker;
+    p->req = call->req;
+    p->waiting.published = published;
+    weft_ticket_take(worker, &p->waiting);
+    m->worker = worker->o.index;
+    m->ticket = p->waiting.ticket;
+    msg = &m->msg;
+    if (weft_mailbox_post(worker->hub, &msg) != 0) {
+        weft_count(worker->o.shard, WEFT_M_MAILBOX_FULL, 1);
+        weft_count(worker->o.shard, WEFT_M_PUBLISH_QUEUE_FULL, 1);
+        weft_publish_msg_free(m);
+        weft_ticket_free(worker, &p->waiting);
+        free(p);
+        weft_respond_problem(call->req, 503, "busy", "", "the publish queue is full");
+    }
+}

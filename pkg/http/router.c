@@ -1,0 +1,222 @@
+#include "worker_priv.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include <weft/base/assert.h>
+
+/* What a request without a token must be allowed to do (auth.anonymous). */
+enum right { RIGHT_NONE, RIGHT_SUBSCRIBE, RIGHT_PUBLISH };
+
+struct weft_route {
+    const char *method;
+    const char *path; /* `{…}` stands for one segment */
+    enum right right;
+    void (*handle)(struct weft_call *call);
+};
+
+/* Every route of the node; docs/openapi.yaml is held against it by a test. HEAD is served as GET. */
+static const struct weft_route routes[] = {
+    {"POST", "/api/topics/{topic}/events", RIGHT_PUBLISH, weft_handle_publish},
+    {"GET", "/api/topics/{topic}/events", RIGHT_SUBSCRIBE, weft_handle_history},
+    {"GET", "/api/topics/{topic}", RIGHT_SUBSCRIBE, weft_handle_topic},
+    {"GET", "/api/topics", RIGHT_SUBSCRIBE, weft_handle_topics},
+    {"GET", "/api/events", RIGHT_SUBSCRIBE, weft_handle_events},
+    {"GET", "/api/openapi.yaml", RIGHT_NONE, weft_handle_asset},
+    {"GET", "/healthz", RIGHT_NONE, weft_handle_healthz},
+    {"GET", "/readyz", RIGHT_NONE, weft_handle_readyz},
+    {"GET", "/metrics", RIGHT_NONE, weft_handle_metrics},
+    {"GET", "/", RIGHT_NONE, weft_handle_asset},
+    {"GET", "/app.js", RIGHT_NONE, weft_handle_asset},
+    {"GET", "/style.css", RIGHT_NONE, weft_handle_asset},
+};
+
+void weft_routes_print(FILE *out)
+{
+    for (size_t i = 0; i < WEFT_COUNT_OF(routes); i++) {
+        (void)fprintf(out, "%s %s\n", routes[i].method, routes[i].path);
+    }
+}
+
+static struct weft_str segment(struct weft_str path, size_t *at)
+{
+    size_t from = *at;
+    const char *slash = from >= path.len ? NULL : memchr(path.p + from, '/', path.len - from);
+    size_t len = slash == NULL ? path.len - from : (size_t)(slash - path.p) - from;
+
+    *at = from + len + 1;
+    return weft_str(path.p + from, len);
+}
+
+/* Segments of `{…}` are left as they came, in raw. */
+static bool matches(const char *pattern, struct weft_str path, struct weft_str *raw)
+{
+    struct weft_str want = weft_str(pattern, strlen(pattern));
+    size_t a = 1;
+    size_t b = 1;
+    size_t n = 0;
+
+    while (a <= want.len && b <= path.len) {
+        struct weft_str x = segment(want, &a);
+        struct weft_str y = segment(path, &b);
+
+        if (x.len > 0 && x.p[0] == '{') {
+            if (y.len == 0) {
+                return false;
+            }
+            raw[n++] = y;
+        } else if (!weft_str_eq(x, y)) {
+            return false;
+        }
+    }
+    return a > want.len && b > path.len;
+}
+
+static bool method_is(h2o_req_t *req, const char *method)
+{
+    return h2o_memis(req->input.method.base, req->input.method.len, method, strlen(method));
+}
+
+/* The methods of a path, for Allow. */
+static h2o_iovec_t allowed(h2o_req_t *req, struct weft_str path)
+{
+    struct weft_str raw[WEFT_PATH_PARAMS];
+    h2o_iovec_t list = h2o_iovec_init(H2O_STRLIT("OPTIONS"));
+
+    for (size_t i = 0; i < WEFT_COUNT_OF(routes); i++) {
+        if (matches(routes[i].path, path, raw)) {
+            const char *method = routes[i].method;
+
+            list = h2o_concat(&req->pool, list, h2o_iovec_init(H2O_STRLIT(", ")),
+                              h2o_iovec_init(method, strlen(method)));
+            if (strcmp(method, "GET") == 0) {
+                list = h2o_concat(&req->pool, list, h2o_iovec_init(H2O_STRLIT(", HEAD")));
+            }
+        }
+    }
+    return list;
+}
+
+static bool has_right(struct weft_call *call)
+{
+    enum weft_config_anonymous anonymous = call->worker->o.cfg->auth.anonymous;
+    enum right right = call->route->right;
+
+    if (right == RIGHT_NONE || anonymous == WEFT_ANONYMOUS_ALL ||
+        (right == RIGHT_SUBSCRIBE && anonymous == WEFT_ANONYMOUS_SUBSCRIBE) ||
+        (right == RIGHT_PUBLISH && anonymous == WEFT_ANONYMOUS_PUBLISH)) {
+        return true;
+    }
+    weft_respond_problem(call->req, 401, "unauthorized", "",
+                         "anonymous access to this is switched off (auth.anonymous)");
+    return false;
+}
+
+static void options(h2o_req_t *req, struct weft_str path)
+{
+    h2o_iovec_t list = allowed(req, path);
+    struct weft_str headers = weft_header(req, "access-control-request-headers");
+
+    h2o_add_header_by_str(&req->pool, &req->res.headers, H2O_STRLIT("allow"), 1, NULL, list.base, list.len);
+    if (headers.p != NULL) {
+        h2o_add_header_by_str(&req->pool, &req->res.headers, H2O_STRLIT("access-control-allow-methods"), 0,
+                              NULL, list.base, list.len);
+        h2o_add_header_by_str(&req->pool, &req->res.headers, H2O_STRLIT("access-control-allow-headers"), 0,
+                              NULL,
+                              H2O_STRLIT("content-type, last-event-id, idempotency-key, authorization"));
+    }
+    weft_respond(req, 204, NULL, weft_str(NULL, 0));
+}
+
+static void dispatch(struct weft_call *call, struct weft_str path)
+{
+    h2o_req_t *req = call->req;
+    bool path_known = false;
+
+    for (size_t i = 0; i < WEFT_COUNT_OF(routes); i++) {
+        struct weft_str raw[WEFT_PATH_PARAMS] = {{NULL, 0}};
+        const char *method = routes[i].method;
+
+        if (!matches(routes[i].path, path, raw)) {
+            continue;
+        }
+        path_known = true;
+        if (!method_is(req, method) && !(strcmp(method, "GET") == 0 && method_is(req, "HEAD"))) {
+            continue;
+        }
+        call->route = &routes[i];
+        for (size_t k = 0; k < WEFT_PATH_PARAMS && raw[k].p != NULL; k++) {
+            char *out = h2o_mem_alloc_pool(&req->pool, raw[k].len + 1);
+
+            if (!weft_segment_decode(raw[k], out, &call->params[k])) {
+                weft_respond_problem(req, 400, "invalid", "topic", "the path has a broken %% escape");
+                return;
+            }
+        }
+        if (has_right(call)) {
+            call->route->handle(call);
+        }
+        return;
+    }
+    if (!path_known) {
+        weft_respond_problem(req, 404, "not_found", "", "there is nothing at this path");
+    } else if (method_is(req, "OPTIONS")) {
+        options(req, path);
+    } else {
+        h2o_iovec_t list = allowed(req, path);
+
+        h2o_add_header_by_str(&req->pool, &req->res.headers, H2O_STRLIT("allow"), 1, NULL, list.base,
+                              list.len);
+        weft_respond_problem(req, 405, "method_not_allowed", "", "this path does not know the method");
+    }
+}
+
+/* The head as it came lies at the beginning of the connection's input until the request is answered. */
+static const char *head_problem(h2o_req_t *req)
+{
+    h2o_socket_t *sock = req->conn->callbacks->get_socket(req->conn);
+    const char *end;
+
+    if (sock == NULL || sock->input == NULL || sock->input->size == 0) {
+        return "the head is not there";
+    }
+    /* With a body, the entity begins right behind the head (or, chunked, was decoded there). */
+    end = memmem(sock->input->bytes, sock->input->size, "\r\n\r\n", 4);
+    if (end == NULL) {
+        return "a line of the head ends without CR";
+    }
+    return weft_rawhead_check(weft_str(sock->input->bytes, (size_t)(end + 4 - sock->input->bytes)),
+                              req->version >= 0x101);
+}
+
+static const struct weft_query no_query;
+
+int weft_router_handle(h2o_handler_t *handler, h2o_req_t *req)
+{
+    struct weft_worker *worker = weft_worker_of(req);
+    struct weft_call call = {.req = req, .worker = worker, .query = &no_query};
+    struct weft_str path = weft_str_of(req->path);
+    struct weft_err err;
+    const char *problem = head_problem(req);
+
+    (void)handler;
+    if (problem != NULL) {
+        req->http1_is_persistent = 0; /* nothing behind this request is read */
+        weft_respond_problem(req, 400, "invalid", "", "%s", problem);
+        return 0;
+    }
+    if (req->query_at != SIZE_MAX) {
+        struct weft_query *query = h2o_mem_alloc_pool(&req->pool, sizeof(*query));
+        struct weft_str text = weft_str(path.p + req->query_at + 1, path.len - req->query_at - 1);
+        char *scratch = h2o_mem_alloc_pool(&req->pool, text.len + 1);
+
+        path.len = req->query_at;
+        if (weft_query_parse(query, text, scratch, &err) != 0) {
+            weft_respond_err(req, &err);
+            return 0;
+        }
+        call.query = query;
+    }
+    dispatch(&call, path);
+    return 0;
+}

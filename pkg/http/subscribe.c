@@ -1,0 +1,271 @@
+#include "worker_priv.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <weft/wire/name.h>
+#include <weft/wire/since.h>
+
+/*
+ * GET /api/events: what to follow and from where, the same for an event stream and a long-poll.
+ */
+
+static const char *const known[] = {"topic",   "types",   "lastEventId", "since",       "named",
+                                    "wait_ms", "limit",   "access_token", NULL};
+
+static bool refuse(struct weft_call *call, const char *field, const char *why)
+{
+    weft_respond_problem(call->req, 400, "invalid", field, "%s", why);
+    return false;
+}
+
+static bool take_topics(struct weft_call *call, struct weft_subscription *s)
+{
+    uint32_t max = call->worker->o.cfg->http.max_topics;
+    struct weft_str *topics = h2o_mem_alloc_pool(&call->req->pool, (max + 1) * sizeof(*topics));
+    size_t n = 0;
+
+    for (size_t i = 0; i < call->query->n; i++) {
+        const struct weft_param *p = &call->query->params[i];
+        bool twice = false;
+
+        if (!weft_str_eq(p->key, WEFT_STR("topic"))) {
+            continue;
+        }
+        if (!weft_pattern_valid(p->value)) {
+            return refuse(call, "topic",
+                          "a topic is 1 to 200 of A-Z a-z 0-9 . _ : -, at the end perhaps one *");
+        }
+        for (size_t k = 0; k < n; k++) {
+            twice = twice || weft_str_eq(topics[k], p->value);
+        }
+        if (twice) {
+            continue;
+        }
+        if (n == max) {
+            weft_respond_problem(call->req, 400, "invalid", "topic", "at most %u topics in one request", max);
+            return false;
+        }
+        topics[n++] = p->value;
+    }
+    if (n == 0) {
+        return refuse(call, "topic", "at least one topic is needed");
+    }
+    s->opts.topics = topics;
+    s->opts.n_topics = n;
+    return true;
+}
+
+/* Repeated, or several parted by commas. */
+static bool take_types(struct weft_call *call, struct weft_subscription *s)
+{
+    struct weft_str *types = h2o_mem_alloc_pool(&call->req->pool, WEFT_GLOBS_MAX * sizeof(*types));
+    size_t n = 0;
+
+    for (size_t i = 0; i < call->query->n; i++) {
+        const struct weft_param *p = &call->query->params[i];
+        struct weft_str rest = p->value;
+
+        if (!weft_str_eq(p->key, WEFT_STR("types"))) {
+            continue;
+        }
+        for (;;) {
+            const char *comma = rest.len == 0 ? NULL : memchr(rest.p, ',', rest.len);
+            struct weft_str glob = weft_str(rest.p, comma == NULL ? rest.len : (size_t)(comma - rest.p));
+
+            if (!weft_type_glob_valid(glob)) {
+                return refuse(call, "types", "a type glob is 1 to 200 of A-Z a-z 0-9 . _ - *");
+            }
+            if (n == WEFT_GLOBS_MAX) {
+                return refuse(call, "types", "too many type globs");
+            }
+            types[n++] = glob;
+            if (comma == NULL) {
+                break;
+            }
+            rest.p += glob.len + 1;
+            rest.len -= glob.len + 1;
+        }
+    }
+    s->opts.types = types;
+    s->opts.n_types = n;
+    return true;
+}
+
+/* The header wins over the query (an EventSource that reconnects repeats its URL), a cursor over `since`. */
+static bool take_start(struct weft_call *call, struct weft_subscription *s)
+{
+    struct weft_str header = weft_header(call->req, "last-event-id");
+    struct weft_str query = weft_query_get(call->query, "lastEventId");
+    struct weft_str since = weft_query_get(call->query, "since");
+    struct weft_since parsed;
+
+    s->opts.from = WEFT_FROM_NOW;
+    if (since.p != NULL && weft_since_parse(since, &parsed) != 0) {
+        return refuse(call, "since", "it must be `earliest`, an event id, a time in ms, or a span back such as -5m");
+    }
+    if (query.len > 0 && !weft_id_parse(query, &s->opts.start)) {
+        return refuse(call, "lastEventId", "it must be an event id, <ms>-<seq>");
+    }
+    if (header.len > 0 && !weft_id_parse(header, &s->opts.start)) {
+        return refuse(call, "Last-Event-ID", "it must be an event id, <ms>-<seq>");
+    }
+    if (header.len > 0 || query.len > 0) {
+        s->opts.from = WEFT_FROM_CURSOR;
+    } else if (since.p != NULL) {
+        static const enum weft_sub_from from[] = {
+            [WEFT_SINCE_EARLIEST] = WEFT_FROM_EARLIEST,
+            [WEFT_SINCE_ID] = WEFT_FROM_CURSOR,
+            [WEFT_SINCE_TIME] = WEFT_FROM_TIME,
+            [WEFT_SINCE_AGO] = WEFT_FROM_AGO,
+        };
+
+        s->opts.from = from[parsed.kind];
+        s->opts.start = parsed.id;
+        if (parsed.kind == WEFT_SINCE_EARLIEST) {
+            s->opts.start = (struct weft_id){0, 0};
+        }
+    }
+    return true;
+}
+
+static bool accepts(struct weft_str accept, const char *type)
+{
+    return accept.p != NULL && memmem(accept.p, accept.len, type, strlen(type)) != NULL;
+}
+
+void weft_handle_events(struct weft_call *call)
+{
+    struct weft_subscription s = {.named = true};
+    struct weft_str named = weft_query_get(call->query, "named");
+    struct weft_str accept = weft_header(call->req, "accept");
+    uint32_t max_wait = call->worker->o.cfg->longpoll.wait_ms;
+
+    if (!weft_query_allow(call, known) || !take_topics(call, &s) || !take_types(call, &s) ||
+        !take_start(call, &s) || !weft_query_u32(call, "wait_ms", 0, max_wait, max_wait, &s.wait_ms) ||
+        !weft_query_u32(call, "limit", 1, 1000, 100, &s.limit)) {
+        return;
+    }
+    if (named.p != NULL) {
+        if (!weft_str_eq(named, WEFT_STR("0")) && !weft_str_eq(named, WEFT_STR("1"))) {
+            (void)refuse(call, "named", "it must be 0 or 1");
+            return;
+        }
+        s.named = named.p[0] == '1';
+    }
+    if (h2o_memis(call->req->input.method.base, call->req->input.method.len, H2O_STRLIT("HEAD"))) {
+        weft_respond(call->req, 200, "text/event-stream", weft_str(NULL, 0));
+        return;
+    }
+    if (accept.len == 0 || accepts(accept, "text/event-stream") || accepts(accept, "text/*")) {
+        weft_sse_begin(call, &s);
+    } else if (accepts(accept, "application/json") || accepts(accept, "application/*")) {
+        weft_longpoll_begin(call, &s);
+    } else if (accepts(accept, "*/*")) {
+        weft_sse_begin(call, &s);
+    } else {
+        weft_respond_problem(call->req, 406, "not_acceptable", "Accept",
+                             "this is sent as text/event-stream or application/json");
+    }
+}
+
+/* ---- what streams and long-polls share ---- */
+
+void weft_gap_print(struct weft_buf *b, const struct weft_gap *gap)
+{
+    char text[WEFT_ID_MAX_LEN];
+
+    weft_buf_puts(b, "{\"topic\":");
+    weft_buf_json(b, weft_str(gap->topic, strlen(gap->topic)));
+    weft_buf_puts(b, ",\"after\":\"");
+    weft_buf_append(b, text, weft_id_print(text, gap->after));
+    weft_buf_puts(b, "\",\"next\":");
+    if (gap->next.seq == 0) {
+        weft_buf_puts(b, "null");
+    } else {
+        weft_buf_puts(b, "\"");
+        weft_buf_append(b, text, weft_id_print(text, gap->next));
+        weft_buf_puts(b, "\"");
+    }
+    weft_buf_puts(b, gap->reason == WEFT_GAP_RESET ? ",\"reason\":\"reset\"}" : ",\"reason\":\"trimmed\"}");
+}
+
+static void follow(void *ctx, struct weft_str topic, bool on)
+{
+    struct weft_worker *worker = ctx;
+    struct weft_follow_msg *m = weft_follow_msg_create();
+
+    if (m == NULL) {
+        abort(); /* a small object: there is no way on without it */
+    }
+    m->worker = worker->o.index;
+    m->on = on;
+    memcpy(m->topic, topic.p, topic.len);
+    weft_mailbox_post_chain(worker->hub, &m->msg, &m->msg, 1);
+}
+
+static bool read_page(void *ctx, struct weft_sub *sub)
+{
+    static const enum weft_read_start starts[] = {
+        [WEFT_FROM_NOW] = WEFT_READ_AFTER,       [WEFT_FROM_CURSOR] = WEFT_READ_AFTER,
+        [WEFT_FROM_EARLIEST] = WEFT_READ_EARLIEST, [WEFT_FROM_TIME] = WEFT_READ_TIME,
+        [WEFT_FROM_AGO] = WEFT_READ_AGO,
+    };
+    struct weft_worker *worker = ctx;
+    struct weft_receiver *rx = WEFT_CONTAINER_OF(sub, struct weft_receiver, sub);
+    struct weft_read_msg *m;
+    struct weft_msg *msg;
+
+    weft_buf_clear(&worker->what);
+    weft_sub_what(sub, &worker->what);
+    m = weft_read_msg_create(weft_str(worker->what.data, worker->what.len));
+    if (m == NULL) {
+        return false;
+    }
+    m->worker = worker->o.index;
+    m->ticket = rx->waiting.ticket;
+    m->from = starts[weft_sub_read_start(sub, &m->start)];
+    msg = &m->msg;
+    if (weft_mailbox_post(worker->hub, &msg) != 0) {
+        weft_count(worker->o.shard, WEFT_M_MAILBOX_FULL, 1);
+        m->msg.ops->drop(&m->msg);
+        return false;
+    }
+    return true;
+}
+
+static void ready(void *ctx, struct weft_sub *sub)
+{
+    struct weft_receiver *rx = WEFT_CONTAINER_OF(sub, struct weft_receiver, sub);
+
+    (void)ctx;
+    rx->ready(rx);
+}
+
+const struct weft_fanout_ops weft_receiver_ops = {follow, read_page, ready};
+
+static void page_arrived(struct weft_waiting *w, struct weft_page_msg *m)
+{
+    struct weft_receiver *rx = WEFT_CONTAINER_OF(w, struct weft_receiver, waiting);
+
+    if (m->rc == WEFT_READ_OK) {
+        weft_sub_page_arrived(&rx->sub, m->page);
+    } else if (m->rc == WEFT_READ_TOO_MANY) {
+        rx->stop(rx); /* a pattern that matches more topics than one read may have */
+    } else {
+        weft_sub_page_failed(&rx->sub, m->rc == WEFT_READ_UNAVAILABLE);
+    }
+}
+
+void weft_receiver_init(struct weft_receiver *rx, struct weft_worker *worker)
+{
+    rx->worker = worker;
+    rx->waiting.page = page_arrived;
+    weft_ticket_take(worker, &rx->waiting);
+}
+
+void weft_receiver_fini(struct weft_receiver *rx)
+{
+    weft_sub_fini(&rx->sub);
+    weft_ticket_free(rx->worker, &rx->waiting);
+}

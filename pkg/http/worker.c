@@ -1,0 +1,412 @@
+#include "worker_priv.h"
+
+#include <malloc.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <weft/base/assert.h>
+#include <weft/base/clock.h>
+#include <weft/loop/wake.h>
+
+#define TICK_MS 100
+#define TICKS_PER_SWEEP 10 /* each waiting one is ticked once a second */
+#define LINGER_SWEEPS 30   /* seconds a topic without subscribers is still followed */
+#define SCRATCH_MAX ((size_t)64 * 1024 * 1024)
+#define SCRATCH_KEEP ((size_t)1024 * 1024)
+#define STOP_MS 3000
+#define STOP_GRACE_MS 200
+
+/* ---- tickets ---- */
+
+#define NO_SLOT UINT32_MAX
+
+void weft_ticket_take(struct weft_worker *worker, struct weft_waiting *w)
+{
+    struct weft_slot *slot;
+
+    if (worker->free_slot == NO_SLOT) {
+        uint32_t n = worker->n_slots == 0 ? 256 : worker->n_slots * 2;
+
+        worker->slots = realloc(worker->slots, n * sizeof(*worker->slots));
+        WEFT_ASSERT(worker->slots != NULL);
+        for (uint32_t i = n; i-- > worker->n_slots;) {
+            worker->slots[i] = (struct weft_slot){NULL, 0, worker->free_slot};
+            worker->free_slot = i;
+        }
+        worker->n_slots = n;
+    }
+    w->ticket.slot = worker->free_slot;
+    slot = &worker->slots[w->ticket.slot];
+    worker->free_slot = slot->next_free;
+    slot->waiting = w;
+    w->ticket.generation = ++slot->generation;
+    worker->n_waiting++;
+}
+
+void weft_ticket_free(struct weft_worker *worker, struct weft_waiting *w)
+{
+    struct weft_slot *slot = &worker->slots[w->ticket.slot];
+
+    WEFT_ASSERT(slot->waiting == w);
+    slot->waiting = NULL;
+    slot->next_free = worker->free_slot;
+    worker->free_slot = w->ticket.slot;
+    worker->n_waiting--;
+}
+
+static struct weft_waiting *find(const struct weft_worker *worker, struct weft_ticket ticket)
+{
+    const struct weft_slot *slot = &worker->slots[ticket.slot];
+
+    return ticket.slot < worker->n_slots && slot->generation == ticket.generation ? slot->waiting : NULL;
+}
+
+/* ---- messages of the hub ---- */
+
+static void drop_published(struct weft_msg *msg)
+{
+    free(WEFT_CONTAINER_OF(msg, struct weft_published_msg, msg));
+}
+
+static void deliver_published(struct weft_msg *msg, void *owner)
+{
+    struct weft_published_msg *m = WEFT_CONTAINER_OF(msg, struct weft_published_msg, msg);
+    struct weft_waiting *w = find(owner, m->ticket);
+
+    if (w != NULL) {
+        w->published(w, m);
+    }
+    free(m);
+}
+
+static void drop_followed(struct weft_msg *msg)
+{
+    free(WEFT_CONTAINER_OF(msg, struct weft_followed_msg, msg));
+}
+
+static void deliver_followed(struct weft_msg *msg, void *owner)
+{
+    struct weft_followed_msg *m = WEFT_CONTAINER_OF(msg, struct weft_followed_msg, msg);
+    struct weft_worker *worker = owner;
+
+    weft_fanout_followed(worker->fanout, weft_str(m->topic, strlen(m->topic)), m->base, m->head);
+    free(m);
+}
+
+static void drop_live(struct weft_msg *msg)
+{
+    weft_live_msg_free(WEFT_CONTAINER_OF(msg, struct weft_live_msg, msg));
+}
+
+static void deliver_live(struct weft_msg *msg, void *owner)
+{
+    struct weft_live_msg *m = WEFT_CONTAINER_OF(msg, struct weft_live_msg, msg);
+    struct weft_worker *worker = owner;
+
+    for (uint32_t i = 0; i < m->n; i++) {
+        weft_fanout_live(worker->fanout, m->batches[i]);
+    }
+    weft_live_msg_free(m);
+}
+
+static void drop_broken(struct weft_msg *msg)
+{
+    free(WEFT_CONTAINER_OF(msg, struct weft_broken_msg, msg));
+}
+
+static void deliver_broken(struct weft_msg *msg, void *owner)
+{
+    struct weft_broken_msg *m = WEFT_CONTAINER_OF(msg, struct weft_broken_msg, msg);
+    struct weft_worker *worker = owner;
+
+    weft_fanout_broken(worker->fanout, m->base);
+    free(m);
+}
+
+static void drop_page(struct weft_msg *msg)
+{
+    weft_page_msg_free(WEFT_CONTAINER_OF(msg, struct weft_page_msg, msg));
+}
+
+static void deliver_page(struct weft_msg *msg, void *owner)
+{
+    struct weft_page_msg *m = WEFT_CONTAINER_OF(msg, struct weft_page_msg, msg);
+    struct weft_waiting *w = find(owner, m->ticket);
+
+    if (w != NULL) {
+        w->page(w, m);
+    }
+    weft_page_msg_free(m);
+}
+
+static void drop_answer(struct weft_msg *msg)
+{
+    weft_answer_msg_free(WEFT_CONTAINER_OF(msg, struct weft_answer_msg, msg));
+}
+
+static void deliver_answer(struct weft_msg *msg, void *owner)
+{
+    struct weft_answer_msg *m = WEFT_CONTAINER_OF(msg, struct weft_answer_msg, msg);
+    struct weft_waiting *w = find(owner, m->ticket);
+
+    if (w != NULL) {
+        w->answer(w, m);
+    }
+    weft_answer_msg_free(m);
+}
+
+static void drop_redis(struct weft_msg *msg)
+{
+    free(WEFT_CONTAINER_OF(msg, struct weft_redis_msg, msg));
+}
+
+static void tell_redis(void *arg, struct weft_sub *sub)
+{
+    struct weft_receiver *rx = WEFT_CONTAINER_OF(sub, struct weft_receiver, sub);
+    const bool *up = arg;
+
+    rx->redis(rx, *up);
+}
+
+static void deliver_redis(struct weft_msg *msg, void *owner)
+{
+    struct weft_redis_msg *m = WEFT_CONTAINER_OF(msg, struct weft_redis_msg, msg);
+    struct weft_worker *worker = owner;
+
+    weft_fanout_redis(worker->fanout, m->up);
+    weft_fanout_each(worker->fanout, tell_redis, &m->up);
+    free(m);
+}
+
+static const struct weft_worker_ops message_ops = {
+    .published = {"published", deliver_published, drop_published},
+    .followed = {"followed", deliver_followed, drop_followed},
+    .live = {"live", deliver_live, drop_live},
+    .broken = {"broken", deliver_broken, drop_broken},
+    .page = {"page", deliver_page, drop_page},
+    .answer = {"answer", deliver_answer, drop_answer},
+    .redis = {"redis", deliver_redis, drop_redis},
+};
+
+const struct weft_worker_ops *weft_worker_message_ops(void)
+{
+    return &message_ops;
+}
+
+/* ---- the loop ---- */
+
+uint64_t weft_worker_random(struct weft_worker *worker)
+{
+    worker->rng ^= worker->rng >> 12;
+    worker->rng ^= worker->rng << 25;
+    worker->rng ^= worker->rng >> 27;
+    return worker->rng * UINT64_C(2685821657736338717);
+}
+
+/* A part of the waiting ones each time, so that no turn is long. */
+static void sweep(struct weft_worker *worker)
+{
+    uint32_t n = worker->n_slots / TICKS_PER_SWEEP + 1;
+
+    for (uint32_t i = 0; i < n && worker->n_slots > 0; i++) {
+        struct weft_waiting *w;
+
+        if (worker->sweep_at >= worker->n_slots) {
+            worker->sweep_at = 0;
+        }
+        w = worker->slots[worker->sweep_at++].waiting;
+        if (w != NULL && w->tick != NULL) {
+            w->tick(w, worker->now_ms);
+        }
+    }
+}
+
+/* glibc keeps what thousands of connections have left behind; give it back when most are gone. */
+static void trim(struct weft_worker *worker)
+{
+    if (worker->connections > worker->most_connections) {
+        worker->most_connections = worker->connections;
+    } else if (worker->most_connections > 1000 && worker->connections < worker->most_connections / 2) {
+        worker->most_connections = worker->connections;
+        worker->trim_at_ms = worker->now_ms + 1000;
+    }
+    if (worker->trim_at_ms != 0 && worker->now_ms >= worker->trim_at_ms) {
+        worker->trim_at_ms = 0;
+        (void)malloc_trim(0);
+    }
+}
+
+static void tick(struct weft_worker *worker)
+{
+    weft_accept_tick(worker);
+    weft_fanout_tick(worker->fanout);
+    sweep(worker);
+    trim(worker);
+    if (worker->scratch.cap > SCRATCH_KEEP) {
+        weft_buf_fini(&worker->scratch);
+        weft_buf_init(&worker->scratch, SCRATCH_MAX);
+    }
+}
+
+static void stop_receiver(void *arg, struct weft_sub *sub)
+{
+    struct weft_receiver *rx = WEFT_CONTAINER_OF(sub, struct weft_receiver, sub);
+
+    (void)arg;
+    rx->stop(rx);
+}
+
+static void begin_stop(struct weft_worker *worker)
+{
+    worker->stopping = true;
+    worker->stop_began_ms = worker->now_ms;
+    weft_accept_stop(worker);
+    h2o_context_request_shutdown(&worker->ctx.h2o);
+    weft_fanout_each(worker->fanout, stop_receiver, NULL);
+}
+
+/* Nobody waits for an answer, and answers had time to leave. What is left are idle connections. */
+static bool stopped(const struct weft_worker *worker)
+{
+    uint64_t for_ms = worker->now_ms - worker->stop_began_ms;
+
+    return worker->connections == 0 || (worker->n_waiting == 0 && for_ms >= STOP_GRACE_MS) || for_ms >= STOP_MS;
+}
+
+static void *run(void *arg)
+{
+    struct weft_worker *worker = arg;
+    char name[16];
+
+    (void)snprintf(name, sizeof(name), "weft-worker-%u", worker->o.index % 100);
+    (void)pthread_setname_np(pthread_self(), name);
+    worker->now_ms = worker->tick_ms = weft_clock_mono_ms();
+    weft_accept_start(worker);
+    for (;;) {
+        (void)h2o_evloop_run(worker->ctx.h2o.loop, TICK_MS);
+        worker->now_ms = weft_clock_mono_ms();
+        if (worker->now_ms - worker->tick_ms >= TICK_MS) {
+            worker->tick_ms = worker->now_ms;
+            tick(worker);
+        }
+        weft_fanout_flush(worker->fanout);
+        if (!worker->stopping && atomic_load_explicit(&worker->stop_asked, memory_order_acquire)) {
+            begin_stop(worker);
+        }
+        if (worker->stopping && stopped(worker)) {
+            break;
+        }
+    }
+    return NULL;
+}
+
+/* ---- life ---- */
+
+static void configure(struct weft_worker *worker)
+{
+    const struct weft_config *cfg = worker->o.cfg;
+    h2o_hostconf_t *host;
+    h2o_pathconf_t *path;
+    h2o_handler_t *handler;
+
+    h2o_config_init(&worker->globalconf);
+    worker->globalconf.server_name = h2o_iovec_init(H2O_STRLIT("weft"));
+    worker->globalconf.max_request_entity_size = cfg->http.max_body_bytes + 1; /* h2o refuses at the limit */
+    worker->globalconf.http1.req_timeout = cfg->http.request_timeout_ms;
+    worker->globalconf.http1.upgrade_to_http2 = 0; /* this libh2o can be aborted through HTTP/2 */
+    host = h2o_config_register_host(&worker->globalconf, h2o_iovec_init(H2O_STRLIT("default")), 65535);
+    path = h2o_config_register_path(host, "/", 0);
+    handler = h2o_create_handler(path, sizeof(*handler));
+    handler->on_req = weft_router_handle;
+}
+
+int weft_worker_create(struct weft_worker **ret_worker, const struct weft_worker_opts *opts)
+{
+    struct weft_worker *worker = calloc(1, sizeof(*worker));
+    struct weft_fanout_opts fo = {
+        .ops = &weft_receiver_ops,
+        .ctx = worker,
+        .shard = opts->shard,
+        .ring_events = opts->cfg->ring.events,
+        .ring_bytes = opts->cfg->ring.bytes,
+        .linger_sweeps = LINGER_SWEEPS,
+    };
+    int rc;
+
+    if (worker == NULL) {
+        return WEFT_ENOMEM;
+    }
+    worker->o = *opts;
+    worker->rng = opts->seed | 1;
+    worker->free_slot = NO_SLOT;
+    worker->ctx.worker = worker;
+    weft_buf_init(&worker->scratch, SCRATCH_MAX);
+    weft_buf_init(&worker->what, (size_t)1024 * 1024);
+    configure(worker);
+    h2o_context_init(&worker->ctx.h2o, h2o_evloop_create(), &worker->globalconf);
+    worker->accept_ctx.ctx = &worker->ctx.h2o;
+    worker->accept_ctx.hosts = worker->globalconf.hosts;
+    rc = weft_mailbox_create(&worker->mb, opts->cfg->hub.mailbox, worker);
+    if (rc == 0) {
+        rc = weft_fanout_create(&worker->fanout, &fo);
+    }
+    if (rc == 0) {
+        rc = weft_poller_create(&worker->poller, worker->ctx.h2o.loop);
+    }
+    if (rc == 0) {
+        rc = weft_wake_on_h2o(&worker->wake, worker->ctx.h2o.loop, worker->mb, NULL, NULL);
+    }
+    if (rc != 0) {
+        weft_worker_destroy(worker);
+        return rc;
+    }
+    *ret_worker = worker;
+    return 0;
+}
+
+struct weft_mailbox *weft_worker_mailbox(struct weft_worker *worker)
+{
+    return worker->mb;
+}
+
+int weft_worker_start(struct weft_worker *worker, struct weft_mailbox *hub)
+{
+    worker->hub = hub;
+    if (pthread_create(&worker->thread, NULL, run, worker) != 0) {
+        return WEFT_ESYS;
+    }
+    worker->started = true;
+    return 0;
+}
+
+void weft_worker_stop(struct weft_worker *worker)
+{
+    atomic_store_explicit(&worker->stop_asked, true, memory_order_release);
+}
+
+void weft_worker_join(struct weft_worker *worker)
+{
+    if (worker->started) {
+        (void)pthread_join(worker->thread, NULL);
+        worker->started = false;
+    }
+}
+
+void weft_worker_destroy(struct weft_worker *worker)
+{
+    if (worker == NULL) {
+        return;
+    }
+    WEFT_ASSERT(!worker->started);
+    /*
+     * What is left of h2o (idle keep-alive connections, its timers) is not taken apart: h2o's own dispose asserts on
+     * timers that run for a second more, and the process is about to end.
+     */
+    weft_wake_destroy(worker->wake);
+    weft_mailbox_destroy(worker->mb);
+    weft_buf_fini(&worker->scratch);
+    weft_buf_fini(&worker->what);
+    free(worker->slots);
+    free(worker);
+}

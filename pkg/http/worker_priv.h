@@ -1,0 +1,193 @@
+/*
+ * worker_priv - what the files of a worker share. All of it on the worker's thread.
+ *
+ *   worker.c     thread, loop, ticks, messages of the hub
+ *   accept.c     listener, connection cap, running out of descriptors
+ *   rawhead.c    refuses requests that two parsers could read in two ways
+ *   router.c     method and path -> handler
+ *   respond.c    JSON answers, problems, CORS
+ *   subscribe.c  parameters of a subscription
+ *   sse.c        event streams         longpoll.c  the same as one answer
+ *   publish.c    publishing            read.c      history and topics
+ *   plain.c      page, health, metrics
+ */
+#ifndef WEFT_HTTP_WORKER_PRIV_H
+#define WEFT_HTTP_WORKER_PRIV_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include <h2o.h>
+
+#include <weft/base/assert.h>
+#include <weft/base/buf.h>
+#include <weft/base/str.h>
+#include <weft/config/config.h>
+#include <weft/fabric/msg.h>
+#include <weft/fanout/fanout.h>
+#include <weft/http/worker.h>
+#include <weft/loop/mailbox.h>
+#include <weft/loop/poller.h>
+#include <weft/telemetry/log.h>
+#include <weft/telemetry/metrics.h>
+#include <weft/wire/query.h>
+
+struct weft_wake;
+struct weft_route;
+
+/* ---- tickets: who waits for an answer of the hub ---- */
+
+/* Embedded in whatever waits; answers find it by its ticket. */
+struct weft_waiting {
+    struct weft_ticket ticket;
+    void (*published)(struct weft_waiting *w, struct weft_published_msg *m);
+    void (*page)(struct weft_waiting *w, struct weft_page_msg *m);
+    void (*answer)(struct weft_waiting *w, struct weft_answer_msg *m);
+    /* About once a second. May end the waiting. */
+    void (*tick)(struct weft_waiting *w, uint64_t now_ms);
+};
+
+struct weft_slot {
+    struct weft_waiting *waiting; /* NULL: free */
+    uint32_t generation;
+    uint32_t next_free;
+};
+
+/* ---- receivers: fanout's subscribers, as streams and long-polls ---- */
+
+struct weft_receiver {
+    struct weft_sub sub;
+    struct weft_waiting waiting;
+    struct weft_worker *worker;
+    void (*ready)(struct weft_receiver *rx);
+    void (*redis)(struct weft_receiver *rx, bool up);
+    void (*stop)(struct weft_receiver *rx); /* the worker ends */
+};
+
+/* Once in a struct: see weft_worker_of(). */
+struct weft_context {
+    h2o_context_t h2o; /* first: requests lead back to it */
+    struct weft_worker *worker;
+};
+
+struct weft_worker {
+    struct weft_worker_opts o;
+    pthread_t thread;
+    bool started;
+    atomic_bool stop_asked;
+
+    struct weft_context ctx;
+    h2o_globalconf_t globalconf;
+    h2o_accept_ctx_t accept_ctx;
+    h2o_socket_t *listener;
+    bool accept_paused;
+    uint64_t accept_resume_ms;
+    size_t connections; /* of this worker: h2o's and streams */
+
+    struct weft_mailbox *mb, *hub;
+    struct weft_wake *wake;
+    struct weft_poller *poller;
+    struct weft_fanout *fanout;
+    struct weft_slot *slots;
+    uint32_t n_slots, free_slot, n_waiting;
+    uint32_t sweep_at; /* next slot to tick */
+    uint64_t now_ms;   /* monotonic, at the beginning of the turn */
+    uint64_t tick_ms;  /* of the last tick */
+    uint64_t rng;
+    uint64_t next_stream;
+    struct weft_buf scratch; /* for one answer or one write; empty between uses */
+    struct weft_buf what;    /* the same, for the text of one read */
+    size_t most_connections; /* since memory was last given back */
+    uint64_t trim_at_ms;     /* 0: not due */
+    bool stopping;
+    uint64_t stop_began_ms;
+};
+
+static inline struct weft_worker *weft_worker_of(h2o_req_t *req)
+{
+    return ((struct weft_context *)(void *)req->conn->ctx)->worker;
+}
+
+static inline struct weft_str weft_str_of(h2o_iovec_t iov)
+{
+    return weft_str(iov.base, iov.len);
+}
+
+/* ---- worker.c ---- */
+void weft_ticket_take(struct weft_worker *worker, struct weft_waiting *w);
+void weft_ticket_free(struct weft_worker *worker, struct weft_waiting *w);
+uint64_t weft_worker_random(struct weft_worker *worker);
+
+/* ---- accept.c ---- */
+void weft_accept_start(struct weft_worker *worker);
+void weft_accept_tick(struct weft_worker *worker);
+void weft_accept_stop(struct weft_worker *worker);
+/* A connection that left h2o (a stream's) counts on until this. */
+void weft_connection_kept(struct weft_worker *worker);
+void weft_connection_gone(struct weft_worker *worker);
+
+/* ---- rawhead.c ---- */
+/* NULL: fine; else what is wrong with the head. head: from the request line to the empty line, both included. */
+const char *weft_rawhead_check(struct weft_str head, bool http11);
+
+/* ---- router.c ---- */
+#define WEFT_PATH_PARAMS 2
+
+struct weft_call {
+    h2o_req_t *req;
+    struct weft_worker *worker;
+    const struct weft_route *route;
+    struct weft_str params[WEFT_PATH_PARAMS]; /* decoded, in the request's pool */
+    const struct weft_query *query;           /* in the request's pool */
+};
+
+int weft_router_handle(h2o_handler_t *handler, h2o_req_t *req);
+
+/* ---- respond.c ---- */
+void weft_respond(h2o_req_t *req, int status, const char *content_type, struct weft_str body);
+void weft_respond_json(h2o_req_t *req, int status, struct weft_str body);
+/* code: see the table in docs/api.md. field may be "". 503 gets Retry-After. */
+void weft_respond_problem(h2o_req_t *req, int status, const char *code, const char *field,
+                          const char *fmt, ...) __attribute__((format(printf, 5, 6)));
+/* 400 or 413 from an err. */
+void weft_respond_err(h2o_req_t *req, const struct weft_err *err);
+void weft_respond_cors(h2o_req_t *req);
+struct weft_str weft_header(h2o_req_t *req, const char *name);
+/* Every query parameter must be one of allowed (NULL-terminated); answers 400 and returns false if not. */
+bool weft_query_allow(struct weft_call *call, const char *const *allowed);
+/* A number lo..hi; the default if absent. Answers 400 and returns false if it is something else. */
+bool weft_query_u32(struct weft_call *call, const char *name, uint32_t lo, uint32_t hi, uint32_t def,
+                    uint32_t *ret_value);
+bool weft_query_id(struct weft_call *call, const char *name, bool *ret_has, struct weft_id *ret_id);
+/* The path's topic; answers 400 and returns false if it is none. */
+bool weft_call_topic(struct weft_call *call, struct weft_str *ret_topic);
+
+/* ---- subscribe.c, sse.c, longpoll.c ---- */
+struct weft_subscription {
+    struct weft_sub_opts opts; /* points into the request's pool */
+    bool named;
+    uint32_t wait_ms, limit; /* long-poll */
+};
+
+void weft_handle_events(struct weft_call *call);
+void weft_sse_begin(struct weft_call *call, const struct weft_subscription *s);
+void weft_longpoll_begin(struct weft_call *call, const struct weft_subscription *s);
+void weft_gap_print(struct weft_buf *b, const struct weft_gap *gap);
+/* fanout's ops, for receivers. */
+extern const struct weft_fanout_ops weft_receiver_ops;
+void weft_receiver_init(struct weft_receiver *rx, struct weft_worker *worker);
+void weft_receiver_fini(struct weft_receiver *rx);
+
+/* ---- publish.c, read.c, plain.c ---- */
+void weft_handle_publish(struct weft_call *call);
+void weft_handle_history(struct weft_call *call);
+void weft_handle_topic(struct weft_call *call);
+void weft_handle_topics(struct weft_call *call);
+void weft_handle_healthz(struct weft_call *call);
+void weft_handle_readyz(struct weft_call *call);
+void weft_handle_metrics(struct weft_call *call);
+void weft_handle_asset(struct weft_call *call);
+
+#endif

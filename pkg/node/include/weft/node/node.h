@@ -1,0 +1,36 @@
+/*
+ * node - one weftd: builds everything in order, serves, takes it down in reverse.
+ *
+ * create -> start -> (serve) -> stop -> destroy, all from one thread, which handles the process's signals.
+ */
+#ifndef WEFT_NODE_NODE_H
+#define WEFT_NODE_NODE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <weft/base/err.h>
+
+struct weft_config;
+struct weft_log;
+struct weft_node; /* opaque */
+
+/* cfg and log are borrowed. WEFT_EINVAL, WEFT_ESYS, WEFT_ENOMEM with a sentence in err. Binds its sockets. */
+int weft_node_create(struct weft_node **ret_node, const struct weft_config *cfg, struct weft_log *log,
+                     struct weft_err *err) WEFT_MUST_CHECK;
+/* Starts its threads. */
+int weft_node_start(struct weft_node *node, struct weft_err *err) WEFT_MUST_CHECK;
+/* host:port as bound (the real port where 0 was asked for); borrowed. */
+const char *weft_node_address(const struct weft_node *node);
+const char *weft_node_id(const struct weft_node *node);
+/* Whether Redis is up. Any thread. */
+bool weft_node_is_ready(const struct weft_node *node);
+/* Ends its threads and waits for them. */
+void weft_node_stop(struct weft_node *node);
+/* NULL is allowed. */
+void weft_node_destroy(struct weft_node *node);
+
+/* A node id from configuration, or made from host name and pid. out: at least 65 bytes. */
+void weft_node_make_id(const char *configured, char *out);
+
+#endif
