@@ -79,13 +79,14 @@ function ignore() {}
 
 // A stream. Events arrive in `all` (control events included) and `events` (the others, as objects).
 export class SseStream {
-  constructor(node, query, { headers = {}, http = '1.1', lastEventId, onEvent = ignore, accept = 'text/event-stream' } = {}) {
+  constructor(node, query, { headers = {}, http = '1.1', lastEventId, onEvent = ignore, keep = true, accept = 'text/event-stream' } = {}) {
     this.node = node;
     this.all = [];
     this.events = [];
     this.bytes = 0;
     this.waiting = new Set();
     this.onEvent = onEvent;
+    this.keep = keep; // false: only control events are kept
     this.parser = new SseParser((event) => this.#take(event));
     this.headBytes = '';
     this.body = null;
@@ -137,9 +138,9 @@ export class SseStream {
   #take(event) {
     const entry = { type: event.type, id: event.id, fields: event.fields, text: Buffer.from(event.text, 'latin1').toString('utf8') };
     entry.data = JSON.parse(entry.text);
-    this.all.push(entry);
     const control = entry.type.startsWith('weft.') || entry.data.id === undefined;
-    if (!control) this.events.push(entry.data);
+    if (control || this.keep) this.all.push(entry);
+    if (!control && this.keep) this.events.push(entry.data);
     this.onEvent(entry, control);
   }
 
