@@ -29,7 +29,7 @@ static void sleep_ms(long ms)
 }
 
 /* In the child; argv[0] is run or the child ends. */
-static _Noreturn void become(const char *log, char *const argv[], pid_t parent)
+static _Noreturn void become(const char *log, const char *const argv[], pid_t parent)
 {
     int fd = open(log, O_WRONLY | O_CREAT | O_TRUNC, 0600);
     int in = open("/dev/null", O_RDONLY);
@@ -40,13 +40,14 @@ static _Noreturn void become(const char *log, char *const argv[], pid_t parent)
         dup2(in, STDIN_FILENO);
         dup2(fd, STDOUT_FILENO);
         dup2(fd, STDERR_FILENO);
-        execv(argv[0], argv);
+        /* execv's type is older than const. */
+        execv(argv[0], (char *const *)(uintptr_t)argv);
         dprintf(STDERR_FILENO, "%s: %s\n", argv[0], strerror(errno));
     }
     _exit(127);
 }
 
-bool child_start(struct child *child, const char *name, const char *log, char *const argv[])
+bool child_start(struct child *child, const char *name, const char *log, const char *const argv[])
 {
     pid_t parent = getpid();
 

@@ -20,7 +20,7 @@ struct child {
 };
 
 /* Starts argv[0] with stdout and stderr in log. False: said on stderr. */
-bool child_start(struct child *child, const char *name, const char *log, char *const argv[]);
+bool child_start(struct child *child, const char *name, const char *log, const char *const argv[]);
 
 /* Waits for the line of the log that tells where it listens; HOST:PORT in ret_address. */
 bool child_address(struct child *child, char *ret_address, size_t size);

@@ -86,11 +86,10 @@ static bool start_redis(struct stage *stage)
     snprintf(log, sizeof(log), "%s/redis.log", stage->dir);
 
     /* clang-format off */
-    char *const argv[] = {
-        program, (char[]){"--port"}, port, (char[]){"--bind"}, (char[]){"127.0.0.1"},
-        (char[]){"--unixsocket"}, unix_path, (char[]){"--dir"}, stage->dir,
-        (char[]){"--appendonly"}, (char[]){"yes"}, (char[]){"--appendfsync"},
-        (char[]){"everysec"}, (char[]){"--save"}, (char[]){""}, NULL};
+    const char *const argv[] = {
+        program, "--port", port, "--bind", "127.0.0.1", "--unixsocket", unix_path,
+        "--dir", stage->dir,
+        "--appendonly", "yes", "--appendfsync", "everysec", "--save", "", NULL};
     /* clang-format on */
 
     if (!child_start(&stage->redis, "redis-server", log, argv))
@@ -170,10 +169,9 @@ bool stage_node(struct stage *stage, unsigned i, struct bench *ret_bench)
     id[1] = '\0';
 
     /* clang-format off */
-    char *const argv[] = {
-        program, (char[]){"--listen"}, (char[]){"127.0.0.1:0"}, (char[]){"--redis"}, redis,
-        (char[]){"--node-id"}, id, stage->workers > 0 ? (char[]){"--workers"} : NULL, workers,
-        NULL};
+    const char *const argv[] = {
+        program, "--listen", "127.0.0.1:0", "--redis", redis, "--node-id", id,
+        stage->workers > 0 ? "--workers" : NULL, workers, NULL};
     /* clang-format on */
 
     if (!child_start(child, "weftd", log, argv) || !make_bench(stage, child, ret_bench))
@@ -192,14 +190,12 @@ bool stage_bare(struct stage *stage, bool coalesce, struct bench *ret_bench)
 {
     char program[PATH_SIZE], log[PATH_SIZE];
     struct child *child = coalesce ? &stage->coalesce : &stage->single;
-    char single_mode[] = "single", coalesce_mode[] = "coalesce";
 
     child_stop(child);
     snprintf(program, sizeof(program), "%s/weft-bare-writer", stage->bin);
     snprintf(log, sizeof(log), "%s/bare-%s.log", stage->dir, coalesce ? "coalesce" : "single");
 
-    char *const argv[] = {program, (char[]){"--mode"}, coalesce ? coalesce_mode : single_mode,
-                          NULL};
+    const char *const argv[] = {program, "--mode", coalesce ? "coalesce" : "single", NULL};
 
     if (!child_start(child, "weft-bare-writer", log, argv) || !make_bench(stage, child, ret_bench))
         return false;

@@ -262,7 +262,7 @@ static bool find_bin(char *out, size_t size)
 
 int suite_run(int argc, char **argv)
 {
-    static struct suite suite;
+    struct suite suite = {.quick = false};
     const char *bin = NULL;
     char beside[512];
     bool json = false, good;

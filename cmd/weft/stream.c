@@ -4,9 +4,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include <curl/curl.h>
+
+#include <weft/base/clock.h>
 
 #include "args.h"
 #include "cursor_file.h"
@@ -25,14 +26,6 @@ struct run {
     uint64_t heard_ms;       /* monotonic, when the last byte came */
     bool is_stream;
 };
-
-static uint64_t now_ms(void)
-{
-    struct timespec ts;
-
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
-}
 
 /* Once there is `done`, the rest of what the parser holds is not the caller's any more. */
 static void event_arrived(void *ctx, struct weft_str type, struct weft_str last_id,
@@ -59,7 +52,7 @@ static size_t bytes_arrived(char *bytes, size_t size, size_t n, void *ctx)
     struct run *run = ctx;
     size_t len = size * n;
 
-    run->heard_ms = now_ms();
+    run->heard_ms = weft_clock_mono_ms();
     if (!run->is_stream) {
         run->is_stream = begins_stream(run);
         if (!run->is_stream) {
@@ -125,7 +118,7 @@ static enum stream_end transfer(struct run *run, CURLM *multi, CURLcode *ret_rc)
             *ret_rc = msg->data.result;
             return STREAM_CUT;
         }
-        now = now_ms();
+        now = weft_clock_mono_ms();
         silent_at = run->heard_ms + stream->silence_ms;
         if (now >= silent_at) {
             snprintf(stream->reason, sizeof(stream->reason), "silent for %.1f s",
@@ -179,7 +172,7 @@ static enum stream_end classify(struct run *run, CURLcode rc, const char *error)
 
 enum stream_end stream_run(struct stream *stream, const char *url, const char *last_id)
 {
-    struct run run = {.stream = stream, .url = url, .heard_ms = now_ms()};
+    struct run run = {.stream = stream, .url = url, .heard_ms = weft_clock_mono_ms()};
     struct curl_slist *headers = make_headers(last_id);
     CURLM *multi = curl_multi_init();
     char error[CURL_ERROR_SIZE] = "";

@@ -12,12 +12,13 @@
 #include <string.h>
 #include <sys/random.h>
 #include <sys/signalfd.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <poll.h>
 
 #include <jansson.h>
+
+#include <weft/base/clock.h>
 
 #include "args.h"
 #include "backoff.h"
@@ -67,14 +68,6 @@ static void print_help(const struct arg *table)
          "            4 no server could be reached (--give-up)");
 }
 
-static uint64_t monotonic_ms(void)
-{
-    struct timespec ts;
-
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
-}
-
 static void finish(struct tail *tail, int code)
 {
     tail->stream.done = true;
@@ -112,7 +105,7 @@ static bool print_control(struct tail *tail, struct weft_str type, struct weft_s
     char head[256];
     int n;
 
-    if (data.len < 2 || data.p[0] != '{')
+    if (data.p == NULL || data.len < 2 || data.p[0] != '{')
         return true;
     while (members < data.len && strchr(" \t\r\n", data.p[members]) != NULL)
         members++;
@@ -197,11 +190,11 @@ static void event_arrived(void *ctx, struct weft_str type, struct weft_str last_
 /* False: a signal came meanwhile. */
 static bool pause_for(int signal_fd, uint64_t ms)
 {
-    uint64_t until = monotonic_ms() + ms;
+    uint64_t until = weft_clock_mono_ms() + ms;
 
     for (;;) {
         struct pollfd in = {.fd = signal_fd, .events = POLLIN};
-        uint64_t now = monotonic_ms();
+        uint64_t now = weft_clock_mono_ms();
 
         if (now >= until)
             return true;
@@ -215,7 +208,7 @@ static uint64_t random_u64(void)
     uint64_t value = 0;
 
     if (getrandom(&value, sizeof(value), 0) != (ssize_t)sizeof(value))
-        value = monotonic_ms();
+        value = weft_clock_mono_ms();
     return value;
 }
 
@@ -237,7 +230,7 @@ static uint64_t next_pause(struct tail *tail)
 static int follow(struct tail *tail, const char *target)
 {
     char url[SERVERS_URL_MAX + TARGET_MAX];
-    uint64_t lost_ms = monotonic_ms();
+    uint64_t lost_ms = weft_clock_mono_ms();
 
     for (;;) {
         const char *server = servers_current(&tail->servers);
@@ -258,8 +251,8 @@ static int follow(struct tail *tail, const char *target)
             break;
         }
         if (tail->opened)
-            lost_ms = monotonic_ms();
-        if (tail->opt->give_up_ms > 0 && monotonic_ms() - lost_ms >= tail->opt->give_up_ms) {
+            lost_ms = weft_clock_mono_ms();
+        if (tail->opt->give_up_ms > 0 && weft_clock_mono_ms() - lost_ms >= tail->opt->give_up_ms) {
             args_complain("%s: %s; giving up", server, tail->stream.reason);
             return EXIT_UNREACHABLE;
         }

@@ -212,11 +212,12 @@ static uint64_t wall_ms(void)
 /* The bytes that weftd would send for this event: one chunk with one SSE event. */
 static void append(struct topic *topic, uint64_t ms, const char *payload, size_t payload_len)
 {
+    size_t ends_cap = topic->n_cap; /* both tables grow alike */
     char *out;
     int n;
 
     topic->bytes = grow(topic->bytes, &topic->cap, topic->len + payload_len + 1024, 1);
-    topic->ends = grow(topic->ends, &(size_t){topic->n_cap}, topic->n + 1, sizeof(size_t));
+    topic->ends = grow(topic->ends, &ends_cap, topic->n + 1, sizeof(size_t));
     topic->seqs = grow(topic->seqs, &topic->n_cap, topic->n + 1, sizeof(uint64_t));
     out = topic->bytes + topic->len;
     w.seq++;
@@ -310,7 +311,7 @@ static void subscribe(struct conn *conn, struct topic *topic, bool earliest, uin
         conn_close(conn);
         return;
     }
-    topic->subs = grow(topic->subs, &topic->subs_cap, topic->n_subs + 1, sizeof(conn));
+    topic->subs = grow(topic->subs, &topic->subs_cap, topic->n_subs + 1, sizeof(struct conn *));
     conn->topic = topic;
     conn->sub_index = topic->n_subs;
     topic->subs[topic->n_subs++] = conn;
