@@ -47,8 +47,8 @@ static int fail(struct weft_err *err, struct weft_str raw, const char *what)
     char name[sizeof(((struct weft_err *)NULL)->field)];
     size_t n = raw.len < sizeof(name) - 1 ? raw.len : sizeof(name) - 1;
 
-    if (n > 0)
-        memcpy(name, raw.p, n);
+    for (size_t i = 0; i < n; i++)
+        name[i] = raw.p[i] != '\0' ? raw.p[i] : '?';
     name[n] = '\0';
     return weft_err_set(err, WEFT_EINVAL, name, "%s", what);
 }

@@ -70,6 +70,17 @@ static void parse(void **state)
     }
 }
 
+/* A name that is not text at all still makes a field that can be shown. */
+static void a_nul_in_a_name(void **state)
+{
+    struct weft_err err;
+    struct weft_query q;
+    char scratch[8];
+
+    assert_int_equal(weft_query_parse(&q, WEFT_STR("a\0b=1"), scratch, &err), WEFT_EINVAL);
+    assert_string_equal(err.field, "a?b");
+}
+
 static void get_finds_the_first(void **state)
 {
     struct weft_query q;
@@ -169,6 +180,7 @@ int main(void)
 {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(parse),
+        cmocka_unit_test(a_nul_in_a_name),
         cmocka_unit_test(get_finds_the_first),
         cmocka_unit_test(parameters_are_counted),
         cmocka_unit_test(segments),
