@@ -130,8 +130,8 @@ story('types: globs, comma separated or repeated; the cursor still moves', async
   const tasks = await w.follow(node, 'topic=t&types=task.*,log.append');
   const repeated = await w.follow(node, 'topic=t&types=task.progress&types=*.append');
   const ids = await api.published('t', [
-    { type: 'task.progress', payload: { phase: 'a' } }, { type: 'repo.renamed' }, { type: 'log.append', payload: { level: 'i', message: 'm' } },
-    { type: 'task.x.y' }, { type: 'tasks' }, { type: 'log.append', payload: { level: 'i', message: 'end' } },
+    { type: 'task.progress', payload: { phase: 'a' } }, { type: 'repo.renamed' }, { type: 'log.append', payload: { level: 'info', message: 'm' } },
+    { type: 'task.x.y' }, { type: 'tasks' }, { type: 'log.append', payload: { level: 'info', message: 'end' } },
   ]);
   assert.deepEqual((await tasks.take(4)).map((e) => e.id), [ids[0], ids[2], ids[3], ids[5]]);
   assert.deepEqual((await repeated.take(3)).map((e) => e.id), [ids[0], ids[2], ids[5]]);

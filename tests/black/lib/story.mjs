@@ -22,7 +22,7 @@ export class World {
   }
 
   note(text) {
-    this.t.diagnostic(text);
+    for (const line of text.split('\n')) this.t.diagnostic(line);
   }
 
   // Called, newest first, when the story is over.
