@@ -1,6 +1,7 @@
 #include "problem.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include <jansson.h>
 
@@ -26,7 +27,8 @@ void problem_print(const char *url, long status, struct weft_str body)
         args_complain("%s answered with status %ld", url, status);
     } else {
         fprintf(stderr, "%s: ", args_program);
-        if (field != NULL && field[0] != '\0') {
+        /* Some sentences begin with the field anyway. */
+        if (field != NULL && field[0] != '\0' && strncmp(message, field, strlen(field)) != 0) {
             put_plain(field);
             fputs(": ", stderr);
         }
