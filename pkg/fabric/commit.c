@@ -9,8 +9,9 @@
 #include <weft/telemetry/metrics.h>
 
 /*
- * Group commit: everything that is waiting goes to Redis in one call of weft1_publish, with at most
- * CALLS_IN_FLIGHT of them under way. A lone request goes at once; under load the calls grow by themselves.
+ * Group commit: everything that is waiting goes to Redis in one call of weft1_publish. A lone request goes at once; what
+ * comes while a call is under way waits for its answer, so that under load the calls grow by themselves. Only when enough for a
+ * good call has come together is a second one sent behind the first, so that Redis never waits for us.
  *
  * In a call the requests are put in the order of their first topic, so that events of one topic make one run and
  * one message on its channel. Requests of one call were under way together: no order between them was promised.
@@ -20,6 +21,7 @@
  */
 
 #define CALLS_IN_FLIGHT 2
+#define SECOND_CALL_EVENTS 256
 #define CALL_APPENDS_MAX 1024 /* events times their topics; one request may have up to WEFT_PUBLISH_APPENDS_MAX */
 #define CALL_BYTES_MAX ((size_t)1024 * 1024)
 #define TABLE_SIZE 16384 /* of topics by name; a power of two, never more than half full */
@@ -531,7 +533,7 @@ void weft_commit_flush(struct weft_committer *c)
     for (size_t i = 0; i < CALLS_IN_FLIGHT && c->head != NULL; i++) {
         struct call *call = &c->calls[i];
 
-        if (!call->used) {
+        if (!call->used && (c->in_flight == 0 || c->events >= SECOND_CALL_EVENTS)) {
             call->used = true;
             c->in_flight++;
             fill(call);
