@@ -259,7 +259,7 @@ static int parse_lines(const struct weft_parse *ps, struct weft_str body, struct
         if (lf != NULL)
             line.len = (size_t)(lf - line.p);
         if (!is_blank(line)) {
-            struct weft_json v;
+            struct weft_json v = {WEFT_JSON_NULL, {NULL, 0}};
             int rc = scan(ps, line, at, &v, err);
 
             if (rc == 0)
@@ -290,7 +290,7 @@ static int parse_value(const struct weft_parse *ps, enum weft_body_kind kind, st
 {
     parse_one *one = kind == WEFT_BODY_JSON ? parse_native : weft_ce_parse;
     const char *expected = "must be an object or an array of objects";
-    struct weft_json v;
+    struct weft_json v = {WEFT_JSON_NULL, {NULL, 0}};
     int rc;
 
     if (is_blank(body))

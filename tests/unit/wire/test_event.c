@@ -328,28 +328,34 @@ static void the_longest_attributes_fit(void **state)
                                         "request_id", "key",     "source",     "subject"};
     struct weft_events evs;
     struct weft_err err;
-    char body[12000] = "{\"type\":\"a\"";
-    char expected[6000] = "{\"type\":\"a\",\"ts\":1795314948061";
+    struct weft_buf body;
+    struct weft_buf expected;
     struct weft_str envelope;
 
+    weft_buf_init(&body, 20000);
+    weft_buf_init(&expected, 20000);
+    weft_buf_puts(&body, "{\"type\":\"a\"");
+    weft_buf_puts(&expected, "{\"type\":\"a\",\"ts\":1795314948061");
     /* Each of them 200 bytes that have to be escaped, and came as the longest escape there is. */
     for (size_t i = 0; i < WEFT_COUNT_OF(names); i++) {
-        (void)snprintf(body + strlen(body), 32, ",\"%s\":\"", names[i]);
-        (void)snprintf(expected + strlen(expected), 32, ",\"%s\":\"", names[i]);
+        weft_buf_printf(&body, ",\"%s\":\"", names[i]);
+        weft_buf_printf(&expected, ",\"%s\":\"", names[i]);
         for (int c = 0; c < 200; c++) {
-            (void)strcat(body, "\\u0022");
-            (void)strcat(expected, "\\\"");
+            weft_buf_puts(&body, "\\u0022");
+            weft_buf_puts(&expected, "\\\"");
         }
-        (void)strcat(body, "\"");
-        (void)strcat(expected, "\"");
+        weft_buf_puts(&body, "\"");
+        weft_buf_puts(&expected, "\"");
     }
-    (void)strcat(body, "}");
-    (void)strcat(expected, ",\"payload\":{},\"node\":\"a\"}");
+    weft_buf_puts(&body, "}");
+    weft_buf_puts(&expected, ",\"payload\":{},\"node\":\"a\"}");
     weft_events_init(&evs);
-    assert_int_equal(parse(&evs, WEFT_BODY_JSON, body, &ctx, &err), 0);
+    assert_int_equal(parse(&evs, WEFT_BODY_JSON, body.data, &ctx, &err), 0);
     envelope = weft_event_envelope(&evs, &evs.list[0]);
-    assert_int_equal(envelope.len, strlen(expected));
-    assert_memory_equal(envelope.p, expected, envelope.len);
+    assert_int_equal(envelope.len, expected.len);
+    assert_memory_equal(envelope.p, expected.data, envelope.len);
+    weft_buf_fini(&body);
+    weft_buf_fini(&expected);
     weft_events_fini(&evs);
 }
 

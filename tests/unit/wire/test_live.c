@@ -4,7 +4,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <weft/base/assert.h>
@@ -75,11 +75,10 @@ static void bad_lines_are_skipped(void **state)
 
     for (size_t i = 0; i < WEFT_COUNT_OF(lines); i++) {
         struct weft_live_line line;
-        char text[200] = "";
+        char text[200];
         struct weft_str rest = {text, 0};
 
-        (void)strcat(strcat(text, lines[i]), "\n2-2 1 a b {}");
-        rest.len = strlen(text);
+        rest.len = (size_t)snprintf(text, sizeof(text), "%s\n2-2 1 a b {}", lines[i]);
         if (weft_live_next(&rest, &line) != WEFT_EPROTO)
             fail_msg("%s", lines[i]);
         assert_int_equal(weft_live_next(&rest, &line), 1);

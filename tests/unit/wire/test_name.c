@@ -128,8 +128,8 @@ static void globs(void **state)
         bool match;
     } cases[] = {
         {"task.progress", "task.progress", true},
-        {"task.progress", "task.progres", false},
-        {"task.progres", "task.progress", false},
+        {"task.progress", "task.progre", false},
+        {"task.progre", "task.progress", false},
         {"*", "x", true},
         {"**", "task.progress", true},
         {"task.*", "task.progress", true},

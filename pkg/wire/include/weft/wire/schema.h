@@ -18,7 +18,7 @@ bool weft_schema_known(struct weft_str type);
  * payload: a validated object. WEFT_EINVAL names `payload.<field>`; the message goes on from there
  * ("must be a string"). Unknown type: 0.
  */
-int weft_schema_check(struct weft_str type, struct weft_json payload,
-                      struct weft_err *err) WEFT_MUST_CHECK;
+int weft_schema_check(struct weft_str type, struct weft_json payload, struct weft_err *err)
+    WEFT_MUST_CHECK;
 
 #endif
