@@ -1,5 +1,6 @@
 #include "hub_priv.h"
 
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -251,13 +252,37 @@ int weft_hub_create(struct weft_hub **ret_hub, const struct weft_hub_opts *opts,
     return 0;
 }
 
+static bool waits_for_redis(const struct weft_hub *hub)
+{
+    return hub->up &&
+           (weft_redis_conn_waiting(hub->cmd) > 0 || weft_redis_conn_waiting(hub->rd) > 0);
+}
+
+/*
+ * Redis answers in tens of microseconds, while to sleep and be woken may take longer than that, on a virtual
+ * machine above all. So for a moment after a command it looks instead of sleeping, and lets others run in between.
+ */
+static void spin(struct weft_hub *hub)
+{
+    uint64_t until = weft_clock_mono_ns() + (uint64_t)hub->o.cfg->hub.spin_us * 1000;
+
+    while (!hub->stop && waits_for_redis(hub) && weft_clock_mono_ns() < until) {
+        if (event_base_loop(hub->base, EVLOOP_NONBLOCK) != 0) {
+            return;
+        }
+        (void)sched_yield();
+    }
+}
+
 static void *run(void *arg)
 {
     struct weft_hub *hub = arg;
 
     (void)pthread_setname_np(pthread_self(), "weft-hub");
     if (connect_all(hub) == 0) {
-        (void)event_base_loop(hub->base, EVLOOP_NO_EXIT_ON_EMPTY);
+        while (!hub->stop && event_base_loop(hub->base, EVLOOP_ONCE | EVLOOP_NO_EXIT_ON_EMPTY) >= 0) {
+            spin(hub);
+        }
     } else {
         weft_log(hub->o.log, WEFT_LOG_ERROR, "hub.failed", WEFT_S("why", "no connection object"));
     }
@@ -278,7 +303,7 @@ static void deliver_stop(struct weft_msg *msg, void *owner)
     struct weft_hub *hub = owner;
 
     free(msg);
-    (void)event_base_loopbreak(hub->base);
+    hub->stop = true;
 }
 
 static void drop_stop(struct weft_msg *msg)

@@ -68,7 +68,8 @@ struct weft_hub {
     struct weft_keys keys;
     struct weft_redis_url url;
     pthread_t thread;
-    bool started;
+    bool started; /* the creator's thread */
+    bool stop;    /* set on the hub's thread, by a message */
     struct event_base *base;
     struct weft_mailbox *mb;
     struct weft_wake *wake;
