@@ -66,6 +66,34 @@ local function publish(KEYS, ARGV)
         order = {}
     end
 
+    local function append(ti, kind, envelope)
+        local prev = last[ti]
+        local seq_text = format('%.0f', seq)
+        local id = ms_text .. seq_text
+        if keep == '0' then
+            call('XADD', KEYS[2 + ti], id, 'prev', prev, 'type', kind, 'event', envelope)
+        else
+            call('XADD', KEYS[2 + ti], 'MAXLEN', '~', keep, id,
+                'prev', prev, 'type', kind, 'event', envelope)
+        end
+        last[ti] = seq_text
+        touched[ti] = true
+        local line = id .. ' ' .. prev .. ' ' .. ARGV[4 + ti] .. ' ' .. kind .. ' ' .. envelope
+        all[#all + 1] = line
+        local run = runs[ti]
+        if run and newest_topic ~= ti then
+            cut()
+            run = nil
+        end
+        if run then
+            run[#run + 1] = line
+        else
+            runs[ti] = { line }
+            order[#order + 1] = ti
+        end
+        newest_topic = ti
+    end
+
     local a = 5 + n_topics
     local argc = #ARGV
     while a <= argc do
@@ -93,33 +121,13 @@ local function publish(KEYS, ARGV)
                 local kind, envelope, indexes = ARGV[a], ARGV[a + 1], ARGV[a + 2]
                 a = a + 3
                 seq = seq + 1
-                local seq_text = format('%.0f', seq)
-                local id = ms_text .. seq_text
-                for index in gmatch(indexes, '%d+') do
-                    local ti = tonumber(index)
-                    local prev = last[ti]
-                    if keep == '0' then
-                        call('XADD', KEYS[2 + ti], id, 'prev', prev, 'type', kind, 'event', envelope)
-                    else
-                        call('XADD', KEYS[2 + ti], 'MAXLEN', '~', keep, id,
-                            'prev', prev, 'type', kind, 'event', envelope)
+                local ti = tonumber(indexes)
+                if ti then -- nearly always: one topic
+                    append(ti, kind, envelope)
+                else
+                    for index in gmatch(indexes, '%d+') do
+                        append(tonumber(index), kind, envelope)
                     end
-                    last[ti] = seq_text
-                    touched[ti] = true
-                    local line = id .. ' ' .. prev .. ' ' .. ARGV[4 + ti] .. ' ' .. kind .. ' ' .. envelope
-                    all[#all + 1] = line
-                    local run = runs[ti]
-                    if run and newest_topic ~= ti then
-                        cut()
-                        run = nil
-                    end
-                    if run then
-                        run[#run + 1] = line
-                    else
-                        runs[ti] = { line }
-                        order[#order + 1] = ti
-                    end
-                    newest_topic = ti
                 end
             end
             if once > 0 then
