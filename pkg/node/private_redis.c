@@ -119,7 +119,8 @@ int weft_private_redis_start(struct weft_private_redis *pr, const char *program,
                             "weftd with --redis URL",
                             program, strerror(why));
     }
-    (void)snprintf(pr->url, sizeof(pr->url), "unix://%s", sock);
+    memcpy(pr->url, "unix://", sizeof("unix://"));
+    memcpy(pr->url + strlen(pr->url), sock, strlen(sock) + 1); /* at most 107 bytes, checked above */
     return 0;
 }
 
