@@ -1,7 +1,10 @@
 #include "worker_priv.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <sys/socket.h>
+
+#include <utlist.h>
 
 /*
  * The listener. Over the node's cap a connection gets a 503 and is closed; when descriptors run out, accepting pauses for a
@@ -11,9 +14,31 @@
 #define ACCEPTS_PER_TURN 16
 #define PAUSE_MS 100
 
+/* One connection while h2o has it. */
+struct weft_conn {
+    struct weft_conn *prev, *next;
+    struct weft_worker *worker;
+    h2o_socket_t *sock;
+};
+
 static void closed(void *ctx)
 {
-    weft_connection_gone(ctx);
+    struct weft_conn *conn = ctx;
+    struct weft_worker *worker = conn->worker;
+
+    DL_DELETE(worker->conns, conn);
+    free(conn);
+    weft_connection_gone(worker);
+}
+
+void weft_connections_shut(struct weft_worker *worker)
+{
+    struct weft_conn *conn;
+
+    DL_FOREACH(worker->conns, conn)
+    {
+        (void)shutdown(h2o_socket_get_fd(conn->sock), SHUT_RDWR);
+    }
 }
 
 void weft_connection_kept(struct weft_worker *worker)
@@ -65,9 +90,14 @@ static void arrived(h2o_socket_t *listener, const char *err)
             refuse(worker, sock);
             continue;
         }
+        struct weft_conn *conn = calloc(1, sizeof(*conn));
+        WEFT_ASSERT(conn != NULL);
+        conn->worker = worker;
+        conn->sock = sock;
+        DL_APPEND(worker->conns, conn);
         weft_connection_kept(worker);
         sock->on_close.cb = closed;
-        sock->on_close.data = worker;
+        sock->on_close.data = conn;
         h2o_accept(&worker->accept_ctx, sock);
     }
 }

@@ -266,12 +266,31 @@ static void begin_stop(struct weft_worker *worker)
     weft_fanout_each(worker->fanout, stop_receiver, NULL);
 }
 
-/* Nobody waits for an answer, and answers had time to leave. What is left are idle connections. */
-static bool stopped(const struct weft_worker *worker)
+/* When nobody waits for an answer and answers had time to leave, what is left are idle connections: they are ended. */
+static bool stopped(struct weft_worker *worker)
 {
     uint64_t for_ms = worker->now_ms - worker->stop_began_ms;
 
-    return worker->connections == 0 || (worker->n_waiting == 0 && for_ms >= STOP_GRACE_MS) || for_ms >= STOP_MS;
+    if (!worker->shut && worker->n_waiting == 0 && for_ms >= STOP_GRACE_MS) {
+        worker->shut = true;
+        weft_connections_shut(worker);
+    }
+    return worker->connections == 0 || for_ms >= STOP_MS;
+}
+
+/* On the worker's own thread: h2o's objects belong to it. */
+static void dispose(struct weft_worker *worker)
+{
+    weft_fanout_destroy(worker->fanout);
+    weft_poller_destroy(worker->poller);
+    weft_wake_destroy(worker->wake);
+    worker->fanout = NULL;
+    worker->poller = NULL;
+    worker->wake = NULL;
+    (void)h2o_evloop_run(worker->ctx.h2o.loop, 0); /* closed sockets are freed at the end of a turn */
+    h2o_context_dispose(&worker->ctx.h2o);
+    h2o_evloop_destroy(worker->ctx.h2o.loop);
+    h2o_config_dispose(&worker->globalconf);
 }
 
 static void *run(void *arg)
@@ -298,6 +317,9 @@ static void *run(void *arg)
             break;
         }
     }
+    if (worker->connections == 0) { /* else somebody does not let go: the process ends anyhow */
+        dispose(worker);
+    }
     return NULL;
 }
 
@@ -315,6 +337,7 @@ static void configure(struct weft_worker *worker)
     worker->globalconf.max_request_entity_size = cfg->http.max_body_bytes + 1; /* h2o refuses at the limit */
     worker->globalconf.http1.req_timeout = cfg->http.request_timeout_ms;
     worker->globalconf.http1.upgrade_to_http2 = 0; /* this libh2o can be aborted through HTTP/2 */
+    worker->globalconf.http2.callbacks.request_shutdown = NULL; /* its timer would outlive the context */
     host = h2o_config_register_host(&worker->globalconf, h2o_iovec_init(H2O_STRLIT("default")), 65535);
     path = h2o_config_register_path(host, "/", 0);
     handler = h2o_create_handler(path, sizeof(*handler));
@@ -399,11 +422,6 @@ void weft_worker_destroy(struct weft_worker *worker)
         return;
     }
     WEFT_ASSERT(!worker->started);
-    /*
-     * What is left of h2o (idle keep-alive connections, its timers) is not taken apart: h2o's own dispose asserts on
-     * timers that run for a second more, and the process is about to end.
-     */
-    weft_wake_destroy(worker->wake);
     weft_mailbox_destroy(worker->mb);
     weft_buf_fini(&worker->scratch);
     weft_buf_fini(&worker->what);

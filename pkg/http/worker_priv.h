@@ -34,6 +34,7 @@
 #include <weft/telemetry/metrics.h>
 #include <weft/wire/query.h>
 
+struct weft_conn;
 struct weft_wake;
 struct weft_route;
 
@@ -84,7 +85,8 @@ struct weft_worker {
     h2o_socket_t *listener;
     bool accept_paused;
     uint64_t accept_resume_ms;
-    size_t connections; /* of this worker: h2o's and streams */
+    size_t connections;      /* of this worker: h2o's and streams */
+    struct weft_conn *conns; /* h2o's (utlist DL) */
 
     struct weft_mailbox *mb, *hub;
     struct weft_wake *wake;
@@ -101,7 +103,7 @@ struct weft_worker {
     struct weft_buf what;    /* the same, for the text of one read */
     size_t most_connections; /* since memory was last given back */
     uint64_t trim_at_ms;     /* 0: not due */
-    bool stopping;
+    bool stopping, shut;
     uint64_t stop_began_ms;
 };
 
@@ -127,6 +129,8 @@ void weft_accept_stop(struct weft_worker *worker);
 /* A connection that left h2o (a stream's) counts on until this. */
 void weft_connection_kept(struct weft_worker *worker);
 void weft_connection_gone(struct weft_worker *worker);
+/* Ends the connections that h2o still has; it notices in the next turns. */
+void weft_connections_shut(struct weft_worker *worker);
 
 /* ---- rawhead.c ---- */
 /* NULL: fine; else what is wrong with the head. head: from the request line to the empty line, both included. */
