@@ -40,7 +40,7 @@ local function open_head(head_key)
         ms = now_ms
     end
     if not head[1] then
-        return seq, ms, { 'incarnation', '0', 'replid', replid, 'born_ms', string.format('%.0f', ms), 'floor', '0' }
+        return seq, ms, { 'incarnation', '0', 'replid', replid, 'born_ms', string.format('%d', ms), 'floor', '0' }
     end
     if head[4] ~= replid then
         local incarnation = tonumber(head[3] or '0') + 1
@@ -48,7 +48,7 @@ local function open_head(head_key)
         if first > seq then
             seq = first
         end
-        return seq, ms, { 'incarnation', string.format('%.0f', incarnation), 'replid', replid }
+        return seq, ms, { 'incarnation', string.format('%d', incarnation), 'replid', replid }
     end
     return seq, ms, nil
 end

@@ -28,7 +28,7 @@ local function publish(KEYS, ARGV)
     local channel, keep, once_ttl = ARGV[1], ARGV[2], ARGV[3]
     local n_topics = tonumber(ARGV[4])
     local seq, ms, more = open_head(head_key)
-    local ms_text = format('%.0f', ms) .. '-'
+    local ms_text = format('%d', ms) .. '-'
 
     -- What each topic's newest event is: the start of its chain.
     local last, bad = {}, nil
@@ -68,7 +68,7 @@ local function publish(KEYS, ARGV)
 
     local function append(ti, kind, envelope)
         local prev = last[ti]
-        local seq_text = format('%.0f', seq)
+        local seq_text = format('%d', seq)
         local id = ms_text .. seq_text
         if keep == '0' then
             call('XADD', KEYS[2 + ti], id, 'prev', prev, 'type', kind, 'event', envelope)
@@ -116,7 +116,7 @@ local function publish(KEYS, ARGV)
             answers[#answers + 1] = '!the key of a topic holds something that is not a log'
             a = a + 3 * n
         else
-            local answer = ms_text .. format('%.0f', seq + 1) .. ' ' .. n
+            local answer = ms_text .. format('%d', seq + 1) .. ' ' .. n
             for _ = 1, n do
                 local kind, envelope, indexes = ARGV[a], ARGV[a + 1], ARGV[a + 2]
                 a = a + 3
@@ -155,7 +155,7 @@ local function publish(KEYS, ARGV)
     if more then
         call('HSET', head_key, unpack(more))
     end
-    call('HSET', head_key, 'seq', format('%.0f', seq), 'ms', format('%.0f', ms))
+    call('HSET', head_key, 'seq', format('%d', seq), 'ms', format('%d', ms))
 
     cut()
     call('PUBLISH', channel, concat(all, '\n'))
