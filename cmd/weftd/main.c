@@ -41,21 +41,26 @@ static int complain(const struct weft_err *err)
     return EXIT_FAILURE;
 }
 
-static void next_steps(const char *address)
+/* The three lines; --url only where the CLI's default is another. */
+static void next_steps(const char *address, const char *data)
 {
-    (void)printf("\n"
-                 "weft is running, its data in the folder it was started with. Three lines to type next, in another terminal:\n\n"
-                 "  build/bin/weft tail demo --url http://%s\n"
-                 "  build/bin/weft publish demo greeting.said '{\"text\":\"hello\"}' --url http://%s\n"
-                 "  open http://%s/ in a browser\n\n"
+    const char *colon = strrchr(address, ':');
+    bool usual = colon != NULL && strcmp(colon, ":8080") == 0;
+    const char *flag = usual ? "" : " --url http://";
+    const char *where = usual ? "" : address;
+
+    (void)printf("\nweft is running; its data is in %s. Type next, in another terminal:\n\n"
+                 "  build/bin/weft tail demo%s%s\n"
+                 "  build/bin/weft publish demo greeting.said '{\"text\":\"hello\"}'%s%s\n"
+                 "  xdg-open http://%s/        (or open this address in a browser)\n\n"
                  "Ctrl-C ends it.\n\n",
-                 address, address, address);
+                 data, flag, where, flag, where, address);
     (void)fflush(stdout);
 }
 
-/* Serves until a signal ends it. Returns the exit code. */
+/* Serves until a signal ends it. data: the folder of `weftd dev`, or NULL. Returns the exit code. */
 static int serve(struct weft_node *node, struct weft_log *log, const sigset_t *signals,
-                 const struct weft_private_redis *redis, bool dev)
+                 const struct weft_private_redis *redis, const char *data)
 {
     static const struct timespec look = {.tv_sec = 0, .tv_nsec = 50 * 1000 * 1000};
     bool ready = false;
@@ -74,8 +79,8 @@ static int serve(struct weft_node *node, struct weft_log *log, const sigset_t *s
         if (!ready && weft_node_is_ready(node)) {
             ready = true;
             weft_log(log, WEFT_LOG_INFO, "node.ready", WEFT_S("address", weft_node_address(node)));
-            if (dev) {
-                next_steps(weft_node_address(node));
+            if (data != NULL) {
+                next_steps(weft_node_address(node), data);
             }
         }
     }
@@ -113,7 +118,7 @@ static int run(const struct weft_config *cfg, bool dev)
     if (weft_node_create(&node, &effective, log, &err) != 0 || weft_node_start(node, &err) != 0) {
         (void)complain(&err);
     } else {
-        rc = serve(node, log, &signals, &redis, dev);
+        rc = serve(node, log, &signals, &redis, dev ? cfg->dev.data : NULL);
         weft_node_stop(node);
     }
     weft_node_destroy(node);
