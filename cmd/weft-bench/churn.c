@@ -164,11 +164,11 @@ static void name_the_wronged(struct churn *churn)
         named++;
         fprintf(stderr,
                 "subscriber %u (interest %d, %u streams): expected %llu, lost %llu, repeated %llu, "
-                "out of order %llu, alien %llu, stands at %llu-%llu\n",
+                "out of order %llu, alien %llu, state %d, stands at %llu-%llu\n",
                 i, (int)interest_of(i), sub->opens, (unsigned long long)v.expected,
                 (unsigned long long)v.lost, (unsigned long long)v.repeated,
                 (unsigned long long)(v.disordered > sub->disorder ? v.disordered : sub->disorder),
-                (unsigned long long)v.alien, (unsigned long long)sub->cursor.ms,
+                (unsigned long long)v.alien, (int)sub->state, (unsigned long long)sub->cursor.ms,
                 (unsigned long long)sub->cursor.seq);
     }
 }

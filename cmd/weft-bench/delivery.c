@@ -109,7 +109,8 @@ void delivery_judge(struct delivery *d)
     report_add(d->report, "out_of_order", "out of order", (double)v.disordered, 0);
     report_add(d->report, "alien", "not asked for", (double)(v.alien + swarm->foreign), 0);
     report_add(d->report, "gaps", "gaps told", (double)swarm->gaps, 0);
-    if (!verdict_is_good(&v) || swarm->gaps > 0 || swarm->foreign > 0 || v.disordered > 0)
+    if (!verdict_is_good(&v) || swarm->gaps > 0 || swarm->foreign > 0 || v.disordered > 0 ||
+        swarm->moved > 0)
         report_fail(d->report, "events were lost, repeated or out of order; %s", swarm->trouble);
 }
 

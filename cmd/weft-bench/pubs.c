@@ -79,6 +79,23 @@ static bool await_connected(struct pubs *pubs)
     return !pubs->failed;
 }
 
+/* pub->busy until it is connected. */
+static bool begin_connect(struct pub *pub)
+{
+    struct pubs *pubs = pub->pubs;
+    uint32_t i = (uint32_t)(pub - pubs->pubs);
+
+    pub->io = (struct io){.fd = server_connect(server_of(pubs, i), i), .ready = pub_ready};
+    if (pub->io.fd < 0) {
+        fail_errno(pubs);
+        return false;
+    }
+    pub->busy = true;
+    pub->out_len = 0;
+    poller_add(pubs->poller, &pub->io, EPOLLOUT);
+    return true;
+}
+
 bool pubs_init(struct pubs *pubs)
 {
     make_event(pubs);
@@ -94,13 +111,8 @@ bool pubs_init(struct pubs *pubs)
         pub->out = malloc(HEAD_MAX + (pubs->event_len + 1) * pubs->record->batch + 2);
         pub->in = malloc(IN_MAX);
         WEFT_ASSERT(pub->out != NULL && pub->in != NULL);
-        pub->io = (struct io){.fd = server_connect(server_of(pubs, i), i), .ready = pub_ready};
-        if (pub->io.fd < 0) {
-            fail_errno(pubs);
+        if (!begin_connect(pub))
             return false;
-        }
-        pub->busy = true; /* until it is connected */
-        poller_add(pubs->poller, &pub->io, EPOLLOUT);
     }
     return await_connected(pubs);
 }
@@ -325,6 +337,18 @@ static void writable(struct pub *pub, uint32_t events)
     }
 }
 
+/* A connection without a request may be closed by the server at any time. */
+static void connect_again(struct pub *pub)
+{
+    struct pub **link = &pub->pubs->idle;
+
+    while (*link != pub)
+        link = &(*link)->next_idle;
+    *link = pub->next_idle;
+    close(pub->io.fd);
+    begin_connect(pub);
+}
+
 static void pub_ready(struct io *io, uint32_t events)
 {
     struct pub *pub = (struct pub *)io; /* its first member */
@@ -340,7 +364,9 @@ static void pub_ready(struct io *io, uint32_t events)
     if (n < 0 && errno == EAGAIN)
         return;
     if (n <= 0) {
-        if (n == 0)
+        if (!pub->busy)
+            connect_again(pub);
+        else if (n == 0)
             fail(pubs, "closed by the server", "", 0);
         else
             fail_errno(pubs);

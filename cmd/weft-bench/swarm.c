@@ -112,7 +112,8 @@ static void request(struct sub *sub)
     swarm->target(swarm->ctx, sub->index, &out);
     weft_buf_printf(&out, " HTTP/1.1\r\nHost: %s\r\nAccept: text/event-stream\r\n",
                     swarm->servers[sub->server].authority);
-    if (sub->cursor.seq > 0 || sub->cursor.ms > 0) {
+    /* 0-0 is a cursor too: that of an empty history. */
+    if (sub->opens > 0) {
         weft_buf_puts(&out, "Last-Event-ID: ");
         weft_buf_append(&out, id, weft_id_print(id, sub->cursor));
         weft_buf_puts(&out, "\r\n");
@@ -139,10 +140,18 @@ static void keep(struct sub *sub, uint32_t n)
     sub->got[sub->got_n++] = n;
 }
 
+/*
+ * The id of weft.open is where the stream stands: for one that resumes, the cursor that it came
+ * with.
+ */
 static void opened(struct sub *sub, const struct scan_event *event)
 {
     if (sub->state == SUB_HEAD)
         move(sub, SUB_OPEN);
+    if (sub->opens > 0 && event->id.seq != sub->cursor.seq) {
+        sub->swarm->moved++;
+        note_trouble(sub->swarm, sub, "weft.open does not stand at the Last-Event-ID");
+    }
     sub->opens++;
     sub->cursor = event->id;
 }

@@ -34,7 +34,7 @@ struct sub {
     enum sub_state state;
     uint32_t index;
     uint32_t server;       /* index of the one that it is, or will be, connected to */
-    struct weft_id cursor; /* last event, or weft.open; 0-0 before the first */
+    struct weft_id cursor; /* last event, or weft.open; none before the first stream */
     uint32_t opens;        /* streams that began */
     uint32_t disorder;     /* ids that were not greater than the one before */
     char *carry;           /* the beginning of a chunk whose end has not come */
@@ -64,6 +64,7 @@ struct swarm {
     uint64_t delivered; /* events of ours */
     uint64_t bytes;
     uint64_t gaps, foreign, controls;
+    uint64_t moved;    /* weft.open of a resumed stream with another id than its cursor */
     uint64_t cuts;     /* streams that ended without being asked to */
     uint64_t refused;  /* answers that were no stream */
     uint64_t failures; /* connections that were not had */
