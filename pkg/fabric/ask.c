@@ -8,11 +8,11 @@
 #include <weft/telemetry/metrics.h>
 
 /*
- * History and topics for people and programs that read on their own: answered as JSON, one or two round trips,
- * never kept. A topic that never had an event is not found.
+ * History and topics for people and programs that read on their own: answered as JSON, one or two
+ * round trips, never kept. A topic that never had an event is not found.
  */
 
-#define TOPICS_SEEN_MAX 100000 /* of one listing: the most recently active ones */
+#define TOPICS_SEEN_MAX  100000 /* of one listing: the most recently active ones */
 #define ANSWER_BYTES_MAX ((size_t)300 * 1024 * 1024)
 
 struct ask {
@@ -183,8 +183,9 @@ static void history_arrived(void *ctx, const struct weft_reply *reply)
     put_id(&b, "],\"next\":", reply->n >= m->limit ? id : (struct weft_id){0, 0});
     weft_buf_puts(&b, ",\"gap\":");
     if (!m->descending && m->has_after &&
-        (first.seq != 0 ? first_prev > m->after.seq
-                        : ask->score > m->after.seq && (!m->has_before || m->before.seq > ask->score))) {
+        (first.seq != 0
+             ? first_prev > m->after.seq
+             : ask->score > m->after.seq && (!m->has_before || m->before.seq > ask->score))) {
         put_id(&b, "{\"after\":", m->after);
         put_id(&b, ",\"next\":", first);
         weft_buf_puts(&b, ",\"reason\":\"trimmed\"}");
@@ -237,7 +238,8 @@ static void topics_arrived(void *ctx, const struct weft_reply *reply)
         struct named t = {weft_reply_str(reply->items[i]), 0};
 
         if (t.name.len >= prefix.len && memcmp(t.name.p, prefix.p, prefix.len) == 0 &&
-            (after.name.len == 0 || by_name(&t, &after) > 0) && weft_reply_u64(reply->items[i + 1], &t.seq)) {
+            (after.name.len == 0 || by_name(&t, &after) > 0) &&
+            weft_reply_u64(reply->items[i + 1], &t.seq)) {
             list[n++] = t;
         }
     }
@@ -265,23 +267,28 @@ static void topics_arrived(void *ctx, const struct weft_reply *reply)
 
 /* ---- asking ---- */
 
-static bool send(struct ask *ask, weft_redis_replied *replied, size_t argc, const struct weft_str *argv)
+static bool send(struct ask *ask, weft_redis_replied *replied, size_t argc,
+                 const struct weft_str *argv)
 {
     return weft_redis_send(ask->hub->rd, replied, ask, argc, argv) == 0;
 }
 
-static bool ask_topic(struct ask *ask, struct weft_str topics, struct weft_str log, struct weft_str name)
+static bool ask_topic(struct ask *ask, struct weft_str topics, struct weft_str log,
+                      struct weft_str name)
 {
     struct weft_str score[] = {WEFT_STR("ZSCORE"), topics, name};
     struct weft_str length[] = {WEFT_STR("XLEN"), log};
-    struct weft_str first[] = {WEFT_STR("XRANGE"), log, WEFT_STR("-"), WEFT_STR("+"), WEFT_STR("COUNT"), WEFT_STR("1")};
-    struct weft_str last[] = {WEFT_STR("XREVRANGE"), log, WEFT_STR("+"), WEFT_STR("-"), WEFT_STR("COUNT"), WEFT_STR("1")};
+    struct weft_str first[] = {WEFT_STR("XRANGE"), log,          WEFT_STR("-"), WEFT_STR("+"),
+                               WEFT_STR("COUNT"),  WEFT_STR("1")};
+    struct weft_str last[] = {WEFT_STR("XREVRANGE"), log,          WEFT_STR("+"), WEFT_STR("-"),
+                              WEFT_STR("COUNT"),     WEFT_STR("1")};
 
     return send(ask, score_arrived, 3, score) && send(ask, length_arrived, 2, length) &&
            send(ask, first_arrived, 6, first) && send(ask, last_arrived, 6, last);
 }
 
-static bool ask_history(struct ask *ask, struct weft_str topics, struct weft_str log, struct weft_str name)
+static bool ask_history(struct ask *ask, struct weft_str topics, struct weft_str log,
+                        struct weft_str name)
 {
     const struct weft_ask_msg *m = &ask->m;
     char low[WEFT_ID_MAX_LEN + 1] = "-";

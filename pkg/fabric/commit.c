@@ -9,22 +9,24 @@
 #include <weft/telemetry/metrics.h>
 
 /*
- * Group commit: everything that is waiting goes to Redis in one call of weft1_publish. A lone request goes at once; what
- * comes while a call is under way waits for its answer, so that under load the calls grow by themselves. Only when enough for a
- * good call has come together is a second one sent behind the first, so that Redis never waits for us.
+ * Group commit: everything that is waiting goes to Redis in one call of weft1_publish. A lone
+ * request goes at once; what comes while a call is under way waits for its answer, so that under
+ * load the calls grow by themselves. Only when enough for a good call has come together is a second
+ * one sent behind the first, so that Redis never waits for us.
  *
- * In a call the requests are put in the order of their first topic, so that events of one topic make one run and
- * one message on its channel. Requests of one call were under way together: no order between them was promised.
+ * In a call the requests are put in the order of their first topic, so that events of one topic
+ * make one run and one message on its channel. Requests of one call were under way together: no
+ * order between them was promised.
  *
- * A request is answered once: with its ids, or unavailable when Redis was away or went away before it
- * answered (then the events may be in the log; a retry with an Idempotency-Key finds out).
+ * A request is answered once: with its ids, or unavailable when Redis was away or went away before
+ * it answered (then the events may be in the log; a retry with an Idempotency-Key finds out).
  */
 
-#define CALLS_IN_FLIGHT 2
+#define CALLS_IN_FLIGHT    2
 #define SECOND_CALL_EVENTS 256
-#define CALL_APPENDS_MAX 1024 /* events times their topics; one request may have up to WEFT_PUBLISH_APPENDS_MAX */
-#define CALL_BYTES_MAX ((size_t)1024 * 1024)
-#define TABLE_SIZE 16384 /* of topics by name; a power of two, never more than half full */
+#define CALL_APPENDS_MAX   1024 /* events times topics; WEFT_PUBLISH_APPENDS_MAX in one request */
+#define CALL_BYTES_MAX     ((size_t)1024 * 1024)
+#define TABLE_SIZE         16384 /* of topics by name; a power of two, never more than half full */
 
 struct request {
     struct weft_publish_msg *m;
@@ -65,7 +67,7 @@ struct weft_committer {
     struct {
         struct weft_str name;
         uint32_t slot;
-    } *topics;
+    } * topics;
     size_t n_topics, topics_cap;
     struct weft_buf once; /* names of once keys, one after the other */
     struct piece *onces;
@@ -87,7 +89,8 @@ static void *grown(void *list, size_t *cap, size_t need, size_t size)
 
 /* ---- answers ---- */
 
-static struct weft_published_msg *answer_create(struct weft_hub *hub, const struct weft_publish_msg *m,
+static struct weft_published_msg *answer_create(struct weft_hub *hub,
+                                                const struct weft_publish_msg *m,
                                                 enum weft_published_rc rc, size_t n_runs)
 {
     struct weft_published_msg *a = calloc(1, sizeof(*a) + n_runs * sizeof(a->runs[0]));
@@ -100,8 +103,8 @@ static struct weft_published_msg *answer_create(struct weft_hub *hub, const stru
     return a;
 }
 
-static void answer_failed(struct weft_hub *hub, struct weft_publish_msg *m, enum weft_published_rc rc,
-                          struct weft_str why)
+static void answer_failed(struct weft_hub *hub, struct weft_publish_msg *m,
+                          enum weft_published_rc rc, struct weft_str why)
 {
     struct weft_published_msg *a = answer_create(hub, m, rc, 0);
     size_t n = why.len < sizeof(a->why) - 1 ? why.len : sizeof(a->why) - 1;
@@ -140,7 +143,8 @@ static bool parse_run(struct weft_str s, struct weft_id_run *ret_run, bool *ret_
     }
     space = s.len == 0 ? NULL : memchr(s.p, ' ', s.len);
     if (space == NULL || !weft_id_parse(weft_str(s.p, (size_t)(space - s.p)), &ret_run->first) ||
-        !weft_str_u64(weft_str(space + 1, s.len - (size_t)(space + 1 - s.p)), &n) || n > UINT32_MAX) {
+        !weft_str_u64(weft_str(space + 1, s.len - (size_t)(space + 1 - s.p)), &n) ||
+        n > UINT32_MAX) {
         return false;
     }
     ret_run->n = (uint32_t)n;
@@ -165,7 +169,8 @@ static void answer(struct weft_hub *hub, struct weft_publish_msg *m, const struc
         }
         if (!parse_run(s, &a->runs[i], &replayed)) {
             free(a);
-            answer_failed(hub, m, WEFT_PUBLISHED_UNAVAILABLE, WEFT_STR("an answer that makes no sense"));
+            answer_failed(hub, m, WEFT_PUBLISHED_UNAVAILABLE,
+                          WEFT_STR("an answer that makes no sense"));
             return;
         }
         if (replayed) {
@@ -307,7 +312,8 @@ static void forget_topics(struct weft_committer *c)
     c->n_topics = 0;
 }
 
-static size_t add_once(struct weft_committer *c, const struct weft_publish_msg *m, struct weft_str key)
+static size_t add_once(struct weft_committer *c, const struct weft_publish_msg *m,
+                       struct weft_str key)
 {
     size_t from = c->once.len;
 
@@ -318,7 +324,7 @@ static size_t add_once(struct weft_committer *c, const struct weft_publish_msg *
     return c->n_onces;
 }
 
-/* The requests of the call in their order, so that topics, once keys and events get their places. */
+/* The requests of the call in order, so that topics, once keys and events get their places. */
 static void collect(struct call *call)
 {
     struct weft_committer *c = call->c;
@@ -480,8 +486,8 @@ static void fill(struct call *call)
         call->events += m->events.n;
         (void)weft_event_next_topic(&m->events, &m->events.list[0], &pos, &topic);
         call->requests = grown(call->requests, &call->cap, call->n + 1, sizeof(*call->requests));
-        call->requests[call->n] =
-            (struct request){.m = m, .first_topic = topic_index(c, topic), .place = (uint32_t)call->n};
+        call->requests[call->n] = (struct request){
+            .m = m, .first_topic = topic_index(c, topic), .place = (uint32_t)call->n};
         call->n++;
     }
     weft_gauge_set(c->hub->o.shard, WEFT_G_PUBLISH_QUEUE_EVENTS, (int64_t)c->events);

@@ -9,14 +9,14 @@
 /*
  * A topic's way:  OFF -> ASKED (SUBSCRIBE sent) -> ON (confirmed) -> synced.
  *
- * Only after the confirmation is its newest seq read: every event after it then comes as a live message, and
- * whoever follows is told this seq as the base. A topic that nobody wants any more is unsubscribed, but
- * not while a confirmation is under way: a channel never has two of them in flight, so that a confirmation always
- * means the newest SUBSCRIBE.
+ * Only after the confirmation is its newest seq read: every event after it then comes as a live
+ * message, and whoever follows is told this seq as the base. A topic that nobody wants any more is
+ * unsubscribed, but not while a confirmation is under way: a channel never has two of them in
+ * flight, so that a confirmation always means the newest SUBSCRIBE.
  */
 
 #define CHANNELS_PER_COMMAND 512
-#define SCORES_PER_COMMAND 512
+#define SCORES_PER_COMMAND   512
 
 struct weft_follow *weft_follow_find(struct weft_hub *hub, struct weft_str name)
 {
@@ -144,8 +144,7 @@ void weft_follow_again(struct weft_hub *hub, uint32_t worker)
 {
     struct weft_follow *f, *next;
 
-    HASH_ITER(hh, hub->follows, f, next)
-    {
+    HASH_ITER(hh, hub->follows, f, next) {
         if (f->synced && (f->workers & UINT64_C(1) << worker) != 0) {
             tell(hub, worker, f);
         }
@@ -236,7 +235,8 @@ static void scores_arrived(void *ctx, const struct weft_reply *reply)
     struct sync *s = ctx;
     struct weft_hub *hub = s->hub;
 
-    if (reply == NULL || s->epoch != hub->epoch) { /* Redis went away meanwhile: it will be asked again */
+    /* Redis went away meanwhile: it will be asked again. */
+    if (reply == NULL || s->epoch != hub->epoch) {
         free(s);
         return;
     }
@@ -247,8 +247,7 @@ static void scores_arrived(void *ctx, const struct weft_reply *reply)
     weft_live_seal(hub);
     weft_hub_see_head(hub, s->head);
     for (size_t i = 0; i < s->n; i++) {
-        struct weft_follow *f =
-            weft_follow_find(hub, weft_str(s->names[i].text, s->names[i].len));
+        struct weft_follow *f = weft_follow_find(hub, weft_str(s->names[i].text, s->names[i].len));
         uint64_t last = 0;
 
         if (f == NULL || f->state != WEFT_SUBSCRIPTION_ON || f->synced) {
@@ -302,7 +301,8 @@ static void send_sync(struct weft_hub *hub, size_t n)
     /* The head first: it is then not newer than what the scores show. */
     if (weft_redis_send(hub->rd, head_arrived, s, 4, head) != 0 ||
         weft_redis_send(hub->rd, scores_arrived, s, n + 2, argv) != 0) {
-        free(s); /* not up: asked again when it is (head_arrived is not called with a freed s: both fail or none) */
+        /* Not up: asked again when it is. Both fail or none: no answer comes to what is freed. */
+        free(s);
     }
     weft_buf_fini(&keys);
 }
@@ -327,8 +327,7 @@ void weft_follow_connected(struct weft_hub *hub)
     struct weft_follow *f, *next;
 
     hub->to_sync.n = 0;
-    HASH_ITER(hh, hub->follows, f, next)
-    {
+    HASH_ITER(hh, hub->follows, f, next) {
         f->synced = false;
         f->last = 0;
         if (f->state == WEFT_SUBSCRIPTION_ON) {
@@ -345,8 +344,7 @@ void weft_follow_disconnected(struct weft_hub *hub)
     struct weft_follow *f, *next;
 
     hub->to_sync.n = 0;
-    HASH_ITER(hh, hub->follows, f, next)
-    {
+    HASH_ITER(hh, hub->follows, f, next) {
         f->state = WEFT_SUBSCRIPTION_OFF;
         f->synced = false;
         if (f->workers == 0) {
@@ -359,8 +357,7 @@ void weft_follow_fini(struct weft_hub *hub)
 {
     struct weft_follow *f, *next;
 
-    HASH_ITER(hh, hub->follows, f, next)
-    {
+    HASH_ITER(hh, hub->follows, f, next) {
         HASH_DEL(hub->follows, f);
         free(f);
     }

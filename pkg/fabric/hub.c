@@ -36,7 +36,7 @@ void weft_hub_send(struct weft_hub *hub, uint32_t worker, struct weft_msg *msg)
 {
     struct weft_outbox *out = &hub->out[worker];
 
-    /* Order is what makes a ring complete: live events that came before this message go before it. */
+    /* Order is what makes a ring complete: live events that came before this message go first. */
     if (msg->ops != &hub->o.ops->live) {
         send_live(hub, worker);
     }
@@ -67,7 +67,7 @@ void weft_hub_flush(struct weft_hub *hub)
         struct weft_outbox *out = &hub->out[w];
 
         if (out->lost && !out->behind && hub->up) {
-            /* It missed events while it was behind: to it, Redis was away, and the log has everything. */
+            /* It missed events while it was behind: to it, Redis was away; the log has them. */
             out->lost = false;
             send_redis(hub, w, false);
             send_redis(hub, w, true);
@@ -199,7 +199,8 @@ static int connect_all(struct weft_hub *hub)
     for (int i = 0; i < 3 && rc == 0; i++) {
         struct weft_redis_conn **at[] = {&hub->cmd, &hub->sub, &hub->rd};
 
-        (void)snprintf(hub->names[i], sizeof(hub->names[i]), "weft-%.48s-%s", hub->o.node_id, what[i]);
+        (void)snprintf(hub->names[i], sizeof(hub->names[i]), "weft-%.48s-%s", hub->o.node_id,
+                       what[i]);
         o.name = hub->names[i];
         o.seed = hub->o.seed + (uint64_t)i * 7919;
         o.functions = i == 0;
@@ -212,7 +213,8 @@ static int connect_all(struct weft_hub *hub)
 
 /* ---- life ---- */
 
-int weft_hub_create(struct weft_hub **ret_hub, const struct weft_hub_opts *opts, struct weft_err *err)
+int weft_hub_create(struct weft_hub **ret_hub, const struct weft_hub_opts *opts,
+                    struct weft_err *err)
 {
     struct weft_hub *hub = calloc(1, sizeof(*hub));
     int rc;
@@ -259,8 +261,9 @@ static bool waits_for_redis(const struct weft_hub *hub)
 }
 
 /*
- * Redis answers in tens of microseconds, while to sleep and be woken may take longer than that, on a virtual
- * machine above all. So for a moment after a command it looks instead of sleeping, and lets others run in between.
+ * Redis answers in tens of microseconds, while to sleep and be woken may take longer than that, on
+ * a virtual machine above all. So for a moment after a command it looks instead of sleeping, and
+ * lets others run in between.
  */
 static void spin(struct weft_hub *hub)
 {
@@ -280,7 +283,8 @@ static void *run(void *arg)
 
     (void)pthread_setname_np(pthread_self(), "weft-hub");
     if (connect_all(hub) == 0) {
-        while (!hub->stop && event_base_loop(hub->base, EVLOOP_ONCE | EVLOOP_NO_EXIT_ON_EMPTY) >= 0) {
+        while (!hub->stop &&
+               event_base_loop(hub->base, EVLOOP_ONCE | EVLOOP_NO_EXIT_ON_EMPTY) >= 0) {
             spin(hub);
         }
     } else {

@@ -42,8 +42,8 @@ struct weft_follow {
     uint64_t workers; /* bits */
     uint64_t last;    /* seq of its newest event known here; partition: of any */
     enum weft_subscription state;
-    bool listed;      /* in hub->to_subscribe */
-    bool synced;      /* last was read from Redis after the subscription was confirmed */
+    bool listed; /* in hub->to_subscribe */
+    bool synced; /* last was read from Redis after the subscription was confirmed */
     uint16_t name_len;
     char name[];
 };
@@ -82,13 +82,13 @@ struct weft_hub {
 
     struct weft_follow *follows; /* uthash by name */
     struct weft_names to_subscribe, to_sync;
-    struct weft_follow *all;     /* the one with name "", or NULL */
+    struct weft_follow *all; /* the one with name "", or NULL */
 
     struct weft_batch_builder bb; /* of the current run of live lines */
     uint64_t bb_targets;
     char bb_topic[WEFT_NAME_MAX + 1];
     size_t bb_topic_len;
-    uint64_t turn_ns; /* when this turn's messages arrived */
+    uint64_t turn_ns;        /* when this turn's messages arrived */
     struct weft_buf channel; /* the partition channel's name */
 
     struct weft_committer *committer;
@@ -105,11 +105,12 @@ void weft_hub_see_head(struct weft_hub *hub, struct weft_id id);
 
 /* ---- follow.c ---- */
 void weft_follow_ask(struct weft_hub *hub, const struct weft_follow_msg *m);
-void weft_follow_flush(struct weft_hub *hub);              /* SUBSCRIBE and sync what was asked in this turn */
+void weft_follow_flush(struct weft_hub *hub); /* SUBSCRIBE and sync what was asked in this turn */
 void weft_follow_connected(struct weft_hub *hub);    /* Redis is back: subscribe, and sync anew */
 void weft_follow_disconnected(struct weft_hub *hub); /* the subscriber connection is gone */
 void weft_follow_confirmed(struct weft_hub *hub, struct weft_str channel, bool on);
-void weft_follow_again(struct weft_hub *hub, uint32_t worker); /* tells it about all its topics once more */
+/* Tells the worker about all its topics once more. */
+void weft_follow_again(struct weft_hub *hub, uint32_t worker);
 struct weft_follow *weft_follow_find(struct weft_hub *hub, struct weft_str name);
 void weft_follow_fini(struct weft_hub *hub);
 

@@ -10,15 +10,16 @@
 #include <weft/wire/live.h>
 
 /*
- * Neighbouring lines of one topic for the same workers become one batch, whatever number of messages they came
- * in: what a worker writes to a subscriber in one turn then lies in one piece of memory.
+ * Neighbouring lines of one topic for the same workers become one batch, whatever number of
+ * messages they came in: what a worker writes to a subscriber in one turn then lies in one piece of
+ * memory.
  *
- * One publish comes first on the partition's channel with all its lines, then on each topic's (publish.lua). A
- * line that came by the first is known when it comes again.
+ * One publish comes first on the partition's channel with all its lines, then on each topic's
+ * (publish.lua). A line that came by the first is known when it comes again.
  */
 
 #define BATCH_EVENTS_MAX 4096
-#define BATCH_BYTES_MAX ((size_t)1024 * 1024)
+#define BATCH_BYTES_MAX  ((size_t)1024 * 1024)
 
 static void outbox_add(struct weft_outbox *out, struct weft_batch *batch)
 {
@@ -75,7 +76,10 @@ static uint64_t targets_of(struct weft_hub *hub, const struct weft_live_line *li
     if (partition && hub->all != NULL) {
         struct weft_follow *all = hub->all;
 
-        /* On this channel every seq comes, so a number left out is a message that was lost (or an incarnation's leap). */
+        /*
+         * On this channel every seq comes, so a number left out is a message that was lost (or an
+         * incarnation's leap).
+         */
         if (all->synced && line->id.seq > all->last + 1) {
             tell_broken(hub, line->id.seq - 1);
         }
@@ -99,10 +103,9 @@ static void add_line(struct weft_hub *hub, const struct weft_live_line *line, bo
         weft_count(hub->o.shard, WEFT_M_LIVE_DUPLICATES, 1);
         return;
     }
-    if (hub->bb.n > 0 &&
-        (targets != hub->bb_targets || line->topic.len != hub->bb_topic_len ||
-         memcmp(line->topic.p, hub->bb_topic, line->topic.len) != 0 ||
-         hub->bb.n >= BATCH_EVENTS_MAX || hub->bb.len >= BATCH_BYTES_MAX)) {
+    if (hub->bb.n > 0 && (targets != hub->bb_targets || line->topic.len != hub->bb_topic_len ||
+                          memcmp(line->topic.p, hub->bb_topic, line->topic.len) != 0 ||
+                          hub->bb.n >= BATCH_EVENTS_MAX || hub->bb.len >= BATCH_BYTES_MAX)) {
         weft_live_seal(hub);
     }
     if (hub->bb.n == 0) {

@@ -34,8 +34,8 @@ uint32_t weft_page_maker_add(struct weft_page_maker *pm, struct weft_str name)
     return (uint32_t)pm->n_topics++;
 }
 
-void weft_page_maker_entry(struct weft_page_maker *pm, uint32_t topic, struct weft_id id, uint64_t prev,
-                           struct weft_str type, struct weft_str event)
+void weft_page_maker_entry(struct weft_page_maker *pm, uint32_t topic, struct weft_id id,
+                           uint64_t prev, struct weft_str type, struct weft_str event)
 {
     struct weft_page_topic *t = &pm->topics[topic];
 
@@ -77,7 +77,7 @@ void weft_page_maker_rewind(struct weft_page_maker *pm)
 
 bool weft_page_maker_judge(struct weft_page_maker *pm)
 {
-    /* Seen events that this history does not have, or from before it was born: ARCHITECTURE "Reset". */
+    /* Seen events that this history does not have, or from before it was born: "Reset". */
     pm->reset = pm->from == WEFT_READ_AFTER && pm->start.seq > 0 &&
                 (pm->start.seq > pm->head.seq || pm->start.ms < pm->born_ms);
     return pm->reset;
@@ -94,8 +94,12 @@ static int by_seq(const void *a, const void *b)
     return x->topic < y->topic ? -1 : x->topic > y->topic;
 }
 
-/* Whether the topic lost events after the start. Told with the page that passes the end of what is missing, so once. */
-static bool trimmed(const struct weft_page_maker *pm, const struct weft_page_topic *t, uint64_t upto)
+/*
+ * Whether the topic lost events after the start. Told with the page that passes the end of what is
+ * missing, so once.
+ */
+static bool trimmed(const struct weft_page_maker *pm, const struct weft_page_topic *t,
+                    uint64_t upto)
 {
     if (t->first.seq != 0) {
         return t->first_prev > pm->start.seq && t->first.seq <= upto;
@@ -115,7 +119,8 @@ static void add_gap(struct weft_gap *gap, const struct weft_page_maker *pm, stru
     memcpy(gap->topic, topic.p, topic.len);
 }
 
-static struct weft_page *with_gaps(const struct weft_page_maker *pm, struct weft_str what, uint64_t upto)
+static struct weft_page *with_gaps(const struct weft_page_maker *pm, struct weft_str what,
+                                   uint64_t upto)
 {
     struct weft_page *page;
     size_t n = 0;
@@ -129,7 +134,8 @@ static struct weft_page *with_gaps(const struct weft_page_maker *pm, struct weft
         page = weft_page_create(n + 1);
         for (size_t i = 0; page != NULL && i <= n; i++) {
             const char *space = memchr(rest.p, ' ', rest.len);
-            struct weft_str name = weft_str(rest.p, space == NULL ? rest.len : (size_t)(space - rest.p));
+            struct weft_str name =
+                weft_str(rest.p, space == NULL ? rest.len : (size_t)(space - rest.p));
             struct weft_id next = {0, 0};
 
             for (size_t k = 0; k < pm->n_topics; k++) {
@@ -156,7 +162,8 @@ static struct weft_page *with_gaps(const struct weft_page_maker *pm, struct weft
         const struct weft_page_topic *t = &pm->topics[i];
 
         if (trimmed(pm, t, upto)) {
-            add_gap(&page->gaps[k++], pm, weft_str(t->name, t->name_len), t->first, WEFT_GAP_TRIMMED);
+            add_gap(&page->gaps[k++], pm, weft_str(t->name, t->name_len), t->first,
+                    WEFT_GAP_TRIMMED);
         }
     }
     return page;
@@ -170,7 +177,10 @@ struct weft_page *weft_page_make(struct weft_page_maker *pm, struct weft_str wha
     uint64_t last = 0;
     bool more = false;
 
-    /* A topic that may have more is complete only up to its last entry here; beyond that the others must wait. */
+    /*
+     * A topic that may have more is complete only up to its last entry here; beyond that the others
+     * must wait.
+     */
     for (size_t i = 0; i < pm->n_topics; i++) {
         const struct weft_page_topic *t = &pm->topics[i];
 

@@ -1,8 +1,9 @@
 /*
  * page_priv - puts a page together from what Redis answered. Pure: no connection, no thread.
  *
- * For each topic: its newest seq (score) and the entries after the start. For all: the head, read before the entries.
- * Then: in order, each event once, and only up to a seq up to which every topic is complete.
+ * For each topic: its newest seq (score) and the entries after the start. For all: the head, read
+ * before the entries. Then: in order, each event once, and only up to a seq up to which every topic
+ * is complete.
  */
 #ifndef WEFT_FABRIC_PAGE_PRIV_H
 #define WEFT_FABRIC_PAGE_PRIV_H
@@ -26,21 +27,21 @@ struct weft_entry {
 struct weft_page_topic {
     char name[WEFT_NAME_MAX + 1];
     uint16_t name_len;
-    bool known;       /* has a score */
-    bool asked;       /* entries were asked for */
-    bool full;        /* as many came as were asked for: there may be more */
-    uint64_t score;   /* seq of its newest event */
-    uint64_t first_prev; /* of its first entry */
+    bool known;                 /* has a score */
+    bool asked;                 /* entries were asked for */
+    bool full;                  /* as many came as were asked for: there may be more */
+    uint64_t score;             /* seq of its newest event */
+    uint64_t first_prev;        /* of its first entry */
     struct weft_id first, last; /* seq 0: no entry */
 };
 
 struct weft_page_maker {
     enum weft_read_start from;
     struct weft_id start;
-    struct weft_id head;  /* seq 0: no event ever */
+    struct weft_id head; /* seq 0: no event ever */
     uint64_t born_ms;
     uint64_t floor;
-    bool reset;           /* the start is of another history: read from the first event held */
+    bool reset; /* the start is of another history: read from the first event held */
     struct weft_page_topic *topics;
     size_t n_topics, topics_cap;
     struct weft_entry *entries;
@@ -53,15 +54,18 @@ void weft_page_maker_fini(struct weft_page_maker *pm);
 
 /* One more topic, which is not among them yet; its index. */
 uint32_t weft_page_maker_add(struct weft_page_maker *pm, struct weft_str name);
-void weft_page_maker_entry(struct weft_page_maker *pm, uint32_t topic, struct weft_id id, uint64_t prev,
-                           struct weft_str type, struct weft_str event);
+void weft_page_maker_entry(struct weft_page_maker *pm, uint32_t topic, struct weft_id id,
+                           uint64_t prev, struct weft_str type, struct weft_str event);
 /* Drops the entries; topics and head stay. */
 void weft_page_maker_rewind(struct weft_page_maker *pm);
 
-/* After the head is known: whether the start belongs to this history. Sets and returns pm->reset. */
+/* After the head is known: does the start belong to this history? Sets and returns pm->reset. */
 bool weft_page_maker_judge(struct weft_page_maker *pm);
 
-/* `what`: the names that were asked for, for the gaps of a reset. bb is scratch. Yours; NULL when out of memory. */
+/*
+ * `what`: the names that were asked for, for the gaps of a reset. bb is scratch. Yours; NULL when
+ * out of memory.
+ */
 struct weft_page *weft_page_make(struct weft_page_maker *pm, struct weft_str what,
                                  struct weft_batch_builder *bb);
 

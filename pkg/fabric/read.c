@@ -13,17 +13,18 @@
 #include "page_priv.h"
 
 /*
- * A read of a page, by its key: `from start what`. Who asks for a key that is being read joins; pages of a while
- * ago are kept (they cannot become wrong: events never change, and a page says up to where it is complete).
+ * A read of a page, by its key: `from start what`. Who asks for a key that is being read joins;
+ * pages of a while ago are kept (they cannot become wrong: events never change, and a page says up
+ * to where it is complete).
  *
- * Steps of a job: TIME (only for "ago") -> head and scores, and for a single topic its entries in the same
- * round trip -> entries of each topic with news -> page. The head is read before the entries, so that every
- * event up to it is in what was read.
+ * Steps of a job: TIME (only for "ago") -> head and scores, and for a single topic its entries in
+ * the same round trip -> entries of each topic with news -> page. The head is read before the
+ * entries, so that every event up to it is in what was read.
  */
 
-#define PAGE_BYTES ((size_t)256 * 1024) /* aimed at; events are counted by the mean size seen so far */
+#define PAGE_BYTES      ((size_t)256 * 1024) /* aimed at, by the mean size of events so far */
 #define PAGE_EVENTS_MIN 16
-#define TOPICS_MAX 20000 /* that a pattern may match in one read */
+#define TOPICS_MAX      20000 /* that a pattern may match in one read */
 
 struct waiter {
     struct waiter *next;
@@ -38,9 +39,9 @@ struct job {
     struct waiter *waiters;
     struct weft_page_maker pm;
     uint64_t began_ns;
-    size_t replies_due; /* of the entries */
-    uint32_t count;     /* entries asked for, for each topic */
-    uint32_t next_topic; /* the next XRANGE reply is of this one, or a later one that was asked for */
+    size_t replies_due;  /* of the entries */
+    uint32_t count;      /* entries asked for, for each topic */
+    uint32_t next_topic; /* the next XRANGE reply is of this one, or of a later one asked for */
     bool running, single, failed, too_many;
     struct weft_str what; /* inside key */
     size_t key_len;
@@ -57,7 +58,7 @@ struct kept {
 
 struct weft_reader {
     struct weft_hub *hub;
-    struct job *jobs;         /* by key: running and queued */
+    struct job *jobs; /* by key: running and queued */
     struct job *queue, *queue_tail;
     size_t n_queued, n_running;
     struct kept *kept; /* by key */
@@ -88,7 +89,8 @@ static void keep(struct weft_reader *r, const struct job *job, struct weft_page 
     struct kept *k;
 
     /* Without events there is nothing to save; "ago" means another time at each call. */
-    if (page->batch == NULL || job->key[0] == '0' + WEFT_READ_AGO || page_size(page) > r->hub->o.cfg->replay.cache_bytes / 2) {
+    if (page->batch == NULL || job->key[0] == '0' + WEFT_READ_AGO ||
+        page_size(page) > r->hub->o.cfg->replay.cache_bytes / 2) {
         return;
     }
     k = calloc(1, sizeof(*k) + job->key_len);
@@ -128,8 +130,7 @@ static void finish(struct job *job, enum weft_read_rc rc, struct weft_page *page
     struct weft_reader *r = job->r;
     struct waiter *w, *next;
 
-    LL_FOREACH_SAFE(job->waiters, w, next)
-    {
+    LL_FOREACH_SAFE(job->waiters, w, next) {
         send_page(r->hub, w->worker, w->ticket, rc, page);
         free(w);
     }
@@ -163,7 +164,8 @@ static void finish_page(struct job *job)
     }
     weft_hub_see_head(r->hub, job->pm.head);
     page = weft_page_make(&job->pm, job->what, &r->bb);
-    weft_count(r->hub->o.shard, WEFT_M_REPLAY_EVENTS, page == NULL || page->batch == NULL ? 0 : page->batch->n);
+    weft_count(r->hub->o.shard, WEFT_M_REPLAY_EVENTS,
+               page == NULL || page->batch == NULL ? 0 : page->batch->n);
     weft_observe_ns(r->hub->o.shard, WEFT_H_REPLAY_READ, weft_clock_mono_ns() - job->began_ns);
     finish(job, page == NULL ? WEFT_READ_BUSY : WEFT_READ_OK, page);
 }
@@ -205,7 +207,8 @@ static void take_entries(struct job *job, uint32_t topic, const struct weft_repl
             }
         }
         if (!weft_type_valid(type) || event.len < 2 || event.p[0] != '{') {
-            weft_count(job->r->hub->o.shard, WEFT_M_LIVE_MALFORMED, 1); /* written by somebody else */
+            /* Written by somebody else. */
+            weft_count(job->r->hub->o.shard, WEFT_M_LIVE_MALFORMED, 1);
             continue;
         }
         weft_page_maker_entry(&job->pm, topic, id, prev, type, event);
@@ -237,7 +240,10 @@ static void entries_arrived(void *ctx, const struct weft_reply *reply)
         return;
     }
     if (job->single && !job->failed && weft_page_maker_judge(pm) && pm->topics[0].first.seq == 0) {
-        /* The entries were asked for after a start that this history does not know: ask from its beginning. */
+        /*
+         * The entries were asked for after a start that this history does not know: ask from its
+         * beginning.
+         */
         job->single = false;
         weft_page_maker_rewind(pm);
         send_entries(job);
@@ -387,7 +393,7 @@ static void matches_arrived(void *ctx, const struct weft_reply *reply)
     if (reply == NULL || weft_reply_is_error(reply)) {
         job->failed = true;
     } else if (!pm->reset && weft_page_maker_judge(pm) && send_matches(job)) {
-        return; /* what was asked for began at a start of another history: once more, from the beginning */
+        return; /* the start was of another history: once more, from the beginning */
     }
     for (size_t i = 0; !job->failed && i + 1 < reply->n; i += 2) {
         struct weft_str name = weft_reply_str(reply->items[i]);
@@ -422,9 +428,10 @@ static bool send_matches(struct job *job)
 
     weft_buf_init(&key, 256);
     weft_key_topics(&key, &hub->keys);
-    size_t n = 1 + weft_u64_print(min + 1, pm->from == WEFT_READ_AFTER && !pm->reset ? pm->start.seq : 0);
-    struct weft_str argv[] = {WEFT_STR("ZRANGEBYSCORE"), weft_str(key.data, key.len), weft_str(min, n),
-                              WEFT_STR("+inf"), WEFT_STR("WITHSCORES")};
+    size_t n =
+        1 + weft_u64_print(min + 1, pm->from == WEFT_READ_AFTER && !pm->reset ? pm->start.seq : 0);
+    struct weft_str argv[] = {WEFT_STR("ZRANGEBYSCORE"), weft_str(key.data, key.len),
+                              weft_str(min, n), WEFT_STR("+inf"), WEFT_STR("WITHSCORES")};
     rc = weft_redis_send(hub->rd, matches_arrived, job, WEFT_COUNT_OF(argv), argv);
     weft_buf_fini(&key);
     return rc == 0;
@@ -439,7 +446,7 @@ static bool send_head(struct job *job)
     weft_buf_init(&key, 256);
     weft_key_head(&key, &hub->keys);
     struct weft_str argv[] = {WEFT_STR("HMGET"), weft_str(key.data, key.len), WEFT_STR("seq"),
-                              WEFT_STR("ms"), WEFT_STR("born_ms"), WEFT_STR("floor")};
+                              WEFT_STR("ms"),    WEFT_STR("born_ms"),         WEFT_STR("floor")};
     rc = weft_redis_send(hub->rd, head_arrived, job, WEFT_COUNT_OF(argv), argv);
     weft_buf_fini(&key);
     return rc == 0;
@@ -648,10 +655,9 @@ void weft_reader_destroy(struct weft_reader *r)
         return;
     }
     weft_reader_forget(r);
-    HASH_ITER(hh, r->jobs, job, next) /* queued ones: those that ran were answered when the connection ended */
-    {
-        LL_FOREACH_SAFE(job->waiters, w, next_w)
-        {
+    /* Queued ones: those that ran were answered when the connection ended. */
+    HASH_ITER(hh, r->jobs, job, next) {
+        LL_FOREACH_SAFE(job->waiters, w, next_w) {
             free(w);
         }
         HASH_DEL(r->jobs, job);

@@ -7,12 +7,13 @@
 #include <utlist.h>
 
 /*
- * The listener. Over the node's cap a connection gets a 503 and is closed; when descriptors run out, accepting pauses for a
- * while, since an epoll that reports a connection nobody can take would spin.
+ * The listener. Over the node's cap a connection gets a 503 and is closed; when descriptors run
+ * out, accepting pauses for a while, since an epoll that reports a connection nobody can take would
+ * spin.
  */
 
 #define ACCEPTS_PER_TURN 16
-#define PAUSE_MS 100
+#define PAUSE_MS         100
 
 /* One connection while h2o has it. */
 struct weft_conn {
@@ -35,8 +36,7 @@ void weft_connections_shut(struct weft_worker *worker)
 {
     struct weft_conn *conn;
 
-    DL_FOREACH(worker->conns, conn)
-    {
+    DL_FOREACH(worker->conns, conn) {
         (void)shutdown(h2o_socket_get_fd(conn->sock), SHUT_RDWR);
     }
 }
@@ -104,15 +104,16 @@ static void arrived(h2o_socket_t *listener, const char *err)
 
 void weft_accept_start(struct weft_worker *worker)
 {
-    worker->listener =
-        h2o_evloop_socket_create(worker->ctx.h2o.loop, worker->o.listen_fd, H2O_SOCKET_FLAG_DONT_READ);
+    worker->listener = h2o_evloop_socket_create(worker->ctx.h2o.loop, worker->o.listen_fd,
+                                                H2O_SOCKET_FLAG_DONT_READ);
     worker->listener->data = worker;
     h2o_socket_read_start(worker->listener, arrived);
 }
 
 void weft_accept_tick(struct weft_worker *worker)
 {
-    if (worker->accept_paused && worker->now_ms >= worker->accept_resume_ms && worker->listener != NULL) {
+    if (worker->accept_paused && worker->now_ms >= worker->accept_resume_ms &&
+        worker->listener != NULL) {
         worker->accept_paused = false;
         h2o_socket_read_start(worker->listener, arrived);
     }

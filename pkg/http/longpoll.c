@@ -5,8 +5,9 @@
 #include <weft/base/assert.h>
 
 /*
- * A long-poll is a subscriber that is answered once: with what it has missed, or with the first events that come, or with
- * none when its time is over. Without a cursor it only learns where the log stands.
+ * A long-poll is a subscriber that is answered once: with what it has missed, or with the first
+ * events that come, or with none when its time is over. Without a cursor it only learns where the
+ * log stands.
  */
 
 #define ANSWER_BYTES ((size_t)1024 * 1024) /* events are added until this is passed */
@@ -98,7 +99,8 @@ static void poll_ready(struct weft_receiver *rx)
 
 static void poll_tick(struct weft_waiting *w, uint64_t now_ms)
 {
-    struct poll *p = WEFT_CONTAINER_OF(WEFT_CONTAINER_OF(w, struct weft_receiver, waiting), struct poll, rx);
+    struct poll *p =
+        WEFT_CONTAINER_OF(WEFT_CONTAINER_OF(w, struct weft_receiver, waiting), struct poll, rx);
 
     if (now_ms >= p->until_ms) {
         answer(p);

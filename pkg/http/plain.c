@@ -14,9 +14,11 @@ void weft_handle_healthz(struct weft_call *call)
 void weft_handle_readyz(struct weft_call *call)
 {
     if (call->worker->stopping) {
-        weft_respond_json(call->req, 503, WEFT_STR("{\"status\":\"not_ready\",\"reasons\":[\"stopping\"]}"));
+        weft_respond_json(call->req, 503,
+                          WEFT_STR("{\"status\":\"not_ready\",\"reasons\":[\"stopping\"]}"));
     } else if (!weft_fanout_is_up(call->worker->fanout)) {
-        weft_respond_json(call->req, 503, WEFT_STR("{\"status\":\"not_ready\",\"reasons\":[\"redis\"]}"));
+        weft_respond_json(call->req, 503,
+                          WEFT_STR("{\"status\":\"not_ready\",\"reasons\":[\"redis\"]}"));
     } else {
         weft_respond_json(call->req, 200, WEFT_STR("{\"status\":\"ready\"}"));
     }
@@ -62,10 +64,14 @@ void weft_handle_asset(struct weft_call *call)
         weft_respond_problem(req, 404, "not_found", "", "this file is not in the program");
         return;
     }
-    h2o_add_header(&req->pool, &req->res.headers, H2O_TOKEN_CACHE_CONTROL, NULL, H2O_STRLIT("no-cache"));
-    h2o_add_header(&req->pool, &req->res.headers, H2O_TOKEN_ETAG, NULL, asset->etag, strlen(asset->etag));
-    h2o_add_header_by_str(&req->pool, &req->res.headers, H2O_STRLIT("content-security-policy"), 0, NULL,
-                          H2O_STRLIT("default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'"));
+    h2o_add_header(&req->pool, &req->res.headers, H2O_TOKEN_CACHE_CONTROL, NULL,
+                   H2O_STRLIT("no-cache"));
+    h2o_add_header(&req->pool, &req->res.headers, H2O_TOKEN_ETAG, NULL, asset->etag,
+                   strlen(asset->etag));
+    h2o_add_header_by_str(
+        &req->pool, &req->res.headers, H2O_STRLIT("content-security-policy"), 0, NULL,
+        H2O_STRLIT(
+            "default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'"));
     h2o_add_header_by_str(&req->pool, &req->res.headers, H2O_STRLIT("referrer-policy"), 0, NULL,
                           H2O_STRLIT("no-referrer"));
     if (weft_str_eq(seen, weft_str(asset->etag, strlen(asset->etag)))) {

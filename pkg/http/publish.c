@@ -8,8 +8,8 @@
 #include <weft/wire/event.h>
 
 /*
- * POST /api/topics/{topic}/events. The body is checked here, on the worker; what goes to the hub is good. The answer
- * comes when Redis has taken all of it.
+ * POST /api/topics/{topic}/events. The body is checked here, on the worker; what goes to the hub is
+ * good. The answer comes when Redis has taken all of it.
  */
 
 #define CE_HEADERS_MAX 32
@@ -71,7 +71,8 @@ static bool body_kind(h2o_req_t *req, size_t n_ce, enum weft_body_kind *ret_kind
 
     for (size_t i = 0; i < WEFT_COUNT_OF(kinds); i++) {
         if (weft_str_ieq(type, weft_str(kinds[i].type, strlen(kinds[i].type)))) {
-            *ret_kind = kinds[i].kind == WEFT_BODY_JSON && n_ce > 0 ? WEFT_BODY_CE_BINARY : kinds[i].kind;
+            *ret_kind =
+                kinds[i].kind == WEFT_BODY_JSON && n_ce > 0 ? WEFT_BODY_CE_BINARY : kinds[i].kind;
             return true;
         }
     }
@@ -123,7 +124,8 @@ static bool take_events(struct weft_call *call, struct weft_publish_msg *m, stru
                              "application/cloudevents+json or application/cloudevents-batch+json");
         return false;
     }
-    if (weft_events_parse(&m->events, kind, weft_str_of(call->req->entity), ce, n_ce, &ctx, &err) != 0) {
+    if (weft_events_parse(&m->events, kind, weft_str_of(call->req->entity), ce, n_ce, &ctx, &err) !=
+        0) {
         weft_respond_err(call->req, &err);
         return false;
     }
@@ -141,7 +143,7 @@ static bool take_events(struct weft_call *call, struct weft_publish_msg *m, stru
 
 /* ---- waiting for the answer ---- */
 
-/* Bytes behind the request, or the end of the connection: h2o looks after it when the request is answered. */
+/* Bytes behind the request, or the end of the connection: h2o looks after it with the answer. */
 static void peer_talks(h2o_socket_t *sock, const char *err)
 {
     (void)err;
@@ -149,8 +151,9 @@ static void peer_talks(h2o_socket_t *sock, const char *err)
 }
 
 /*
- * h2o stops reading while a request is handled, and begins again after the answer: two epoll_ctl for each request. A socket that
- * goes on being watched, but is not read, costs none, since h2o applies only what has changed at the end of a turn.
+ * h2o stops reading while a request is handled, and begins again after the answer: two epoll_ctl
+ * for each request. A socket that goes on being watched, but is not read, costs none, since h2o
+ * applies only what has changed at the end of a turn.
  */
 static void keep_watching(h2o_req_t *req, bool on)
 {
@@ -194,8 +197,8 @@ static void published(struct weft_waiting *w, struct weft_published_msg *m)
     keep_watching(req, false);
     switch (m->rc) {
     case WEFT_PUBLISHED_REPLAYED:
-        h2o_add_header_by_str(&req->pool, &req->res.headers, H2O_STRLIT("idempotency-replayed"), 0, NULL,
-                              H2O_STRLIT("true"));
+        h2o_add_header_by_str(&req->pool, &req->res.headers, H2O_STRLIT("idempotency-replayed"), 0,
+                              NULL, H2O_STRLIT("true"));
         /* fall through */
     case WEFT_PUBLISHED_OK:
         put_ids(&worker->scratch, m);

@@ -3,9 +3,10 @@
 #include <string.h>
 
 /*
- * libh2o takes requests that a proxy before it may read as something else: Content-Length together with
- * Transfer-Encoding, differing Content-Lengths, bare LF, folded lines, two Hosts (RFC 9112 sections 2.2, 5.2, 6.3). A request
- * hidden in such a body would be served as the next one. So the head is looked at as it came, before any handler.
+ * libh2o takes requests that a proxy before it may read as something else: Content-Length together
+ * with Transfer-Encoding, differing Content-Lengths, bare LF, folded lines, two Hosts (RFC 9112
+ * sections 2.2, 5.2, 6.3). A request hidden in such a body would be served as the next one. So the
+ * head is looked at as it came, before any handler.
  */
 
 static bool name_is(struct weft_str line, const char *name, size_t len)

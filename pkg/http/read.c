@@ -85,7 +85,8 @@ void weft_handle_history(struct weft_call *call)
         !weft_query_u32(call, "limit", 1, 1000, 100, &limit)) {
         return;
     }
-    if (order.p != NULL && !weft_str_eq(order, WEFT_STR("asc")) && !weft_str_eq(order, WEFT_STR("desc"))) {
+    if (order.p != NULL && !weft_str_eq(order, WEFT_STR("asc")) &&
+        !weft_str_eq(order, WEFT_STR("desc"))) {
         weft_respond_problem(call->req, 400, "invalid", "order", "it must be asc or desc");
         return;
     }
@@ -122,7 +123,8 @@ void weft_handle_topics(struct weft_call *call)
         return;
     }
     if (prefix.len > 0 && !weft_topic_valid(prefix)) {
-        weft_respond_problem(call->req, 400, "invalid", "prefix", "it must be the beginning of a topic's name");
+        weft_respond_problem(call->req, 400, "invalid", "prefix",
+                             "it must be the beginning of a topic's name");
         return;
     }
     if (after.len > 0 && !weft_topic_valid(after)) {

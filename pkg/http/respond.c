@@ -38,7 +38,8 @@ static const char *reason_of(int status)
 
 static void add_header(h2o_req_t *req, const char *name, const char *value, size_t value_len)
 {
-    h2o_add_header_by_str(&req->pool, &req->res.headers, name, strlen(name), 1, NULL, value, value_len);
+    h2o_add_header_by_str(&req->pool, &req->res.headers, name, strlen(name), 1, NULL, value,
+                          value_len);
 }
 
 /* Whoever may read us from another origin: http.cors_origins, `*` for all. */
@@ -77,7 +78,8 @@ void weft_respond(h2o_req_t *req, int status, const char *content_type, struct w
     }
     add_header(req, "x-content-type-options", H2O_STRLIT("nosniff"));
     if (h2o_find_header(&req->res.headers, H2O_TOKEN_CACHE_CONTROL, -1) == -1) {
-        h2o_add_header(&req->pool, &req->res.headers, H2O_TOKEN_CACHE_CONTROL, NULL, H2O_STRLIT("no-store"));
+        h2o_add_header(&req->pool, &req->res.headers, H2O_TOKEN_CACHE_CONTROL, NULL,
+                       H2O_STRLIT("no-store"));
     }
     weft_respond_cors(req);
     weft_count(worker->o.shard, WEFT_M_HTTP_REQUESTS, 1);
@@ -94,7 +96,8 @@ void weft_respond(h2o_req_t *req, int status, const char *content_type, struct w
     }
     iov = h2o_strdup(&req->pool, body.p == NULL ? "" : body.p, body.len);
     h2o_start_response(req, &generator);
-    if (body.len == 0 || h2o_memis(req->input.method.base, req->input.method.len, H2O_STRLIT("HEAD"))) {
+    if (body.len == 0 ||
+        h2o_memis(req->input.method.base, req->input.method.len, H2O_STRLIT("HEAD"))) {
         h2o_send(req, NULL, 0, H2O_SEND_STATE_FINAL);
     } else {
         h2o_send(req, &iov, 1, H2O_SEND_STATE_FINAL);
@@ -174,21 +177,23 @@ bool weft_query_allow(struct weft_call *call, const char *const *allowed)
             int n = p->key.len < sizeof(field) - 1 ? (int)p->key.len : (int)sizeof(field) - 1;
 
             (void)snprintf(field, sizeof(field), "%.*s", n, p->key.p);
-            weft_respond_problem(call->req, 400, "invalid", field, "this parameter is not known here");
+            weft_respond_problem(call->req, 400, "invalid", field,
+                                 "this parameter is not known here");
             return false;
         }
     }
     return true;
 }
 
-bool weft_query_u32(struct weft_call *call, const char *name, uint32_t lo, uint32_t hi, uint32_t def,
-                    uint32_t *ret_value)
+bool weft_query_u32(struct weft_call *call, const char *name, uint32_t lo, uint32_t hi,
+                    uint32_t def, uint32_t *ret_value)
 {
     struct weft_str text = weft_query_get(call->query, name);
     uint64_t v = def;
 
     if (text.p != NULL && (!weft_str_u64(text, &v) || v < lo || v > hi)) {
-        weft_respond_problem(call->req, 400, "invalid", name, "it must be a number from %u to %u", lo, hi);
+        weft_respond_problem(call->req, 400, "invalid", name, "it must be a number from %u to %u",
+                             lo, hi);
         return false;
     }
     *ret_value = (uint32_t)v;

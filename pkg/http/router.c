@@ -15,7 +15,7 @@ struct weft_route {
     void (*handle)(struct weft_call *call);
 };
 
-/* Every route of the node; docs/openapi.yaml is held against it by a test. HEAD is served as GET. */
+/* Every route of the node; a test holds docs/openapi.yaml against it. HEAD is served as GET. */
 static const struct weft_route routes[] = {
     {"POST", "/api/topics/{topic}/events", RIGHT_PUBLISH, weft_handle_publish},
     {"GET", "/api/topics/{topic}/events", RIGHT_SUBSCRIBE, weft_handle_history},
@@ -117,13 +117,15 @@ static void options(h2o_req_t *req, struct weft_str path)
     h2o_iovec_t list = allowed(req, path);
     struct weft_str headers = weft_header(req, "access-control-request-headers");
 
-    h2o_add_header_by_str(&req->pool, &req->res.headers, H2O_STRLIT("allow"), 1, NULL, list.base, list.len);
+    h2o_add_header_by_str(&req->pool, &req->res.headers, H2O_STRLIT("allow"), 1, NULL, list.base,
+                          list.len);
     if (headers.p != NULL) {
-        h2o_add_header_by_str(&req->pool, &req->res.headers, H2O_STRLIT("access-control-allow-methods"), 0,
-                              NULL, list.base, list.len);
-        h2o_add_header_by_str(&req->pool, &req->res.headers, H2O_STRLIT("access-control-allow-headers"), 0,
-                              NULL,
-                              H2O_STRLIT("content-type, last-event-id, idempotency-key, authorization"));
+        h2o_add_header_by_str(&req->pool, &req->res.headers,
+                              H2O_STRLIT("access-control-allow-methods"), 0, NULL, list.base,
+                              list.len);
+        h2o_add_header_by_str(
+            &req->pool, &req->res.headers, H2O_STRLIT("access-control-allow-headers"), 0, NULL,
+            H2O_STRLIT("content-type, last-event-id, idempotency-key, authorization"));
     }
     weft_respond(req, 204, NULL, weft_str(NULL, 0));
 }
@@ -149,7 +151,8 @@ static void dispatch(struct weft_call *call, struct weft_str path)
             char *out = h2o_mem_alloc_pool(&req->pool, raw[k].len + 1);
 
             if (!weft_segment_decode(raw[k], out, &call->params[k])) {
-                weft_respond_problem(req, 400, "invalid", "topic", "the path has a broken %% escape");
+                weft_respond_problem(req, 400, "invalid", "topic",
+                                     "the path has a broken %% escape");
                 return;
             }
         }
@@ -165,13 +168,14 @@ static void dispatch(struct weft_call *call, struct weft_str path)
     } else {
         h2o_iovec_t list = allowed(req, path);
 
-        h2o_add_header_by_str(&req->pool, &req->res.headers, H2O_STRLIT("allow"), 1, NULL, list.base,
-                              list.len);
-        weft_respond_problem(req, 405, "method_not_allowed", "", "this path does not know the method");
+        h2o_add_header_by_str(&req->pool, &req->res.headers, H2O_STRLIT("allow"), 1, NULL,
+                              list.base, list.len);
+        weft_respond_problem(req, 405, "method_not_allowed", "",
+                             "this path does not know the method");
     }
 }
 
-/* The head as it came lies at the beginning of the connection's input until the request is answered. */
+/* The head as it came begins the connection's input until the request is answered. */
 static const char *head_problem(h2o_req_t *req)
 {
     h2o_socket_t *sock = req->conn->callbacks->get_socket(req->conn);

@@ -18,19 +18,22 @@
 #include <weft/wire/sse.h>
 
 /*
- * An event stream. The head goes out by h2o (h2o_http1_upgrade, which then frees connection and request and hands the
- * socket over); from then on it is a descriptor in the worker's poller and this struct.
+ * An event stream. The head goes out by h2o (h2o_http1_upgrade, which then frees connection and
+ * request and hands the socket over); from then on it is a descriptor in the worker's poller and
+ * this struct.
  *
- * Nothing is queued: while the socket takes bytes, runs of events are written straight from the batches all subscribers
- * share; when it does not, the rest of one write is kept (`unsent`, references) and nothing more is pulled until it is gone.
+ * Nothing is queued: while the socket takes bytes, runs of events are written straight from the
+ * batches all subscribers share; when it does not, the rest of one write is kept (`unsent`,
+ * references) and nothing more is pulled until it is gone.
  *
- * (h2o writes `connection: upgrade` into that head. Without an Upgrade header it names a header that is not there, as Apache
- * does on every answer of a server with HTTP/2; browsers, curl, Node and proxies take it.)
+ * (h2o writes `connection: upgrade` into that head. Without an Upgrade header it names a header
+ * that is not there, as Apache does on every answer of a server with HTTP/2; browsers, curl, Node
+ * and proxies take it.)
  */
 
-#define RUNS_MAX 64
-#define PULL_BYTES ((size_t)256 * 1024)
-#define CLIENT_BYTES_MAX 16384 /* that a client may send on a stream, where there is nothing to say */
+#define RUNS_MAX         64
+#define PULL_BYTES       ((size_t)256 * 1024)
+#define CLIENT_BYTES_MAX 16384 /* that a client may send where there is nothing to say */
 
 struct piece {
     const char *p;
@@ -98,8 +101,9 @@ static void destroy(struct stream *st)
 static ssize_t push(struct stream *st, struct iovec *iov, size_t n)
 {
     struct msghdr mh = {.msg_iov = iov, .msg_iovlen = n};
-    ssize_t sent = n == 1 ? send(st->poll.fd, iov[0].iov_base, iov[0].iov_len, MSG_DONTWAIT | MSG_NOSIGNAL)
-                          : sendmsg(st->poll.fd, &mh, MSG_DONTWAIT | MSG_NOSIGNAL);
+    ssize_t sent =
+        n == 1 ? send(st->poll.fd, iov[0].iov_base, iov[0].iov_len, MSG_DONTWAIT | MSG_NOSIGNAL)
+               : sendmsg(st->poll.fd, &mh, MSG_DONTWAIT | MSG_NOSIGNAL);
 
     if (sent < 0) {
         return errno == EAGAIN || errno == EINTR ? 0 : -1;
@@ -224,7 +228,8 @@ static bool write_scratch(struct stream *st)
     return ok;
 }
 
-static bool write_control(struct stream *st, struct weft_str type, struct weft_str id, const struct weft_buf *data)
+static bool write_control(struct stream *st, struct weft_str type, struct weft_str id,
+                          const struct weft_buf *data)
 {
     struct weft_worker *worker = st->rx.worker;
 
@@ -233,7 +238,7 @@ static bool write_control(struct stream *st, struct weft_str type, struct weft_s
     return write_scratch(st);
 }
 
-/* The events of runs without their `event:` line, or without chunks: not as they lie in memory, so copied. */
+/* Without `event:` lines, or without chunks, events are not sent as they lie: they are copied. */
 static bool write_copied(struct stream *st, const struct weft_run *runs, size_t n)
 {
     struct weft_buf *b = &st->rx.worker->scratch;
@@ -243,7 +248,8 @@ static bool write_copied(struct stream *st, const struct weft_run *runs, size_t 
             const struct weft_frame *f = &runs[r].batch->frames[i];
             uint32_t from = st->named ? f->off + WEFT_CHUNK_HEAD : f->id_off;
 
-            weft_buf_append(b, runs[r].batch->bytes + from, f->off + f->len - WEFT_CHUNK_TAIL - from);
+            weft_buf_append(b, runs[r].batch->bytes + from,
+                            f->off + f->len - WEFT_CHUNK_TAIL - from);
         }
     }
     return write_scratch(st);
@@ -320,7 +326,8 @@ static bool tell_gaps(struct stream *st)
     for (size_t i = 0; i < page->n_gaps; i++) {
         weft_buf_clear(&b);
         weft_gap_print(&b, &page->gaps[i]);
-        weft_sse_write(out, WEFT_STR("weft.gap"), weft_str(NULL, 0), weft_str(b.data, b.len), st->named);
+        weft_sse_write(out, WEFT_STR("weft.gap"), weft_str(NULL, 0), weft_str(b.data, b.len),
+                       st->named);
     }
     weft_buf_fini(&b);
     weft_count(st->rx.worker->o.shard, WEFT_M_GAPS, page->n_gaps);
@@ -337,7 +344,8 @@ static bool tell_redis(struct stream *st)
     st->tell_degraded = st->tell_recovered = false;
     weft_buf_init(&b, 64);
     weft_buf_puts(&b, up ? "{}" : "{\"reason\":\"redis\"}");
-    ok = write_control(st, up ? WEFT_STR("weft.recovered") : WEFT_STR("weft.degraded"), weft_str(NULL, 0), &b);
+    ok = write_control(st, up ? WEFT_STR("weft.recovered") : WEFT_STR("weft.degraded"),
+                       weft_str(NULL, 0), &b);
     weft_buf_fini(&b);
     return ok;
 }
@@ -419,7 +427,8 @@ static void socket_ready(struct weft_poll *poll, bool readable, bool writable)
 
 static void stream_tick(struct weft_waiting *w, uint64_t now_ms)
 {
-    struct stream *st = WEFT_CONTAINER_OF(WEFT_CONTAINER_OF(w, struct weft_receiver, waiting), struct stream, rx);
+    struct stream *st =
+        WEFT_CONTAINER_OF(WEFT_CONTAINER_OF(w, struct weft_receiver, waiting), struct stream, rx);
     struct weft_worker *worker = st->rx.worker;
 
     if (!st->live) {
@@ -432,7 +441,8 @@ static void stream_tick(struct weft_waiting *w, uint64_t now_ms)
         }
         return;
     }
-    if (now_ms - st->progress_ms + 1000 > worker->o.cfg->sse.heartbeat_ms) { /* ticks come once a second */
+    /* Ticks come once a second. */
+    if (now_ms - st->progress_ms + 1000 > worker->o.cfg->sse.heartbeat_ms) {
         weft_buf_append(&worker->scratch, ":\n\n", 3);
         if (!write_scratch(st)) {
             destroy(st);
@@ -491,7 +501,8 @@ static void head_sent(void *ctx, h2o_socket_t *sock, size_t reqsize)
         destroy(st);
         return;
     }
-    h2o_buffer_dispose(&bare.input); /* what a client may have sent behind its request means nothing here */
+    /* What a client may have sent behind its request means nothing here. */
+    h2o_buffer_dispose(&bare.input);
     st->poll.fd = bare.fd;
     st->poll.ready = socket_ready;
     st->live = true;
@@ -544,11 +555,12 @@ void weft_sse_begin(struct weft_call *call, const struct weft_subscription *s)
     req->res.reason = "OK";
     h2o_add_header(&req->pool, &req->res.headers, H2O_TOKEN_CONTENT_TYPE, NULL,
                    H2O_STRLIT("text/event-stream"));
-    h2o_add_header(&req->pool, &req->res.headers, H2O_TOKEN_CACHE_CONTROL, NULL, H2O_STRLIT("no-store"));
+    h2o_add_header(&req->pool, &req->res.headers, H2O_TOKEN_CACHE_CONTROL, NULL,
+                   H2O_STRLIT("no-store"));
     h2o_add_header_by_str(&req->pool, &req->res.headers, H2O_STRLIT("x-accel-buffering"), 0, NULL,
                           H2O_STRLIT("no"));
-    h2o_add_header_by_str(&req->pool, &req->res.headers, H2O_STRLIT("x-content-type-options"), 0, NULL,
-                          H2O_STRLIT("nosniff"));
+    h2o_add_header_by_str(&req->pool, &req->res.headers, H2O_STRLIT("x-content-type-options"), 0,
+                          NULL, H2O_STRLIT("nosniff"));
     if (st->chunked) {
         h2o_add_header(&req->pool, &req->res.headers, H2O_TOKEN_TRANSFER_ENCODING, NULL,
                        H2O_STRLIT("chunked"));

@@ -10,8 +10,8 @@
  * GET /api/events: what to follow and from where, the same for an event stream and a long-poll.
  */
 
-static const char *const known[] = {"topic",   "types",   "lastEventId", "since",       "named",
-                                    "wait_ms", "limit",   "access_token", NULL};
+static const char *const known[] = {"topic",   "types", "lastEventId",  "since", "named",
+                                    "wait_ms", "limit", "access_token", NULL};
 
 static bool refuse(struct weft_call *call, const char *field, const char *why)
 {
@@ -43,7 +43,8 @@ static bool take_topics(struct weft_call *call, struct weft_subscription *s)
             continue;
         }
         if (n == max) {
-            weft_respond_problem(call->req, 400, "invalid", "topic", "at most %u topics in one request", max);
+            weft_respond_problem(call->req, 400, "invalid", "topic",
+                                 "at most %u topics in one request", max);
             return false;
         }
         topics[n++] = p->value;
@@ -71,7 +72,8 @@ static bool take_types(struct weft_call *call, struct weft_subscription *s)
         }
         for (;;) {
             const char *comma = rest.len == 0 ? NULL : memchr(rest.p, ',', rest.len);
-            struct weft_str glob = weft_str(rest.p, comma == NULL ? rest.len : (size_t)(comma - rest.p));
+            struct weft_str glob =
+                weft_str(rest.p, comma == NULL ? rest.len : (size_t)(comma - rest.p));
 
             if (!weft_type_glob_valid(glob)) {
                 return refuse(call, "types", "a type glob is 1 to 200 of A-Z a-z 0-9 . _ - *");
@@ -92,7 +94,7 @@ static bool take_types(struct weft_call *call, struct weft_subscription *s)
     return true;
 }
 
-/* The header wins over the query (an EventSource that reconnects repeats its URL), a cursor over `since`. */
+/* The header wins over the query, which an EventSource repeats; a cursor wins over `since`. */
 static bool take_start(struct weft_call *call, struct weft_subscription *s)
 {
     struct weft_str header = weft_header(call->req, "last-event-id");
@@ -102,7 +104,9 @@ static bool take_start(struct weft_call *call, struct weft_subscription *s)
 
     s->opts.from = WEFT_FROM_NOW;
     if (since.p != NULL && weft_since_parse(since, &parsed) != 0) {
-        return refuse(call, "since", "it must be `earliest`, an event id, a time in ms, or a span back such as -5m");
+        return refuse(
+            call, "since",
+            "it must be `earliest`, an event id, a time in ms, or a span back such as -5m");
     }
     if (query.len > 0 && !weft_id_parse(query, &s->opts.start)) {
         return refuse(call, "lastEventId", "it must be an event id, <ms>-<seq>");
@@ -142,7 +146,8 @@ void weft_handle_events(struct weft_call *call)
     uint32_t max_wait = call->worker->o.cfg->longpoll.wait_ms;
 
     if (!weft_query_allow(call, known) || !take_topics(call, &s) || !take_types(call, &s) ||
-        !take_start(call, &s) || !weft_query_u32(call, "wait_ms", 0, max_wait, max_wait, &s.wait_ms) ||
+        !take_start(call, &s) ||
+        !weft_query_u32(call, "wait_ms", 0, max_wait, max_wait, &s.wait_ms) ||
         !weft_query_u32(call, "limit", 1, 1000, 100, &s.limit)) {
         return;
     }
@@ -187,7 +192,8 @@ void weft_gap_print(struct weft_buf *b, const struct weft_gap *gap)
         weft_buf_append(b, text, weft_id_print(text, gap->next));
         weft_buf_puts(b, "\"");
     }
-    weft_buf_puts(b, gap->reason == WEFT_GAP_RESET ? ",\"reason\":\"reset\"}" : ",\"reason\":\"trimmed\"}");
+    weft_buf_puts(b, gap->reason == WEFT_GAP_RESET ? ",\"reason\":\"reset\"}"
+                                                   : ",\"reason\":\"trimmed\"}");
 }
 
 static void follow(void *ctx, struct weft_str topic, bool on)
@@ -207,7 +213,7 @@ static void follow(void *ctx, struct weft_str topic, bool on)
 static bool read_page(void *ctx, struct weft_sub *sub)
 {
     static const enum weft_read_start starts[] = {
-        [WEFT_FROM_NOW] = WEFT_READ_AFTER,       [WEFT_FROM_CURSOR] = WEFT_READ_AFTER,
+        [WEFT_FROM_NOW] = WEFT_READ_AFTER,         [WEFT_FROM_CURSOR] = WEFT_READ_AFTER,
         [WEFT_FROM_EARLIEST] = WEFT_READ_EARLIEST, [WEFT_FROM_TIME] = WEFT_READ_TIME,
         [WEFT_FROM_AGO] = WEFT_READ_AGO,
     };

@@ -9,13 +9,13 @@
 #include <weft/base/clock.h>
 #include <weft/loop/wake.h>
 
-#define TICK_MS 100
+#define TICK_MS         100
 #define TICKS_PER_SWEEP 10 /* each waiting one is ticked once a second */
-#define LINGER_SWEEPS 30   /* seconds a topic without subscribers is still followed */
-#define SCRATCH_MAX ((size_t)64 * 1024 * 1024)
-#define SCRATCH_KEEP ((size_t)1024 * 1024)
-#define STOP_MS 3000
-#define STOP_GRACE_MS 200
+#define LINGER_SWEEPS   30 /* seconds a topic without subscribers is still followed */
+#define SCRATCH_MAX     ((size_t)64 * 1024 * 1024)
+#define SCRATCH_KEEP    ((size_t)1024 * 1024)
+#define STOP_MS         3000
+#define STOP_GRACE_MS   200
 
 /* ---- tickets ---- */
 
@@ -59,7 +59,8 @@ static struct weft_waiting *find(const struct weft_worker *worker, struct weft_t
 {
     const struct weft_slot *slot = &worker->slots[ticket.slot];
 
-    return ticket.slot < worker->n_slots && slot->generation == ticket.generation ? slot->waiting : NULL;
+    return ticket.slot < worker->n_slots && slot->generation == ticket.generation ? slot->waiting
+                                                                                  : NULL;
 }
 
 /* ---- messages of the hub ---- */
@@ -227,7 +228,8 @@ static void trim(struct weft_worker *worker)
 {
     if (worker->connections > worker->most_connections) {
         worker->most_connections = worker->connections;
-    } else if (worker->most_connections > 1000 && worker->connections < worker->most_connections / 2) {
+    } else if (worker->most_connections > 1000 &&
+               worker->connections < worker->most_connections / 2) {
         worker->most_connections = worker->connections;
         worker->trim_at_ms = worker->now_ms + 1000;
     }
@@ -266,7 +268,7 @@ static void begin_stop(struct weft_worker *worker)
     weft_fanout_each(worker->fanout, stop_receiver, NULL);
 }
 
-/* When nobody waits for an answer and answers had time to leave, what is left are idle connections: they are ended. */
+/* When nobody waits for an answer and answers had time to leave, idle connections are ended. */
 static bool stopped(struct weft_worker *worker)
 {
     uint64_t for_ms = worker->now_ms - worker->stop_began_ms;
@@ -287,7 +289,8 @@ static void dispose(struct weft_worker *worker)
     worker->fanout = NULL;
     worker->poller = NULL;
     worker->wake = NULL;
-    (void)h2o_evloop_run(worker->ctx.h2o.loop, 0); /* closed sockets are freed at the end of a turn */
+    /* Closed sockets are freed at the end of a turn. */
+    (void)h2o_evloop_run(worker->ctx.h2o.loop, 0);
     h2o_context_dispose(&worker->ctx.h2o);
     h2o_evloop_destroy(worker->ctx.h2o.loop);
     h2o_config_dispose(&worker->globalconf);
@@ -334,11 +337,14 @@ static void configure(struct weft_worker *worker)
 
     h2o_config_init(&worker->globalconf);
     worker->globalconf.server_name = h2o_iovec_init(H2O_STRLIT("weft"));
-    worker->globalconf.max_request_entity_size = cfg->http.max_body_bytes + 1; /* h2o refuses at the limit */
+    /* h2o refuses at the limit. */
+    worker->globalconf.max_request_entity_size = cfg->http.max_body_bytes + 1;
     worker->globalconf.http1.req_timeout = cfg->http.request_timeout_ms;
     worker->globalconf.http1.upgrade_to_http2 = 0; /* this libh2o can be aborted through HTTP/2 */
-    worker->globalconf.http2.callbacks.request_shutdown = NULL; /* its timer would outlive the context */
-    host = h2o_config_register_host(&worker->globalconf, h2o_iovec_init(H2O_STRLIT("default")), 65535);
+    /* Its timer would outlive the context. */
+    worker->globalconf.http2.callbacks.request_shutdown = NULL;
+    host =
+        h2o_config_register_host(&worker->globalconf, h2o_iovec_init(H2O_STRLIT("default")), 65535);
     path = h2o_config_register_path(host, "/", 0);
     handler = h2o_create_handler(path, sizeof(*handler));
     handler->on_req = weft_router_handle;

@@ -133,7 +133,7 @@ void weft_connection_gone(struct weft_worker *worker);
 void weft_connections_shut(struct weft_worker *worker);
 
 /* ---- rawhead.c ---- */
-/* NULL: fine; else what is wrong with the head. head: from the request line to the empty line, both included. */
+/* NULL: fine; else what is wrong with the head: request line to empty line, both included. */
 const char *weft_rawhead_check(struct weft_str head, bool http11);
 
 /* ---- router.c ---- */
@@ -159,11 +159,11 @@ void weft_respond_problem(h2o_req_t *req, int status, const char *code, const ch
 void weft_respond_err(h2o_req_t *req, const struct weft_err *err);
 void weft_respond_cors(h2o_req_t *req);
 struct weft_str weft_header(h2o_req_t *req, const char *name);
-/* Every query parameter must be one of allowed (NULL-terminated); answers 400 and returns false if not. */
+/* Is every query parameter one of allowed (NULL-terminated)? If not, answers 400, returns false. */
 bool weft_query_allow(struct weft_call *call, const char *const *allowed);
 /* A number lo..hi; the default if absent. Answers 400 and returns false if it is something else. */
-bool weft_query_u32(struct weft_call *call, const char *name, uint32_t lo, uint32_t hi, uint32_t def,
-                    uint32_t *ret_value);
+bool weft_query_u32(struct weft_call *call, const char *name, uint32_t lo, uint32_t hi,
+                    uint32_t def, uint32_t *ret_value);
 bool weft_query_id(struct weft_call *call, const char *name, bool *ret_has, struct weft_id *ret_id);
 /* The path's topic; answers 400 and returns false if it is none. */
 bool weft_call_topic(struct weft_call *call, struct weft_str *ret_topic);

@@ -1,9 +1,10 @@
 /*
- * hub - the data path to Redis: one thread that owns its connections and serves all workers of a node.
+ * hub - the data path to Redis: one thread that owns its connections and serves all workers of a
+ * node.
  *
- * It commits publishes in groups, follows topics for whoever asks, formats each live event once, and reads pages of
- * the log, equal ones once. What it is told and what it tells stands in msg.h. It does not know HTTP,
- * subscribers or cursors of theirs.
+ * It commits publishes in groups, follows topics for whoever asks, formats each live event once,
+ * and reads pages of the log, equal ones once. What it is told and what it tells stands in msg.h.
+ * It does not know HTTP, subscribers or cursors of theirs.
  */
 #ifndef WEFT_FABRIC_HUB_H
 #define WEFT_FABRIC_HUB_H
@@ -23,19 +24,19 @@ struct weft_shard;
 #define WEFT_WORKERS_MAX 64
 
 struct weft_hub_opts {
-    const struct weft_config *cfg;         /* borrowed; redis, history, publish, replay, hub */
-    const struct weft_worker_ops *ops;     /* borrowed: what a worker does with each message */
-    struct weft_mailbox *const *workers;   /* borrowed; all of them exist before start */
-    size_t n_workers;                      /* 1 .. WEFT_WORKERS_MAX */
-    const char *node_id;                   /* borrowed */
-    struct weft_shard *shard;              /* borrowed; the hub's own */
-    struct weft_log *log;                  /* borrowed */
-    uint64_t seed;                         /* of jitter */
+    const struct weft_config *cfg;       /* borrowed; redis, history, publish, replay, hub */
+    const struct weft_worker_ops *ops;   /* borrowed: what a worker does with each message */
+    struct weft_mailbox *const *workers; /* borrowed; all of them exist before start */
+    size_t n_workers;                    /* 1 .. WEFT_WORKERS_MAX */
+    const char *node_id;                 /* borrowed */
+    struct weft_shard *shard;            /* borrowed; the hub's own */
+    struct weft_log *log;                /* borrowed */
+    uint64_t seed;                       /* of jitter */
 };
 
 /* Yours. WEFT_EINVAL (err names the parameter), WEFT_ENOMEM, WEFT_ESYS. */
-int weft_hub_create(struct weft_hub **ret_hub, const struct weft_hub_opts *opts, struct weft_err *err)
-    WEFT_MUST_CHECK;
+int weft_hub_create(struct weft_hub **ret_hub, const struct weft_hub_opts *opts,
+                    struct weft_err *err) WEFT_MUST_CHECK;
 /* Starts its thread, which connects to Redis for as long as it takes. */
 int weft_hub_start(struct weft_hub *hub) WEFT_MUST_CHECK;
 /* Ends the thread and waits for it. Publishes in flight are answered unavailable. */

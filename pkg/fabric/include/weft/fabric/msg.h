@@ -1,17 +1,18 @@
 /*
  * msg - what workers and the hub say to each other.
  *
- * Worker -> hub:  PUBLISH, FOLLOW, UNFOLLOW, READ (a page for streams), ASK (history and topics as JSON).
+ * Worker -> hub:  PUBLISH, FOLLOW, UNFOLLOW, READ (a page for streams), ASK (history and topics as
+ *                 JSON).
  * Hub -> worker:  PUBLISHED, FOLLOWED, LIVE, PAGE, ANSWER, REDIS (up or down).
  *
- * A message carries values, ids and references to immutable things, never a pointer into the other side's objects. A worker
- * names what waits for an answer by a weft_ticket (slot and generation): an answer for a slot that was freed or
- * reused meanwhile is dropped.
+ * A message carries values, ids and references to immutable things, never a pointer into the other
+ * side's objects. A worker names what waits for an answer by a weft_ticket (slot and generation):
+ * an answer for a slot that was freed or reused meanwhile is dropped.
  *
- * Overload: PUBLISH, READ and ASK are refused when the hub's mailbox or queue is full (the worker answers 503); FOLLOW and
- * UNFOLLOW and all answers are never refused, their number is bounded by the topics and requests of the node. LIVE is bounded
- * by what the worker reads: a worker that is more than hub.mailbox messages behind is sent a REDIS down/up instead, and
- * goes on from the log.
+ * Overload: PUBLISH, READ and ASK are refused when the hub's mailbox or queue is full (the worker
+ * answers 503); FOLLOW and UNFOLLOW and all answers are never refused, their number is bounded by
+ * the topics and requests of the node. LIVE is bounded by what the worker reads: a worker that is
+ * more than hub.mailbox messages behind is sent a REDIS down/up instead, and goes on from the log.
  */
 #ifndef WEFT_FABRIC_MSG_H
 #define WEFT_FABRIC_MSG_H
@@ -35,7 +36,10 @@ struct weft_ticket {
 
 /* ---- worker -> hub ---- */
 
-/* At most so many appends (events times the topics of each) in one request: they are one atomic step in Redis. */
+/*
+ * At most so many appends (events times the topics of each) in one request: they are one atomic
+ * step in Redis.
+ */
 #define WEFT_PUBLISH_APPENDS_MAX 4096
 
 /* One HTTP publish request: taken whole or not at all. */
@@ -44,9 +48,9 @@ struct weft_publish_msg {
     struct weft_publish_msg *next; /* the hub's queue */
     uint32_t worker;
     struct weft_ticket ticket;
-    struct weft_events events; /* moved in */
-    uint32_t topic_refs;       /* sum of topics_n over the events */
-    uint16_t once_len;         /* Idempotency-Key; 0: none */
+    struct weft_events events;     /* moved in */
+    uint32_t topic_refs;           /* sum of topics_n over the events */
+    uint16_t once_len;             /* Idempotency-Key; 0: none */
     char topic[WEFT_NAME_MAX + 1]; /* of the URL: the key's scope */
     char once[WEFT_NAME_MAX + 1];
     uint64_t received_ns;
@@ -67,7 +71,10 @@ enum weft_read_start {
     WEFT_READ_AGO       /* from start.ms milliseconds before Redis's now */
 };
 
-/* A page of the topics in `what`: names and patterns, sorted, parted by one space; the same text for equal reads. */
+/*
+ * A page of the topics in `what`: names and patterns, sorted, parted by one space; the same text
+ * for equal reads.
+ */
 struct weft_read_msg {
     struct weft_msg msg;
     uint32_t worker;
@@ -79,9 +86,9 @@ struct weft_read_msg {
 };
 
 enum weft_ask_kind {
-    WEFT_ASK_TOPICS,  /* name: prefix; after: name to start behind; limit */
-    WEFT_ASK_TOPIC,   /* name */
-    WEFT_ASK_HISTORY  /* name; after/before ids; limit; descending */
+    WEFT_ASK_TOPICS, /* name: prefix; after: name to start behind; limit */
+    WEFT_ASK_TOPIC,  /* name */
+    WEFT_ASK_HISTORY /* name; after/before ids; limit; descending */
 };
 
 struct weft_ask_msg {
@@ -120,7 +127,7 @@ struct weft_published_msg {
     struct weft_id_run runs[];
 };
 
-/* The topic is followed: live events after `base` will come. head: the partition's newest id then. */
+/* The topic is followed: live events after `base` will come. head: the partition's newest id. */
 struct weft_followed_msg {
     struct weft_msg msg;
     uint64_t base;
@@ -158,15 +165,18 @@ struct weft_answer_msg {
     size_t body_len;
 };
 
-/* Down: live events have stopped, rings are worth nothing. Up: publishes are taken, FOLLOWED will come again for each topic. */
+/*
+ * Down: live events have stopped, rings are worth nothing. Up: publishes are taken, FOLLOWED will
+ * come again for each topic.
+ */
 struct weft_redis_msg {
     struct weft_msg msg;
     bool up;
 };
 
 /*
- * What a worker does with each: one table handed to the hub at creation, since the hub must not know
- * fanout or HTTP. deliver runs on the worker's thread with the worker as owner.
+ * What a worker does with each: one table handed to the hub at creation, since the hub must not
+ * know fanout or HTTP. deliver runs on the worker's thread with the worker as owner.
  */
 struct weft_worker_ops {
     struct weft_msg_ops published, followed, live, broken, page, answer, redis;

@@ -1,9 +1,9 @@
 /*
  * worker - one thread that serves HTTP: its listener, its connections, its subscribers.
  *
- * HTTP/1.1 (and 1.0) by libh2o on its own loop; event streams are taken out of h2o after their head and driven by the
- * worker's own poller. A worker never blocks and never talks to Redis: it asks the hub. Workers share nothing but
- * the count of connections.
+ * HTTP/1.1 (and 1.0) by libh2o on its own loop; event streams are taken out of h2o after their head
+ * and driven by the worker's own poller. A worker never blocks and never talks to Redis: it asks
+ * the hub. Workers share nothing but the count of connections.
  */
 #ifndef WEFT_HTTP_WORKER_H
 #define WEFT_HTTP_WORKER_H
@@ -35,14 +35,18 @@ struct weft_worker_opts {
 };
 
 /* Yours. WEFT_ENOMEM, WEFT_ESYS. */
-int weft_worker_create(struct weft_worker **ret_worker, const struct weft_worker_opts *opts) WEFT_MUST_CHECK;
+int weft_worker_create(struct weft_worker **ret_worker, const struct weft_worker_opts *opts)
+    WEFT_MUST_CHECK;
 /* Where the hub posts to. */
 struct weft_mailbox *weft_worker_mailbox(struct weft_worker *worker);
 /* What the hub's messages do here: the same table for all workers. */
 const struct weft_worker_ops *weft_worker_message_ops(void);
 /* Starts its thread. hub: the hub's mailbox, borrowed. */
 int weft_worker_start(struct weft_worker *worker, struct weft_mailbox *hub) WEFT_MUST_CHECK;
-/* Any thread: no new connections; requests under way are finished, streams are closed; the thread ends within some seconds. */
+/*
+ * Any thread: no new connections; requests under way are finished, streams are closed; the thread
+ * ends within some seconds.
+ */
 void weft_worker_stop(struct weft_worker *worker);
 void weft_worker_join(struct weft_worker *worker);
 /* After join, and after the hub stopped posting. NULL is allowed. */
