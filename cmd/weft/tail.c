@@ -133,8 +133,10 @@ static void opened(struct tail *tail, const json_t *data, struct weft_str id)
     /* Two heartbeats may be missed, and some more for a slow network. */
     if (heartbeat_ms > 0)
         tail->stream.silence_ms = (uint64_t)heartbeat_ms * 5 / 2;
-    args_complain("connected to %s (node %s), behind %.*s", servers_current(&tail->servers),
-                  text_of(data, "node"), (int)id.len, id.p);
+    /* A stream that begins in the past has no id until its first event. */
+    args_complain("connected to %s (node %s)%s%.*s", servers_current(&tail->servers),
+                  text_of(data, "node"), id.len > 0 ? ", behind " : "", (int)id.len,
+                  id.len > 0 ? id.p : "");
 }
 
 static void gap_told(struct tail *tail, const json_t *data)
