@@ -24,7 +24,7 @@ struct ask {
     struct weft_id first, last;
 };
 
-static void answer(struct ask *ask, uint16_t status, struct weft_buf *body)
+static void answer(struct ask *ask, uint16_t status, struct weft_buf *body) WEFT_ON_HUB
 {
     struct weft_answer_msg *a = calloc(1, sizeof(*a));
 
@@ -69,6 +69,7 @@ static void score_arrived(void *ctx, const struct weft_reply *reply)
 {
     struct ask *ask = ctx;
 
+    weft_role_assert_hub(ask->hub->owner);
     if (!bad(ask, reply)) {
         ask->known = weft_reply_u64(reply, &ask->score);
     }
@@ -78,6 +79,7 @@ static void length_arrived(void *ctx, const struct weft_reply *reply)
 {
     struct ask *ask = ctx;
 
+    weft_role_assert_hub(ask->hub->owner);
     if (!bad(ask, reply)) {
         (void)weft_reply_u64(reply, &ask->length);
     }
@@ -92,6 +94,7 @@ static void first_arrived(void *ctx, const struct weft_reply *reply)
 {
     struct ask *ask = ctx;
 
+    weft_role_assert_hub(ask->hub->owner);
     if (!bad(ask, reply)) {
         entry_id(reply, &ask->first);
     }
@@ -102,6 +105,7 @@ static void last_arrived(void *ctx, const struct weft_reply *reply)
     struct ask *ask = ctx;
     struct weft_buf b;
 
+    weft_role_assert_hub(ask->hub->owner);
     if (bad(ask, reply)) {
         answer(ask, 503, NULL);
         return;
@@ -155,6 +159,7 @@ static void history_arrived(void *ctx, const struct weft_reply *reply)
     uint64_t first_prev = 0;
     struct weft_buf b;
 
+    weft_role_assert_hub(ask->hub->owner);
     if (bad(ask, reply)) {
         answer(ask, 503, NULL);
         return;
@@ -228,6 +233,7 @@ static void topics_arrived(void *ctx, const struct weft_reply *reply)
     size_t shown;
     struct weft_buf b;
 
+    weft_role_assert_hub(ask->hub->owner);
     if (bad(ask, reply)) {
         answer(ask, 503, NULL);
         return;
@@ -268,13 +274,13 @@ static void topics_arrived(void *ctx, const struct weft_reply *reply)
 /* ---- asking ---- */
 
 static bool send(struct ask *ask, weft_redis_replied *replied, size_t argc,
-                 const struct weft_str *argv)
+                 const struct weft_str *argv) WEFT_ON_HUB
 {
     return weft_redis_send(ask->hub->rd, replied, ask, argc, argv) == 0;
 }
 
 static bool ask_topic(struct ask *ask, struct weft_str topics, struct weft_str log,
-                      struct weft_str name)
+                      struct weft_str name) WEFT_ON_HUB
 {
     struct weft_str score[] = {WEFT_STR("ZSCORE"), topics, name};
     struct weft_str length[] = {WEFT_STR("XLEN"), log};
@@ -288,7 +294,7 @@ static bool ask_topic(struct ask *ask, struct weft_str topics, struct weft_str l
 }
 
 static bool ask_history(struct ask *ask, struct weft_str topics, struct weft_str log,
-                        struct weft_str name)
+                        struct weft_str name) WEFT_ON_HUB
 {
     const struct weft_ask_msg *m = &ask->m;
     char low[WEFT_ID_MAX_LEN + 1] = "-";

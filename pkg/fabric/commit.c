@@ -104,7 +104,7 @@ static struct weft_published_msg *answer_create(struct weft_hub *hub,
 }
 
 static void answer_failed(struct weft_hub *hub, struct weft_publish_msg *m,
-                          enum weft_published_rc rc, struct weft_str why)
+                          enum weft_published_rc rc, struct weft_str why) WEFT_ON_HUB
 {
     struct weft_published_msg *a = answer_create(hub, m, rc, 0);
     size_t n = why.len < sizeof(a->why) - 1 ? why.len : sizeof(a->why) - 1;
@@ -153,7 +153,7 @@ static bool parse_run(struct weft_str s, struct weft_id_run *ret_run, bool *ret_
 
 /* Answers one request from its parts of the reply. */
 static void answer(struct weft_hub *hub, struct weft_publish_msg *m, const struct weft_reply *reply,
-                   size_t at)
+                   size_t at) WEFT_ON_HUB
 {
     size_t parts = parts_of(m);
     struct weft_published_msg *a = answer_create(hub, m, WEFT_PUBLISHED_OK, parts);
@@ -193,7 +193,7 @@ static void call_free(struct call *call)
     call->c->in_flight--;
 }
 
-static void fail_call(struct call *call, struct weft_str why)
+static void fail_call(struct call *call, struct weft_str why) WEFT_ON_HUB
 {
     for (size_t i = 0; i < call->n; i++) {
         answer_failed(call->c->hub, call->requests[i].m, WEFT_PUBLISHED_UNAVAILABLE, why);
@@ -208,12 +208,13 @@ static bool starts(struct weft_str s, const char *prefix)
     return s.len >= n && memcmp(s.p, prefix, n) == 0;
 }
 
-static void send_call(struct call *call);
+static void send_call(struct call *call) WEFT_ON_HUB;
 
 static void functions_loaded(void *ctx, const struct weft_reply *reply)
 {
     struct call *call = ctx;
 
+    weft_role_assert_hub(call->c->hub->owner);
     if (reply == NULL || weft_reply_is_error(reply)) {
         fail_call(call, reply == NULL ? WEFT_STR("Redis is away") : reply->str);
     } else {
@@ -227,6 +228,7 @@ static void call_answered(void *ctx, const struct weft_reply *reply)
     struct weft_hub *hub = call->c->hub;
     size_t at = 0;
 
+    weft_role_assert_hub(hub->owner);
     if (reply == NULL) {
         fail_call(call, WEFT_STR("Redis went away before it answered"));
         return;
@@ -398,7 +400,7 @@ static void add_requests(struct call *call)
     }
 }
 
-static void send_call(struct call *call)
+static void send_call(struct call *call) WEFT_ON_HUB
 {
     struct weft_committer *c = call->c;
     struct weft_hub *hub = c->hub;
@@ -459,7 +461,7 @@ static int by_topic(const void *a, const void *b)
 }
 
 /* Moves what is waiting into the call, up to the bounds of one; one request at least. */
-static void fill(struct call *call)
+static void fill(struct call *call) WEFT_ON_HUB
 {
     struct weft_committer *c = call->c;
     size_t bytes = 0;

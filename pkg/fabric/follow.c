@@ -46,7 +46,7 @@ static void list_remove(struct weft_names *names, const struct weft_follow *f)
     }
 }
 
-static void want_subscribe(struct weft_hub *hub, struct weft_follow *f)
+static void want_subscribe(struct weft_hub *hub, struct weft_follow *f) WEFT_ON_HUB
 {
     if (!f->listed && f->state == WEFT_SUBSCRIPTION_OFF) {
         f->listed = true;
@@ -63,7 +63,7 @@ static void channel_of(struct weft_hub *hub, const struct weft_follow *f, struct
     }
 }
 
-static void tell(struct weft_hub *hub, uint32_t worker, const struct weft_follow *f)
+static void tell(struct weft_hub *hub, uint32_t worker, const struct weft_follow *f) WEFT_ON_HUB
 {
     struct weft_followed_msg *m = calloc(1, sizeof(*m));
 
@@ -75,7 +75,7 @@ static void tell(struct weft_hub *hub, uint32_t worker, const struct weft_follow
     weft_hub_send(hub, worker, &m->msg);
 }
 
-static void forget(struct weft_hub *hub, struct weft_follow *f)
+static void forget(struct weft_hub *hub, struct weft_follow *f) WEFT_ON_HUB
 {
     if (f->listed) {
         list_remove(&hub->to_subscribe, f);
@@ -88,7 +88,7 @@ static void forget(struct weft_hub *hub, struct weft_follow *f)
     free(f);
 }
 
-static void unsubscribe(struct weft_hub *hub, struct weft_follow *f)
+static void unsubscribe(struct weft_hub *hub, struct weft_follow *f) WEFT_ON_HUB
 {
     struct weft_buf name;
 
@@ -153,7 +153,7 @@ void weft_follow_again(struct weft_hub *hub, uint32_t worker)
 
 /* ---- SUBSCRIBE ---- */
 
-static void send_subscribes(struct weft_hub *hub)
+static void send_subscribes(struct weft_hub *hub) WEFT_ON_HUB
 {
     struct weft_names *names = &hub->to_subscribe;
     struct weft_str argv[CHANNELS_PER_COMMAND + 1];
@@ -226,6 +226,7 @@ static void head_arrived(void *ctx, const struct weft_reply *reply)
 {
     struct sync *s = ctx;
 
+    weft_role_assert_hub(s->hub->owner);
     (void)(weft_reply_u64(weft_reply_at(reply, 0), &s->head.seq) &&
            weft_reply_u64(weft_reply_at(reply, 1), &s->head.ms));
 }
@@ -235,6 +236,7 @@ static void scores_arrived(void *ctx, const struct weft_reply *reply)
     struct sync *s = ctx;
     struct weft_hub *hub = s->hub;
 
+    weft_role_assert_hub(hub->owner);
     /* Redis went away meanwhile: it will be asked again. */
     if (reply == NULL || s->epoch != hub->epoch) {
         free(s);
@@ -271,7 +273,7 @@ static void scores_arrived(void *ctx, const struct weft_reply *reply)
     free(s);
 }
 
-static void send_sync(struct weft_hub *hub, size_t n)
+static void send_sync(struct weft_hub *hub, size_t n) WEFT_ON_HUB
 {
     struct weft_names *names = &hub->to_sync;
     struct sync *s = calloc(1, sizeof(*s) + n * sizeof(s->names[0]));

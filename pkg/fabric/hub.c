@@ -15,7 +15,7 @@
 
 /* ---- to the workers ---- */
 
-static void send_live(struct weft_hub *hub, uint32_t worker)
+static void send_live(struct weft_hub *hub, uint32_t worker) WEFT_ON_HUB
 {
     struct weft_outbox *out = &hub->out[worker];
     struct weft_live_msg *m;
@@ -50,7 +50,7 @@ void weft_hub_send(struct weft_hub *hub, uint32_t worker, struct weft_msg *msg)
     out->n++;
 }
 
-static void send_redis(struct weft_hub *hub, uint32_t worker, bool up)
+static void send_redis(struct weft_hub *hub, uint32_t worker, bool up) WEFT_ON_HUB
 {
     struct weft_redis_msg *m = calloc(1, sizeof(*m));
 
@@ -95,7 +95,7 @@ void weft_hub_see_head(struct weft_hub *hub, struct weft_id id)
 
 /* ---- connections ---- */
 
-static void tell_redis(struct weft_hub *hub, bool up)
+static void tell_redis(struct weft_hub *hub, bool up) WEFT_ON_HUB
 {
     hub->up = up;
     hub->epoch++;
@@ -109,6 +109,7 @@ static void connection_up(void *ctx)
 {
     struct weft_hub *hub = ctx;
 
+    weft_role_assert_hub(hub->owner);
     if (hub->up || !weft_redis_conn_is_up(hub->cmd) || !weft_redis_conn_is_up(hub->sub) ||
         !weft_redis_conn_is_up(hub->rd)) {
         return;
@@ -119,7 +120,7 @@ static void connection_up(void *ctx)
     weft_hub_flush(hub);
 }
 
-static void connection_down(struct weft_hub *hub)
+static void connection_down(struct weft_hub *hub) WEFT_ON_HUB
 {
     if (hub->up) {
         tell_redis(hub, false);
@@ -130,14 +131,18 @@ static void connection_down(struct weft_hub *hub)
 
 static void cmd_down(void *ctx, const char *why)
 {
+    struct weft_hub *hub = ctx;
+
+    weft_role_assert_hub(hub->owner);
     (void)why;
-    connection_down(ctx);
+    connection_down(hub);
 }
 
 static void sub_down(void *ctx, const char *why)
 {
     struct weft_hub *hub = ctx;
 
+    weft_role_assert_hub(hub->owner);
     (void)why;
     weft_follow_disconnected(hub);
     connection_down(hub);
@@ -155,12 +160,18 @@ void weft_hub_history_changed(struct weft_hub *hub, const char *why)
 
 static void message_arrived(void *ctx, struct weft_str channel, struct weft_str payload)
 {
-    weft_live_arrived(ctx, channel, payload);
+    struct weft_hub *hub = ctx;
+
+    weft_role_assert_hub(hub->owner);
+    weft_live_arrived(hub, channel, payload);
 }
 
 static void subscribed(void *ctx, struct weft_str channel, bool on)
 {
-    weft_follow_confirmed(ctx, channel, on);
+    struct weft_hub *hub = ctx;
+
+    weft_role_assert_hub(hub->owner);
+    weft_follow_confirmed(hub, channel, on);
 }
 
 /* The end of a turn, whoever began it. */
@@ -168,13 +179,14 @@ static void turn_ended(void *ctx)
 {
     struct weft_hub *hub = ctx;
 
+    weft_role_assert_hub(hub->owner);
     weft_follow_flush(hub);
     weft_commit_flush(hub->committer);
     weft_hub_flush(hub);
     hub->turn_ns = 0;
 }
 
-static int connect_all(struct weft_hub *hub)
+static int connect_all(struct weft_hub *hub) WEFT_ON_HUB
 {
     static const char *const what[] = {"publish", "live", "read"};
     const struct weft_config *cfg = hub->o.cfg;
@@ -213,6 +225,13 @@ static int connect_all(struct weft_hub *hub)
 
 /* ---- life ---- */
 
+/* It is on the calling thread now: its creator's, then that of run(), then of who stops it. */
+static void take_over(struct weft_hub *hub) WEFT_ASSERTS(weft_role_hub)
+{
+    hub->owner = pthread_self();
+    weft_role_assert_hub(hub->owner);
+}
+
 int weft_hub_create(struct weft_hub **ret_hub, const struct weft_hub_opts *opts,
                     struct weft_err *err)
 {
@@ -223,6 +242,7 @@ int weft_hub_create(struct weft_hub **ret_hub, const struct weft_hub_opts *opts,
         return weft_err_set(err, WEFT_ENOMEM, "", "out of memory");
     }
     WEFT_ASSERT(opts->n_workers >= 1 && opts->n_workers <= WEFT_WORKERS_MAX);
+    take_over(hub);
     hub->o = *opts;
     hub->keys.prefix = opts->cfg->redis.prefix;
     weft_buf_init(&hub->channel, 256);
@@ -254,7 +274,7 @@ int weft_hub_create(struct weft_hub **ret_hub, const struct weft_hub_opts *opts,
     return 0;
 }
 
-static bool waits_for_redis(const struct weft_hub *hub)
+static bool waits_for_redis(const struct weft_hub *hub) WEFT_ON_HUB
 {
     return hub->up &&
            (weft_redis_conn_waiting(hub->cmd) > 0 || weft_redis_conn_waiting(hub->rd) > 0);
@@ -265,7 +285,7 @@ static bool waits_for_redis(const struct weft_hub *hub)
  * a virtual machine above all. So for a moment after a command it looks instead of sleeping, and
  * lets others run in between.
  */
-static void spin(struct weft_hub *hub)
+static void spin(struct weft_hub *hub) WEFT_ON_HUB
 {
     uint64_t until = weft_clock_mono_ns() + (uint64_t)hub->o.cfg->hub.spin_us * 1000;
 
@@ -281,6 +301,7 @@ static void *run(void *arg)
 {
     struct weft_hub *hub = arg;
 
+    take_over(hub);
     (void)pthread_setname_np(pthread_self(), "weft-hub");
     if (connect_all(hub) == 0) {
         while (!hub->stop &&
@@ -306,6 +327,7 @@ static void deliver_stop(struct weft_msg *msg, void *owner)
 {
     struct weft_hub *hub = owner;
 
+    weft_role_assert_hub(hub->owner);
     free(msg);
     hub->stop = true;
 }
@@ -329,6 +351,7 @@ void weft_hub_stop(struct weft_hub *hub)
     weft_mailbox_post_chain(hub->mb, msg, msg, 1);
     (void)pthread_join(hub->thread, NULL);
     hub->started = false;
+    take_over(hub);
     hub->up = false;
     /* Waiting commands are answered now; the answers reach workers that still run. */
     weft_redis_conn_destroy(hub->cmd);
@@ -345,6 +368,7 @@ void weft_hub_destroy(struct weft_hub *hub)
         return;
     }
     WEFT_ASSERT(!hub->started);
+    take_over(hub);
     weft_reader_destroy(hub->reader);
     weft_committer_destroy(hub->committer);
     weft_follow_fini(hub);

@@ -1,5 +1,5 @@
 /*
- * hub_priv - the hub's parts, each in its file, all on the hub's thread:
+ * hub_priv - the hub's parts, each in its file, all on the hub's thread (base/role.h):
  *
  *   hub.c     life, connections, up and down, what goes out to workers
  *   follow.c  topics that somebody follows: SUBSCRIBE, and from where on
@@ -64,74 +64,89 @@ struct weft_outbox {
 };
 
 struct weft_hub {
+    /* Const after create. */
     struct weft_hub_opts o;
     struct weft_keys keys;
     struct weft_redis_url url;
-    pthread_t thread;
-    bool started; /* the creator's thread */
-    bool stop;    /* set on the hub's thread, by a message */
+    struct weft_buf channel; /* the partition channel's name */
     struct event_base *base;
     struct weft_mailbox *mb;
     struct weft_wake *wake;
-    struct weft_redis_conn *cmd, *sub, *rd; /* publishes; channels; reads */
-    char names[3][80];                      /* of the connections */
-    bool up;                                /* all three are */
-    uint64_t epoch;                         /* counts up; answers of an older one are void */
-    struct weft_id head;                    /* newest id seen */
-    struct weft_outbox out[WEFT_WORKERS_MAX];
-
-    struct weft_follow *follows; /* uthash by name */
-    struct weft_names to_subscribe, to_sync;
-    struct weft_follow *all; /* the one with name "", or NULL */
-
-    struct weft_batch_builder bb; /* of the current run of live lines */
-    uint64_t bb_targets;
-    char bb_topic[WEFT_NAME_MAX + 1];
-    size_t bb_topic_len;
-    uint64_t turn_ns;        /* when this turn's messages arrived */
-    struct weft_buf channel; /* the partition channel's name */
-
     struct weft_committer *committer;
     struct weft_reader *reader;
+
+    /* The creator's thread. */
+    pthread_t thread;
+    bool started;
+
+    pthread_t owner;       /* who has the rest: the creator, then run(), then who stops the hub */
+    bool stop WEFT_OF_HUB; /* set by a message */
+    struct weft_redis_conn *cmd WEFT_OF_HUB; /* publishes */
+    struct weft_redis_conn *sub WEFT_OF_HUB; /* channels */
+    struct weft_redis_conn *rd WEFT_OF_HUB;  /* reads */
+    char names[3][80] WEFT_OF_HUB;           /* of the connections */
+    bool up WEFT_OF_HUB;                     /* all three are */
+    uint64_t epoch WEFT_OF_HUB;              /* counts up; answers of an older one are void */
+    struct weft_id head WEFT_OF_HUB;         /* newest id seen */
+    struct weft_outbox out[WEFT_WORKERS_MAX] WEFT_OF_HUB;
+
+    struct weft_follow *follows WEFT_OF_HUB; /* uthash by name */
+    struct weft_follow *all WEFT_OF_HUB;     /* the one with name "", or NULL */
+    struct weft_names to_subscribe WEFT_OF_HUB;
+    struct weft_names to_sync WEFT_OF_HUB;
+
+    struct weft_batch_builder bb WEFT_OF_HUB; /* of the current run of live lines */
+    uint64_t bb_targets WEFT_OF_HUB;
+    char bb_topic[WEFT_NAME_MAX + 1] WEFT_OF_HUB;
+    size_t bb_topic_len WEFT_OF_HUB;
+    uint64_t turn_ns WEFT_OF_HUB; /* when this turn's messages arrived */
 };
 
 /* ---- hub.c ---- */
-void weft_hub_send(struct weft_hub *hub, uint32_t worker, struct weft_msg *msg);
+void weft_hub_send(struct weft_hub *hub, uint32_t worker, struct weft_msg *msg) WEFT_ON_HUB;
 /* Posts what was sent in this turn. */
-void weft_hub_flush(struct weft_hub *hub);
+void weft_hub_flush(struct weft_hub *hub) WEFT_ON_HUB;
 /* The history in Redis is another one than before: everything starts again. */
-void weft_hub_history_changed(struct weft_hub *hub, const char *why);
-void weft_hub_see_head(struct weft_hub *hub, struct weft_id id);
+void weft_hub_history_changed(struct weft_hub *hub, const char *why) WEFT_ON_HUB;
+void weft_hub_see_head(struct weft_hub *hub, struct weft_id id) WEFT_ON_HUB;
 
 /* ---- follow.c ---- */
-void weft_follow_ask(struct weft_hub *hub, const struct weft_follow_msg *m);
-void weft_follow_flush(struct weft_hub *hub); /* SUBSCRIBE and sync what was asked in this turn */
-void weft_follow_connected(struct weft_hub *hub);    /* Redis is back: subscribe, and sync anew */
-void weft_follow_disconnected(struct weft_hub *hub); /* the subscriber connection is gone */
-void weft_follow_confirmed(struct weft_hub *hub, struct weft_str channel, bool on);
+void weft_follow_ask(struct weft_hub *hub, const struct weft_follow_msg *m) WEFT_ON_HUB;
+/* SUBSCRIBE and sync what was asked in this turn. */
+void weft_follow_flush(struct weft_hub *hub) WEFT_ON_HUB;
+/* Redis is back: subscribe, and sync anew. */
+void weft_follow_connected(struct weft_hub *hub) WEFT_ON_HUB;
+/* The subscriber connection is gone. */
+void weft_follow_disconnected(struct weft_hub *hub) WEFT_ON_HUB;
+void weft_follow_confirmed(struct weft_hub *hub, struct weft_str channel, bool on) WEFT_ON_HUB;
 /* Tells the worker about all its topics once more. */
-void weft_follow_again(struct weft_hub *hub, uint32_t worker);
-struct weft_follow *weft_follow_find(struct weft_hub *hub, struct weft_str name);
-void weft_follow_fini(struct weft_hub *hub);
+void weft_follow_again(struct weft_hub *hub, uint32_t worker) WEFT_ON_HUB;
+struct weft_follow *weft_follow_find(struct weft_hub *hub, struct weft_str name) WEFT_ON_HUB;
+void weft_follow_fini(struct weft_hub *hub) WEFT_ON_HUB;
 
 /* ---- live.c ---- */
-void weft_live_arrived(struct weft_hub *hub, struct weft_str channel, struct weft_str text);
-void weft_live_seal(struct weft_hub *hub);
+void weft_live_arrived(struct weft_hub *hub, struct weft_str channel, struct weft_str text)
+    WEFT_ON_HUB;
+void weft_live_seal(struct weft_hub *hub) WEFT_ON_HUB;
 
 /* ---- commit.c ---- */
-int weft_committer_create(struct weft_committer **ret_c, struct weft_hub *hub) WEFT_MUST_CHECK;
-void weft_committer_destroy(struct weft_committer *c);
-void weft_commit_take(struct weft_committer *c, struct weft_publish_msg *m); /* takes m */
-void weft_commit_flush(struct weft_committer *c);
+int weft_committer_create(struct weft_committer **ret_c, struct weft_hub *hub)
+    WEFT_ON_HUB WEFT_MUST_CHECK;
+void weft_committer_destroy(struct weft_committer *c) WEFT_ON_HUB;
+/* Takes m. */
+void weft_commit_take(struct weft_committer *c, struct weft_publish_msg *m) WEFT_ON_HUB;
+void weft_commit_flush(struct weft_committer *c) WEFT_ON_HUB;
 
 /* ---- read.c ---- */
-int weft_reader_create(struct weft_reader **ret_r, struct weft_hub *hub) WEFT_MUST_CHECK;
-void weft_reader_destroy(struct weft_reader *r);
-void weft_reader_take(struct weft_reader *r, const struct weft_read_msg *m);
-void weft_reader_forget(struct weft_reader *r); /* pages kept: the history may be another now */
-void weft_reader_resume(struct weft_reader *r);
+int weft_reader_create(struct weft_reader **ret_r, struct weft_hub *hub)
+    WEFT_ON_HUB WEFT_MUST_CHECK;
+void weft_reader_destroy(struct weft_reader *r) WEFT_ON_HUB;
+void weft_reader_take(struct weft_reader *r, const struct weft_read_msg *m) WEFT_ON_HUB;
+/* Drops the pages kept: the history may be another now. */
+void weft_reader_forget(struct weft_reader *r) WEFT_ON_HUB;
+void weft_reader_resume(struct weft_reader *r) WEFT_ON_HUB;
 
 /* ---- ask.c ---- */
-void weft_ask_take(struct weft_hub *hub, const struct weft_ask_msg *m);
+void weft_ask_take(struct weft_hub *hub, const struct weft_ask_msg *m) WEFT_ON_HUB;
 
 #endif

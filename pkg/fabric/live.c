@@ -52,7 +52,7 @@ void weft_live_seal(struct weft_hub *hub)
     weft_batch_unref(batch);
 }
 
-static void tell_broken(struct weft_hub *hub, uint64_t base)
+static void tell_broken(struct weft_hub *hub, uint64_t base) WEFT_ON_HUB
 {
     weft_live_seal(hub);
     for (uint32_t w = 0; w < hub->o.n_workers; w++) {
@@ -69,6 +69,7 @@ static void tell_broken(struct weft_hub *hub, uint64_t base)
 
 /* Who of the workers has to get this line. */
 static uint64_t targets_of(struct weft_hub *hub, const struct weft_live_line *line, bool partition)
+    WEFT_ON_HUB
 {
     struct weft_follow *f = weft_follow_find(hub, line->topic);
     uint64_t targets = 0;
@@ -96,6 +97,7 @@ static uint64_t targets_of(struct weft_hub *hub, const struct weft_live_line *li
 }
 
 static void add_line(struct weft_hub *hub, const struct weft_live_line *line, bool partition)
+    WEFT_ON_HUB
 {
     uint64_t targets = targets_of(hub, line, partition);
 

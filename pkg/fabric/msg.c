@@ -11,6 +11,7 @@ static void deliver_publish(struct weft_msg *msg, void *owner)
 {
     struct weft_hub *hub = owner;
 
+    weft_role_assert_hub(hub->owner);
     weft_commit_take(hub->committer, WEFT_CONTAINER_OF(msg, struct weft_publish_msg, msg));
 }
 
@@ -22,8 +23,10 @@ static void drop_publish(struct weft_msg *msg)
 static void deliver_follow(struct weft_msg *msg, void *owner)
 {
     struct weft_follow_msg *m = WEFT_CONTAINER_OF(msg, struct weft_follow_msg, msg);
+    struct weft_hub *hub = owner;
 
-    weft_follow_ask(owner, m);
+    weft_role_assert_hub(hub->owner);
+    weft_follow_ask(hub, m);
     free(m);
 }
 
@@ -37,6 +40,7 @@ static void deliver_read(struct weft_msg *msg, void *owner)
     struct weft_read_msg *m = WEFT_CONTAINER_OF(msg, struct weft_read_msg, msg);
     struct weft_hub *hub = owner;
 
+    weft_role_assert_hub(hub->owner);
     weft_reader_take(hub->reader, m);
     free(m);
 }
@@ -49,8 +53,10 @@ static void drop_read(struct weft_msg *msg)
 static void deliver_ask(struct weft_msg *msg, void *owner)
 {
     struct weft_ask_msg *m = WEFT_CONTAINER_OF(msg, struct weft_ask_msg, msg);
+    struct weft_hub *hub = owner;
 
-    weft_ask_take(owner, m);
+    weft_role_assert_hub(hub->owner);
+    weft_ask_take(hub, m);
     free(m);
 }
 

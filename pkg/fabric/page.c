@@ -77,7 +77,7 @@ void weft_page_maker_rewind(struct weft_page_maker *pm)
 
 bool weft_page_maker_judge(struct weft_page_maker *pm)
 {
-    /* Seen events that this history does not have, or from before it was born: "Reset". */
+    /* Events that this history does not have, or older than it: reset (docs/guarantees.md). */
     pm->reset = pm->from == WEFT_READ_AFTER && pm->start.seq > 0 &&
                 (pm->start.seq > pm->head.seq || pm->start.ms < pm->born_ms);
     return pm->reset;

@@ -111,7 +111,7 @@ static void keep(struct weft_reader *r, const struct job *job, struct weft_page 
 /* ---- answers ---- */
 
 static void send_page(struct weft_hub *hub, uint32_t worker, struct weft_ticket ticket,
-                      enum weft_read_rc rc, struct weft_page *page)
+                      enum weft_read_rc rc, struct weft_page *page) WEFT_ON_HUB
 {
     struct weft_page_msg *m = calloc(1, sizeof(*m));
 
@@ -123,9 +123,9 @@ static void send_page(struct weft_hub *hub, uint32_t worker, struct weft_ticket 
     weft_hub_send(hub, worker, &m->msg);
 }
 
-static void start_next(struct weft_reader *r);
+static void start_next(struct weft_reader *r) WEFT_ON_HUB;
 
-static void finish(struct job *job, enum weft_read_rc rc, struct weft_page *page)
+static void finish(struct job *job, enum weft_read_rc rc, struct weft_page *page) WEFT_ON_HUB
 {
     struct weft_reader *r = job->r;
     struct waiter *w, *next;
@@ -148,7 +148,7 @@ static void finish(struct job *job, enum weft_read_rc rc, struct weft_page *page
     start_next(r);
 }
 
-static void finish_page(struct job *job)
+static void finish_page(struct job *job) WEFT_ON_HUB
 {
     struct weft_reader *r = job->r;
     struct weft_page *page;
@@ -216,13 +216,14 @@ static void take_entries(struct job *job, uint32_t topic, const struct weft_repl
     job->pm.topics[topic].full = reply->n >= job->count;
 }
 
-static void send_entries(struct job *job);
+static void send_entries(struct job *job) WEFT_ON_HUB;
 
 static void entries_arrived(void *ctx, const struct weft_reply *reply)
 {
     struct job *job = ctx;
     struct weft_page_maker *pm = &job->pm;
 
+    weft_role_assert_hub(job->r->hub->owner);
     while (!pm->topics[job->next_topic].asked) {
         job->next_topic++;
     }
@@ -266,7 +267,7 @@ static size_t print_start(const struct weft_page_maker *pm, char *out)
     return weft_id_print(out, (struct weft_id){pm->start.ms, 0});
 }
 
-static bool send_xrange(struct job *job, uint32_t topic)
+static bool send_xrange(struct job *job, uint32_t topic) WEFT_ON_HUB
 {
     struct weft_hub *hub = job->r->hub;
     struct weft_page_topic *t = &job->pm.topics[topic];
@@ -297,7 +298,7 @@ static bool send_xrange(struct job *job, uint32_t topic)
 }
 
 /* Asks for the entries of all topics with news; the last reply finishes the page. */
-static void send_entries(struct job *job)
+static void send_entries(struct job *job) WEFT_ON_HUB
 {
     struct weft_page_maker *pm = &job->pm;
     uint64_t after = pm->from == WEFT_READ_AFTER && !pm->reset ? pm->start.seq : 0;
@@ -323,6 +324,7 @@ static void head_arrived(void *ctx, const struct weft_reply *reply)
     struct job *job = ctx;
     struct weft_page_maker *pm = &job->pm;
 
+    weft_role_assert_hub(job->r->hub->owner);
     if (reply == NULL || weft_reply_is_error(reply)) {
         job->failed = true;
         return;
@@ -339,6 +341,7 @@ static void scores_arrived(void *ctx, const struct weft_reply *reply)
     struct job *job = ctx;
     struct weft_page_maker *pm = &job->pm;
 
+    weft_role_assert_hub(job->r->hub->owner);
     if (reply == NULL || weft_reply_is_error(reply)) {
         job->failed = true;
     }
@@ -382,7 +385,7 @@ static bool wanted(struct weft_str what, struct weft_str topic)
     return false;
 }
 
-static bool send_matches(struct job *job);
+static bool send_matches(struct job *job) WEFT_ON_HUB;
 
 /* All topics with news, names and scores in turn: those that somebody wants. */
 static void matches_arrived(void *ctx, const struct weft_reply *reply)
@@ -390,6 +393,7 @@ static void matches_arrived(void *ctx, const struct weft_reply *reply)
     struct job *job = ctx;
     struct weft_page_maker *pm = &job->pm;
 
+    weft_role_assert_hub(job->r->hub->owner);
     if (reply == NULL || weft_reply_is_error(reply)) {
         job->failed = true;
     } else if (!pm->reset && weft_page_maker_judge(pm) && send_matches(job)) {
@@ -418,7 +422,7 @@ static void matches_arrived(void *ctx, const struct weft_reply *reply)
     }
 }
 
-static bool send_matches(struct job *job)
+static bool send_matches(struct job *job) WEFT_ON_HUB
 {
     struct weft_hub *hub = job->r->hub;
     struct weft_page_maker *pm = &job->pm;
@@ -437,7 +441,7 @@ static bool send_matches(struct job *job)
     return rc == 0;
 }
 
-static bool send_head(struct job *job)
+static bool send_head(struct job *job) WEFT_ON_HUB
 {
     struct weft_hub *hub = job->r->hub;
     struct weft_buf key;
@@ -452,7 +456,7 @@ static bool send_head(struct job *job)
     return rc == 0;
 }
 
-static bool send_scores(struct job *job)
+static bool send_scores(struct job *job) WEFT_ON_HUB
 {
     struct weft_hub *hub = job->r->hub;
     struct weft_page_maker *pm = &job->pm;
@@ -481,7 +485,7 @@ static bool send_scores(struct job *job)
 }
 
 /* Head and scores; with one topic its entries too, since what they answer to is known. */
-static void send_first(struct job *job)
+static void send_first(struct job *job) WEFT_ON_HUB
 {
     bool patterns = memchr(job->what.p, '*', job->what.len) != NULL;
     bool sent = send_head(job) && (patterns ? send_matches(job) : send_scores(job));
@@ -503,6 +507,7 @@ static void time_arrived(void *ctx, const struct weft_reply *reply)
     struct job *job = ctx;
     uint64_t seconds, micros;
 
+    weft_role_assert_hub(job->r->hub->owner);
     if (!weft_reply_u64(weft_reply_at(reply, 0), &seconds) ||
         !weft_reply_u64(weft_reply_at(reply, 1), &micros)) {
         job->failed = true;
@@ -515,7 +520,7 @@ static void time_arrived(void *ctx, const struct weft_reply *reply)
     send_first(job);
 }
 
-static void start(struct job *job)
+static void start(struct job *job) WEFT_ON_HUB
 {
     struct weft_reader *r = job->r;
     static const struct weft_str time_argv[] = {{"TIME", 4}};
@@ -532,7 +537,7 @@ static void start(struct job *job)
     }
 }
 
-static void start_next(struct weft_reader *r)
+static void start_next(struct weft_reader *r) WEFT_ON_HUB
 {
     while (r->queue != NULL && r->hub->up && r->n_running < r->hub->o.cfg->replay.parallel) {
         struct job *job = r->queue;

@@ -22,11 +22,19 @@ struct weft_conn {
     h2o_socket_t *sock;
 };
 
+struct weft_worker *weft_worker_of_socket(const h2o_socket_t *sock)
+{
+    const struct weft_conn *conn = sock->on_close.data;
+
+    return conn->worker;
+}
+
 static void closed(void *ctx)
 {
     struct weft_conn *conn = ctx;
     struct weft_worker *worker = conn->worker;
 
+    weft_role_assert_worker(worker->owner);
     DL_DELETE(worker->conns, conn);
     free(conn);
     weft_connection_gone(worker);
@@ -55,7 +63,7 @@ void weft_connection_gone(struct weft_worker *worker)
     weft_gauge_add(worker->o.shard, WEFT_G_CONNECTIONS, -1);
 }
 
-static void refuse(struct weft_worker *worker, h2o_socket_t *sock)
+static void refuse(struct weft_worker *worker, h2o_socket_t *sock) WEFT_ON_WORKER
 {
     static const char answer[] = "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\n"
                                  "Connection: close\r\nContent-Length: 0\r\n\r\n";
@@ -69,6 +77,7 @@ static void arrived(h2o_socket_t *listener, const char *err)
 {
     struct weft_worker *worker = listener->data;
 
+    weft_role_assert_worker(worker->owner);
     if (err != NULL) {
         return;
     }

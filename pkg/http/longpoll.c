@@ -21,7 +21,7 @@ struct poll {
     bool no_cursor;
 };
 
-static void end(struct poll *p)
+static void end(struct poll *p) WEFT_ON_WORKER
 {
     struct weft_worker *worker = p->rx.worker;
 
@@ -32,7 +32,7 @@ static void end(struct poll *p)
     free(p);
 }
 
-static void answer(struct poll *p)
+static void answer(struct poll *p) WEFT_ON_WORKER
 {
     struct weft_buf *b = &p->rx.worker->scratch;
     char id[WEFT_ID_MAX_LEN];
@@ -55,7 +55,7 @@ static void answer(struct poll *p)
     weft_buf_clear(b);
 }
 
-static void take_gaps(struct poll *p)
+static void take_gaps(struct poll *p) WEFT_ON_WORKER
 {
     const struct weft_page *page = p->rx.sub.page;
 
@@ -74,6 +74,7 @@ static void poll_ready(struct weft_receiver *rx)
     struct weft_run run;
     size_t n;
 
+    weft_role_assert_worker(rx->worker->owner);
     while (p->n < p->limit && p->events.len < ANSWER_BYTES) {
         /* One event at a time: the cursor must not pass an event that is not in the answer. */
         enum weft_pull pull = weft_sub_pull(&rx->sub, &run, 1, 1, &n);
@@ -102,6 +103,7 @@ static void poll_tick(struct weft_waiting *w, uint64_t now_ms)
     struct poll *p =
         WEFT_CONTAINER_OF(WEFT_CONTAINER_OF(w, struct weft_receiver, waiting), struct poll, rx);
 
+    weft_role_assert_worker(p->rx.worker->owner);
     if (now_ms >= p->until_ms) {
         answer(p);
     }
@@ -112,6 +114,7 @@ static void poll_redis(struct weft_receiver *rx, bool up)
     struct poll *p = WEFT_CONTAINER_OF(rx, struct poll, rx);
     h2o_req_t *req = p->req;
 
+    weft_role_assert_worker(rx->worker->owner);
     if (!up) {
         end(p);
         weft_respond_problem(req, 503, "unavailable", "", "Redis is away");
@@ -120,6 +123,7 @@ static void poll_redis(struct weft_receiver *rx, bool up)
 
 static void poll_stop(struct weft_receiver *rx)
 {
+    weft_role_assert_worker(rx->worker->owner);
     answer(WEFT_CONTAINER_OF(rx, struct poll, rx));
 }
 

@@ -41,7 +41,7 @@ static struct weft_str media_type(struct weft_str s)
     return s;
 }
 
-static size_t ce_headers(h2o_req_t *req, struct weft_ce_header *out)
+static size_t ce_headers(h2o_req_t *req, struct weft_ce_header *out) WEFT_ON_WORKER
 {
     size_t n = 0;
 
@@ -56,7 +56,7 @@ static size_t ce_headers(h2o_req_t *req, struct weft_ce_header *out)
     return n;
 }
 
-static bool body_kind(h2o_req_t *req, size_t n_ce, enum weft_body_kind *ret_kind)
+static bool body_kind(h2o_req_t *req, size_t n_ce, enum weft_body_kind *ret_kind) WEFT_ON_WORKER
 {
     static const struct {
         const char *type;
@@ -79,7 +79,7 @@ static bool body_kind(h2o_req_t *req, size_t n_ce, enum weft_body_kind *ret_kind
     return false;
 }
 
-static bool take_key(struct weft_call *call, struct weft_publish_msg *m)
+static bool take_key(struct weft_call *call, struct weft_publish_msg *m) WEFT_ON_WORKER
 {
     struct weft_str key = weft_header(call->req, "idempotency-key");
 
@@ -102,6 +102,7 @@ static bool take_key(struct weft_call *call, struct weft_publish_msg *m)
 }
 
 static bool take_events(struct weft_call *call, struct weft_publish_msg *m, struct weft_str topic)
+    WEFT_ON_WORKER
 {
     struct weft_ce_header ce[CE_HEADERS_MAX];
     size_t n_ce = ce_headers(call->req, ce);
@@ -146,6 +147,7 @@ static bool take_events(struct weft_call *call, struct weft_publish_msg *m, stru
 /* Bytes behind the request, or the end of the connection: h2o looks after it with the answer. */
 static void peer_talks(h2o_socket_t *sock, const char *err)
 {
+    weft_role_assert_worker(weft_worker_of_socket(sock)->owner);
     (void)err;
     h2o_socket_read_stop(sock);
 }
@@ -192,6 +194,7 @@ static void published(struct weft_waiting *w, struct weft_published_msg *m)
     struct weft_worker *worker = p->worker;
     h2o_req_t *req = p->req;
 
+    weft_role_assert_worker(worker->owner);
     weft_ticket_free(worker, &p->waiting);
     free(p);
     keep_watching(req, false);

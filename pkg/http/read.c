@@ -18,6 +18,7 @@ static void answered(struct weft_waiting *w, struct weft_answer_msg *m)
     struct pending *p = WEFT_CONTAINER_OF(w, struct pending, waiting);
     h2o_req_t *req = p->req;
 
+    weft_role_assert_worker(p->worker->owner);
     weft_ticket_free(p->worker, &p->waiting);
     free(p);
     if (m->status == 200) {
@@ -29,7 +30,7 @@ static void answered(struct weft_waiting *w, struct weft_answer_msg *m)
     }
 }
 
-static void ask(struct weft_call *call, struct weft_ask_msg *m)
+static void ask(struct weft_call *call, struct weft_ask_msg *m) WEFT_ON_WORKER
 {
     struct weft_worker *worker = call->worker;
     struct pending *p = m == NULL ? NULL : calloc(1, sizeof(*p));

@@ -97,7 +97,7 @@ static h2o_iovec_t allowed(h2o_req_t *req, struct weft_str path)
     return list;
 }
 
-static bool has_right(struct weft_call *call)
+static bool has_right(struct weft_call *call) WEFT_ON_WORKER
 {
     enum weft_config_anonymous anonymous = call->worker->o.cfg->auth.anonymous;
     enum right right = call->route->right;
@@ -112,7 +112,7 @@ static bool has_right(struct weft_call *call)
     return false;
 }
 
-static void options(h2o_req_t *req, struct weft_str path)
+static void options(h2o_req_t *req, struct weft_str path) WEFT_ON_WORKER
 {
     h2o_iovec_t list = allowed(req, path);
     struct weft_str headers = weft_header(req, "access-control-request-headers");
@@ -130,7 +130,7 @@ static void options(h2o_req_t *req, struct weft_str path)
     weft_respond(req, 204, NULL, weft_str(NULL, 0));
 }
 
-static void dispatch(struct weft_call *call, struct weft_str path)
+static void dispatch(struct weft_call *call, struct weft_str path) WEFT_ON_WORKER
 {
     h2o_req_t *req = call->req;
     bool path_known = false;
@@ -203,6 +203,7 @@ int weft_router_handle(h2o_handler_t *handler, h2o_req_t *req)
     struct weft_err err;
     const char *problem = head_problem(req);
 
+    weft_role_assert_worker(worker->owner);
     (void)handler;
     if (problem != NULL) {
         req->http1_is_persistent = 0; /* nothing behind this request is read */

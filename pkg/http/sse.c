@@ -78,7 +78,7 @@ static void unsent_free(struct unsent *u)
     free(u);
 }
 
-static void destroy(struct stream *st)
+static void destroy(struct stream *st) WEFT_ON_WORKER
 {
     struct weft_worker *worker = st->rx.worker;
 
@@ -98,7 +98,7 @@ static void destroy(struct stream *st)
 /* ---- writing ---- */
 
 /* Bytes taken by the socket, 0 if none now, or -1: it is broken. */
-static ssize_t push(struct stream *st, struct iovec *iov, size_t n)
+static ssize_t push(struct stream *st, struct iovec *iov, size_t n) WEFT_ON_WORKER
 {
     struct msghdr mh = {.msg_iov = iov, .msg_iovlen = n};
     ssize_t sent =
@@ -116,7 +116,7 @@ static ssize_t push(struct stream *st, struct iovec *iov, size_t n)
 }
 
 /* Writes the pieces; keeps the rest. False: broken. */
-static bool write_pieces(struct stream *st, const struct piece *pieces, size_t n)
+static bool write_pieces(struct stream *st, const struct piece *pieces, size_t n) WEFT_ON_WORKER
 {
     struct iovec iov[RUNS_MAX];
     size_t total = 0;
@@ -172,7 +172,7 @@ static bool write_pieces(struct stream *st, const struct piece *pieces, size_t n
 }
 
 /* Writes on where the last write stopped. False: broken. */
-static bool write_unsent(struct stream *st)
+static bool write_unsent(struct stream *st) WEFT_ON_WORKER
 {
     struct unsent *u = st->unsent;
 
@@ -206,7 +206,7 @@ static bool write_unsent(struct stream *st)
 }
 
 /* What stands in the worker's scratch buffer, as one chunk where the stream has chunks. */
-static bool write_scratch(struct stream *st)
+static bool write_scratch(struct stream *st) WEFT_ON_WORKER
 {
     struct weft_buf *b = &st->rx.worker->scratch;
     char head[16];
@@ -229,7 +229,7 @@ static bool write_scratch(struct stream *st)
 }
 
 static bool write_control(struct stream *st, struct weft_str type, struct weft_str id,
-                          const struct weft_buf *data)
+                          const struct weft_buf *data) WEFT_ON_WORKER
 {
     struct weft_worker *worker = st->rx.worker;
 
@@ -239,7 +239,7 @@ static bool write_control(struct stream *st, struct weft_str type, struct weft_s
 }
 
 /* Without `event:` lines, or without chunks, events are not sent as they lie: they are copied. */
-static bool write_copied(struct stream *st, const struct weft_run *runs, size_t n)
+static bool write_copied(struct stream *st, const struct weft_run *runs, size_t n) WEFT_ON_WORKER
 {
     struct weft_buf *b = &st->rx.worker->scratch;
 
@@ -255,7 +255,7 @@ static bool write_copied(struct stream *st, const struct weft_run *runs, size_t 
     return write_scratch(st);
 }
 
-static bool write_runs(struct stream *st, const struct weft_run *runs, size_t n)
+static bool write_runs(struct stream *st, const struct weft_run *runs, size_t n) WEFT_ON_WORKER
 {
     struct weft_worker *worker = st->rx.worker;
     struct piece pieces[RUNS_MAX];
@@ -282,7 +282,7 @@ static bool write_runs(struct stream *st, const struct weft_run *runs, size_t n)
 
 /* ---- what is told besides events ---- */
 
-static bool tell_open(struct stream *st)
+static bool tell_open(struct stream *st) WEFT_ON_WORKER
 {
     struct weft_worker *worker = st->rx.worker;
     bool floats = weft_sub_floats(&st->rx.sub);
@@ -315,7 +315,7 @@ static bool tell_open(struct stream *st)
     return ok;
 }
 
-static bool tell_gaps(struct stream *st)
+static bool tell_gaps(struct stream *st) WEFT_ON_WORKER
 {
     const struct weft_page *page = st->rx.sub.page;
     struct weft_buf *out = &st->rx.worker->scratch;
@@ -335,7 +335,7 @@ static bool tell_gaps(struct stream *st)
     return write_scratch(st);
 }
 
-static bool tell_redis(struct stream *st)
+static bool tell_redis(struct stream *st) WEFT_ON_WORKER
 {
     bool up = st->tell_recovered;
     struct weft_buf b;
@@ -353,7 +353,7 @@ static bool tell_redis(struct stream *st)
 /* ---- the turn of a stream ---- */
 
 /* Writes what there is until there is no more or the socket takes no more. False: broken. */
-static bool pump(struct stream *st)
+static bool pump(struct stream *st) WEFT_ON_WORKER
 {
     struct weft_run runs[RUNS_MAX];
     size_t n;
@@ -389,6 +389,7 @@ static void stream_ready(struct weft_receiver *rx)
 {
     struct stream *st = stream_of(rx);
 
+    weft_role_assert_worker(st->rx.worker->owner);
     if (st->live && !pump(st)) {
         destroy(st);
     }
@@ -416,6 +417,7 @@ static void socket_ready(struct weft_poll *poll, bool readable, bool writable)
 {
     struct stream *st = WEFT_CONTAINER_OF(poll, struct stream, poll);
 
+    weft_role_assert_worker(st->rx.worker->owner);
     if ((readable && !client_is_there(st)) || (writable && !write_unsent(st))) {
         destroy(st);
         return;
@@ -431,6 +433,7 @@ static void stream_tick(struct weft_waiting *w, uint64_t now_ms)
         WEFT_CONTAINER_OF(WEFT_CONTAINER_OF(w, struct weft_receiver, waiting), struct stream, rx);
     struct weft_worker *worker = st->rx.worker;
 
+    weft_role_assert_worker(worker->owner);
     if (!st->live) {
         return;
     }
@@ -454,6 +457,7 @@ static void stream_redis(struct weft_receiver *rx, bool up)
 {
     struct stream *st = stream_of(rx);
 
+    weft_role_assert_worker(st->rx.worker->owner);
     /* Only what changed since it was last told. */
     st->tell_degraded = !up && !st->told_degraded;
     st->tell_recovered = up && st->told_degraded;
@@ -465,6 +469,7 @@ static void stream_stop(struct weft_receiver *rx)
 {
     struct stream *st = stream_of(rx);
 
+    weft_role_assert_worker(st->rx.worker->owner);
     if (st->live && st->chunked && st->unsent == NULL) {
         struct iovec end = {.iov_base = (void *)(uintptr_t) "0\r\n\r\n", .iov_len = 5};
 
@@ -496,6 +501,7 @@ static void head_sent(void *ctx, h2o_socket_t *sock, size_t reqsize)
     struct weft_worker *worker = st->rx.worker;
     h2o_socket_export_t bare;
 
+    weft_role_assert_worker(worker->owner);
     (void)reqsize;
     if (sock == NULL || h2o_socket_export(sock, &bare) != 0) {
         destroy(st);

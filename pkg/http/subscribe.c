@@ -13,13 +13,13 @@
 static const char *const known[] = {"topic",   "types", "lastEventId",  "since", "named",
                                     "wait_ms", "limit", "access_token", NULL};
 
-static bool refuse(struct weft_call *call, const char *field, const char *why)
+static bool refuse(struct weft_call *call, const char *field, const char *why) WEFT_ON_WORKER
 {
     weft_respond_problem(call->req, 400, "invalid", field, "%s", why);
     return false;
 }
 
-static bool take_topics(struct weft_call *call, struct weft_subscription *s)
+static bool take_topics(struct weft_call *call, struct weft_subscription *s) WEFT_ON_WORKER
 {
     uint32_t max = call->worker->o.cfg->http.max_topics;
     struct weft_str *topics = h2o_mem_alloc_pool(&call->req->pool, (max + 1) * sizeof(*topics));
@@ -58,7 +58,7 @@ static bool take_topics(struct weft_call *call, struct weft_subscription *s)
 }
 
 /* Repeated, or several parted by commas. */
-static bool take_types(struct weft_call *call, struct weft_subscription *s)
+static bool take_types(struct weft_call *call, struct weft_subscription *s) WEFT_ON_WORKER
 {
     struct weft_str *types = h2o_mem_alloc_pool(&call->req->pool, WEFT_GLOBS_MAX * sizeof(*types));
     size_t n = 0;
@@ -95,7 +95,7 @@ static bool take_types(struct weft_call *call, struct weft_subscription *s)
 }
 
 /* The header wins over the query, which an EventSource repeats; a cursor wins over `since`. */
-static bool take_start(struct weft_call *call, struct weft_subscription *s)
+static bool take_start(struct weft_call *call, struct weft_subscription *s) WEFT_ON_WORKER
 {
     struct weft_str header = weft_header(call->req, "last-event-id");
     struct weft_str query = weft_query_get(call->query, "lastEventId");
@@ -201,6 +201,7 @@ static void follow(void *ctx, struct weft_str topic, bool on)
     struct weft_worker *worker = ctx;
     struct weft_follow_msg *m = weft_follow_msg_create();
 
+    weft_role_assert_worker(worker->owner);
     if (m == NULL) {
         abort(); /* a small object: there is no way on without it */
     }
@@ -222,6 +223,7 @@ static bool read_page(void *ctx, struct weft_sub *sub)
     struct weft_read_msg *m;
     struct weft_msg *msg;
 
+    weft_role_assert_worker(worker->owner);
     weft_buf_clear(&worker->what);
     weft_sub_what(sub, &worker->what);
     m = weft_read_msg_create(weft_str(worker->what.data, worker->what.len));
@@ -244,6 +246,7 @@ static void ready(void *ctx, struct weft_sub *sub)
 {
     struct weft_receiver *rx = WEFT_CONTAINER_OF(sub, struct weft_receiver, sub);
 
+    weft_role_assert_worker(rx->worker->owner);
     (void)ctx;
     rx->ready(rx);
 }
@@ -254,6 +257,7 @@ static void page_arrived(struct weft_waiting *w, struct weft_page_msg *m)
 {
     struct weft_receiver *rx = WEFT_CONTAINER_OF(w, struct weft_receiver, waiting);
 
+    weft_role_assert_worker(rx->worker->owner);
     if (m->rc == WEFT_READ_OK) {
         weft_sub_page_arrived(&rx->sub, m->page);
     } else if (m->rc == WEFT_READ_TOO_MANY) {

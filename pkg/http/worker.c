@@ -56,6 +56,7 @@ void weft_ticket_free(struct weft_worker *worker, struct weft_waiting *w)
 }
 
 static struct weft_waiting *find(const struct weft_worker *worker, struct weft_ticket ticket)
+    WEFT_ON_WORKER
 {
     const struct weft_slot *slot = &worker->slots[ticket.slot];
 
@@ -73,8 +74,11 @@ static void drop_published(struct weft_msg *msg)
 static void deliver_published(struct weft_msg *msg, void *owner)
 {
     struct weft_published_msg *m = WEFT_CONTAINER_OF(msg, struct weft_published_msg, msg);
-    struct weft_waiting *w = find(owner, m->ticket);
+    struct weft_worker *worker = owner;
+    struct weft_waiting *w;
 
+    weft_role_assert_worker(worker->owner);
+    w = find(worker, m->ticket);
     if (w != NULL) {
         w->published(w, m);
     }
@@ -91,6 +95,7 @@ static void deliver_followed(struct weft_msg *msg, void *owner)
     struct weft_followed_msg *m = WEFT_CONTAINER_OF(msg, struct weft_followed_msg, msg);
     struct weft_worker *worker = owner;
 
+    weft_role_assert_worker(worker->owner);
     weft_fanout_followed(worker->fanout, weft_str(m->topic, strlen(m->topic)), m->base, m->head);
     free(m);
 }
@@ -105,6 +110,7 @@ static void deliver_live(struct weft_msg *msg, void *owner)
     struct weft_live_msg *m = WEFT_CONTAINER_OF(msg, struct weft_live_msg, msg);
     struct weft_worker *worker = owner;
 
+    weft_role_assert_worker(worker->owner);
     for (uint32_t i = 0; i < m->n; i++) {
         weft_fanout_live(worker->fanout, m->batches[i]);
     }
@@ -121,6 +127,7 @@ static void deliver_broken(struct weft_msg *msg, void *owner)
     struct weft_broken_msg *m = WEFT_CONTAINER_OF(msg, struct weft_broken_msg, msg);
     struct weft_worker *worker = owner;
 
+    weft_role_assert_worker(worker->owner);
     weft_fanout_broken(worker->fanout, m->base);
     free(m);
 }
@@ -133,8 +140,11 @@ static void drop_page(struct weft_msg *msg)
 static void deliver_page(struct weft_msg *msg, void *owner)
 {
     struct weft_page_msg *m = WEFT_CONTAINER_OF(msg, struct weft_page_msg, msg);
-    struct weft_waiting *w = find(owner, m->ticket);
+    struct weft_worker *worker = owner;
+    struct weft_waiting *w;
 
+    weft_role_assert_worker(worker->owner);
+    w = find(worker, m->ticket);
     if (w != NULL) {
         w->page(w, m);
     }
@@ -149,8 +159,11 @@ static void drop_answer(struct weft_msg *msg)
 static void deliver_answer(struct weft_msg *msg, void *owner)
 {
     struct weft_answer_msg *m = WEFT_CONTAINER_OF(msg, struct weft_answer_msg, msg);
-    struct weft_waiting *w = find(owner, m->ticket);
+    struct weft_worker *worker = owner;
+    struct weft_waiting *w;
 
+    weft_role_assert_worker(worker->owner);
+    w = find(worker, m->ticket);
     if (w != NULL) {
         w->answer(w, m);
     }
@@ -167,6 +180,7 @@ static void tell_redis(void *arg, struct weft_sub *sub)
     struct weft_receiver *rx = WEFT_CONTAINER_OF(sub, struct weft_receiver, sub);
     const bool *up = arg;
 
+    weft_role_assert_worker(rx->worker->owner);
     rx->redis(rx, *up);
 }
 
@@ -175,6 +189,7 @@ static void deliver_redis(struct weft_msg *msg, void *owner)
     struct weft_redis_msg *m = WEFT_CONTAINER_OF(msg, struct weft_redis_msg, msg);
     struct weft_worker *worker = owner;
 
+    weft_role_assert_worker(worker->owner);
     weft_fanout_redis(worker->fanout, m->up);
     weft_fanout_each(worker->fanout, tell_redis, &m->up);
     free(m);
@@ -206,7 +221,7 @@ uint64_t weft_worker_random(struct weft_worker *worker)
 }
 
 /* A part of the waiting ones each time, so that no turn is long. */
-static void sweep(struct weft_worker *worker)
+static void sweep(struct weft_worker *worker) WEFT_ON_WORKER
 {
     uint32_t n = worker->n_slots / TICKS_PER_SWEEP + 1;
 
@@ -224,7 +239,7 @@ static void sweep(struct weft_worker *worker)
 }
 
 /* glibc keeps what thousands of connections have left behind; give it back when most are gone. */
-static void trim(struct weft_worker *worker)
+static void trim(struct weft_worker *worker) WEFT_ON_WORKER
 {
     if (worker->connections > worker->most_connections) {
         worker->most_connections = worker->connections;
@@ -239,7 +254,7 @@ static void trim(struct weft_worker *worker)
     }
 }
 
-static void tick(struct weft_worker *worker)
+static void tick(struct weft_worker *worker) WEFT_ON_WORKER
 {
     weft_accept_tick(worker);
     weft_fanout_tick(worker->fanout);
@@ -255,11 +270,12 @@ static void stop_receiver(void *arg, struct weft_sub *sub)
 {
     struct weft_receiver *rx = WEFT_CONTAINER_OF(sub, struct weft_receiver, sub);
 
+    weft_role_assert_worker(rx->worker->owner);
     (void)arg;
     rx->stop(rx);
 }
 
-static void begin_stop(struct weft_worker *worker)
+static void begin_stop(struct weft_worker *worker) WEFT_ON_WORKER
 {
     worker->stopping = true;
     worker->stop_began_ms = worker->now_ms;
@@ -269,7 +285,7 @@ static void begin_stop(struct weft_worker *worker)
 }
 
 /* When nobody waits for an answer and answers had time to leave, idle connections are ended. */
-static bool stopped(struct weft_worker *worker)
+static bool stopped(struct weft_worker *worker) WEFT_ON_WORKER
 {
     uint64_t for_ms = worker->now_ms - worker->stop_began_ms;
 
@@ -280,8 +296,15 @@ static bool stopped(struct weft_worker *worker)
     return worker->connections == 0 || for_ms >= STOP_MS;
 }
 
+/* It is on the calling thread now: its creator's, then that of run(), then of who destroys it. */
+static void take_over(struct weft_worker *worker) WEFT_ASSERTS(weft_role_worker)
+{
+    worker->owner = pthread_self();
+    weft_role_assert_worker(worker->owner);
+}
+
 /* On the worker's own thread: h2o's objects belong to it. */
-static void dispose(struct weft_worker *worker)
+static void dispose(struct weft_worker *worker) WEFT_ON_WORKER
 {
     weft_fanout_destroy(worker->fanout);
     weft_poller_destroy(worker->poller);
@@ -301,6 +324,7 @@ static void *run(void *arg)
     struct weft_worker *worker = arg;
     char name[16];
 
+    take_over(worker);
     (void)snprintf(name, sizeof(name), "weft-worker-%u", worker->o.index % 100);
     (void)pthread_setname_np(pthread_self(), name);
     worker->now_ms = worker->tick_ms = weft_clock_mono_ms();
@@ -366,6 +390,7 @@ int weft_worker_create(struct weft_worker **ret_worker, const struct weft_worker
     if (worker == NULL) {
         return WEFT_ENOMEM;
     }
+    take_over(worker);
     worker->o = *opts;
     worker->rng = opts->seed | 1;
     worker->free_slot = NO_SLOT;
@@ -428,6 +453,7 @@ void weft_worker_destroy(struct weft_worker *worker)
         return;
     }
     WEFT_ASSERT(!worker->started);
+    take_over(worker);
     weft_mailbox_destroy(worker->mb);
     weft_buf_fini(&worker->scratch);
     weft_buf_fini(&worker->what);

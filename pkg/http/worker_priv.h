@@ -1,5 +1,5 @@
 /*
- * worker_priv - what the files of a worker share. All of it on the worker's thread.
+ * worker_priv - what the files of a worker share. All of it on the worker's thread (base/role.h).
  *
  *   worker.c     thread, loop, ticks, messages of the hub
  *   accept.c     listener, connection cap, running out of descriptors
@@ -23,6 +23,7 @@
 
 #include <weft/base/assert.h>
 #include <weft/base/buf.h>
+#include <weft/base/role.h>
 #include <weft/base/str.h>
 #include <weft/config/config.h>
 #include <weft/fabric/msg.h>
@@ -74,37 +75,45 @@ struct weft_context {
 };
 
 struct weft_worker {
+    /* Const after create; hub after start. */
     struct weft_worker_opts o;
+    struct weft_mailbox *mb, *hub;
+
+    /* The creator's thread. */
     pthread_t thread;
     bool started;
-    atomic_bool stop_asked;
 
+    atomic_bool stop_asked; /* any thread */
+
+    pthread_t owner; /* who has the rest: the creator, then run(), then who destroys the worker */
     struct weft_context ctx;
     h2o_globalconf_t globalconf;
     h2o_accept_ctx_t accept_ctx;
-    h2o_socket_t *listener;
-    bool accept_paused;
-    uint64_t accept_resume_ms;
-    size_t connections;      /* of this worker: h2o's and streams */
-    struct weft_conn *conns; /* h2o's (utlist DL) */
+    h2o_socket_t *listener WEFT_OF_WORKER;
+    bool accept_paused WEFT_OF_WORKER;
+    uint64_t accept_resume_ms WEFT_OF_WORKER;
+    size_t connections WEFT_OF_WORKER;      /* of this worker: h2o's and streams */
+    struct weft_conn *conns WEFT_OF_WORKER; /* h2o's (utlist DL) */
 
-    struct weft_mailbox *mb, *hub;
-    struct weft_wake *wake;
-    struct weft_poller *poller;
-    struct weft_fanout *fanout;
-    struct weft_slot *slots;
-    uint32_t n_slots, free_slot, n_waiting;
-    uint32_t sweep_at; /* next slot to tick */
-    uint64_t now_ms;   /* monotonic, at the beginning of the turn */
-    uint64_t tick_ms;  /* of the last tick */
-    uint64_t rng;
-    uint64_t next_stream;
-    struct weft_buf scratch; /* for one answer or one write; empty between uses */
-    struct weft_buf what;    /* the same, for the text of one read */
-    size_t most_connections; /* since memory was last given back */
-    uint64_t trim_at_ms;     /* 0: not due */
-    bool stopping, shut;
-    uint64_t stop_began_ms;
+    struct weft_wake *wake WEFT_OF_WORKER;
+    struct weft_poller *poller WEFT_OF_WORKER;
+    struct weft_fanout *fanout WEFT_OF_WORKER;
+    struct weft_slot *slots WEFT_OF_WORKER;
+    uint32_t n_slots WEFT_OF_WORKER;
+    uint32_t free_slot WEFT_OF_WORKER;
+    uint32_t n_waiting WEFT_OF_WORKER;
+    uint32_t sweep_at WEFT_OF_WORKER; /* next slot to tick */
+    uint64_t now_ms WEFT_OF_WORKER;   /* monotonic, at the beginning of the turn */
+    uint64_t tick_ms WEFT_OF_WORKER;  /* of the last tick */
+    uint64_t rng WEFT_OF_WORKER;
+    uint64_t next_stream WEFT_OF_WORKER;
+    struct weft_buf scratch WEFT_OF_WORKER; /* for one answer or one write; empty between uses */
+    struct weft_buf what WEFT_OF_WORKER;    /* the same, for the text of one read */
+    size_t most_connections WEFT_OF_WORKER; /* since memory was last given back */
+    uint64_t trim_at_ms WEFT_OF_WORKER;     /* 0: not due */
+    bool stopping WEFT_OF_WORKER;
+    bool shut WEFT_OF_WORKER;
+    uint64_t stop_began_ms WEFT_OF_WORKER;
 };
 
 static inline struct weft_worker *weft_worker_of(h2o_req_t *req)
@@ -118,19 +127,21 @@ static inline struct weft_str weft_str_of(h2o_iovec_t iov)
 }
 
 /* ---- worker.c ---- */
-void weft_ticket_take(struct weft_worker *worker, struct weft_waiting *w);
-void weft_ticket_free(struct weft_worker *worker, struct weft_waiting *w);
-uint64_t weft_worker_random(struct weft_worker *worker);
+void weft_ticket_take(struct weft_worker *worker, struct weft_waiting *w) WEFT_ON_WORKER;
+void weft_ticket_free(struct weft_worker *worker, struct weft_waiting *w) WEFT_ON_WORKER;
+uint64_t weft_worker_random(struct weft_worker *worker) WEFT_ON_WORKER;
 
 /* ---- accept.c ---- */
-void weft_accept_start(struct weft_worker *worker);
-void weft_accept_tick(struct weft_worker *worker);
-void weft_accept_stop(struct weft_worker *worker);
+/* Whose a connection is, while h2o has it. */
+struct weft_worker *weft_worker_of_socket(const h2o_socket_t *sock);
+void weft_accept_start(struct weft_worker *worker) WEFT_ON_WORKER;
+void weft_accept_tick(struct weft_worker *worker) WEFT_ON_WORKER;
+void weft_accept_stop(struct weft_worker *worker) WEFT_ON_WORKER;
 /* A connection that left h2o (a stream's) counts on until this. */
-void weft_connection_kept(struct weft_worker *worker);
-void weft_connection_gone(struct weft_worker *worker);
+void weft_connection_kept(struct weft_worker *worker) WEFT_ON_WORKER;
+void weft_connection_gone(struct weft_worker *worker) WEFT_ON_WORKER;
 /* Ends the connections that h2o still has; it notices in the next turns. */
-void weft_connections_shut(struct weft_worker *worker);
+void weft_connections_shut(struct weft_worker *worker) WEFT_ON_WORKER;
 
 /* ---- rawhead.c ---- */
 /* NULL: fine; else what is wrong with the head: request line to empty line, both included. */
@@ -150,23 +161,26 @@ struct weft_call {
 int weft_router_handle(h2o_handler_t *handler, h2o_req_t *req);
 
 /* ---- respond.c ---- */
-void weft_respond(h2o_req_t *req, int status, const char *content_type, struct weft_str body);
-void weft_respond_json(h2o_req_t *req, int status, struct weft_str body);
+void weft_respond(h2o_req_t *req, int status, const char *content_type, struct weft_str body)
+    WEFT_ON_WORKER;
+void weft_respond_json(h2o_req_t *req, int status, struct weft_str body) WEFT_ON_WORKER;
 /* code: see the table in docs/api.md. field may be "". 503 gets Retry-After. */
 void weft_respond_problem(h2o_req_t *req, int status, const char *code, const char *field,
-                          const char *fmt, ...) __attribute__((format(printf, 5, 6)));
+                          const char *fmt, ...) WEFT_ON_WORKER
+    __attribute__((format(printf, 5, 6)));
 /* 400 or 413 from an err. */
-void weft_respond_err(h2o_req_t *req, const struct weft_err *err);
-void weft_respond_cors(h2o_req_t *req);
-struct weft_str weft_header(h2o_req_t *req, const char *name);
+void weft_respond_err(h2o_req_t *req, const struct weft_err *err) WEFT_ON_WORKER;
+void weft_respond_cors(h2o_req_t *req) WEFT_ON_WORKER;
+struct weft_str weft_header(h2o_req_t *req, const char *name) WEFT_ON_WORKER;
 /* Is every query parameter one of allowed (NULL-terminated)? If not, answers 400, returns false. */
-bool weft_query_allow(struct weft_call *call, const char *const *allowed);
+bool weft_query_allow(struct weft_call *call, const char *const *allowed) WEFT_ON_WORKER;
 /* A number lo..hi; the default if absent. Answers 400 and returns false if it is something else. */
 bool weft_query_u32(struct weft_call *call, const char *name, uint32_t lo, uint32_t hi,
-                    uint32_t def, uint32_t *ret_value);
-bool weft_query_id(struct weft_call *call, const char *name, bool *ret_has, struct weft_id *ret_id);
+                    uint32_t def, uint32_t *ret_value) WEFT_ON_WORKER;
+bool weft_query_id(struct weft_call *call, const char *name, bool *ret_has, struct weft_id *ret_id)
+    WEFT_ON_WORKER;
 /* The path's topic; answers 400 and returns false if it is none. */
-bool weft_call_topic(struct weft_call *call, struct weft_str *ret_topic);
+bool weft_call_topic(struct weft_call *call, struct weft_str *ret_topic) WEFT_ON_WORKER;
 
 /* ---- subscribe.c, sse.c, longpoll.c ---- */
 struct weft_subscription {
@@ -175,23 +189,23 @@ struct weft_subscription {
     uint32_t wait_ms, limit; /* long-poll */
 };
 
-void weft_handle_events(struct weft_call *call);
-void weft_sse_begin(struct weft_call *call, const struct weft_subscription *s);
-void weft_longpoll_begin(struct weft_call *call, const struct weft_subscription *s);
+void weft_handle_events(struct weft_call *call) WEFT_ON_WORKER;
+void weft_sse_begin(struct weft_call *call, const struct weft_subscription *s) WEFT_ON_WORKER;
+void weft_longpoll_begin(struct weft_call *call, const struct weft_subscription *s) WEFT_ON_WORKER;
 void weft_gap_print(struct weft_buf *b, const struct weft_gap *gap);
 /* fanout's ops, for receivers. */
 extern const struct weft_fanout_ops weft_receiver_ops;
-void weft_receiver_init(struct weft_receiver *rx, struct weft_worker *worker);
-void weft_receiver_fini(struct weft_receiver *rx);
+void weft_receiver_init(struct weft_receiver *rx, struct weft_worker *worker) WEFT_ON_WORKER;
+void weft_receiver_fini(struct weft_receiver *rx) WEFT_ON_WORKER;
 
 /* ---- publish.c, read.c, plain.c ---- */
-void weft_handle_publish(struct weft_call *call);
-void weft_handle_history(struct weft_call *call);
-void weft_handle_topic(struct weft_call *call);
-void weft_handle_topics(struct weft_call *call);
-void weft_handle_healthz(struct weft_call *call);
-void weft_handle_readyz(struct weft_call *call);
-void weft_handle_metrics(struct weft_call *call);
-void weft_handle_asset(struct weft_call *call);
+void weft_handle_publish(struct weft_call *call) WEFT_ON_WORKER;
+void weft_handle_history(struct weft_call *call) WEFT_ON_WORKER;
+void weft_handle_topic(struct weft_call *call) WEFT_ON_WORKER;
+void weft_handle_topics(struct weft_call *call) WEFT_ON_WORKER;
+void weft_handle_healthz(struct weft_call *call) WEFT_ON_WORKER;
+void weft_handle_readyz(struct weft_call *call) WEFT_ON_WORKER;
+void weft_handle_metrics(struct weft_call *call) WEFT_ON_WORKER;
+void weft_handle_asset(struct weft_call *call) WEFT_ON_WORKER;
 
 #endif

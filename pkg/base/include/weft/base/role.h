@@ -1,10 +1,11 @@
 /*
  * role - which thread may run a function or touch a field, checked by clang.
  *
- * A role is a capability without a lock: functions that must run on the hub's
- * thread are marked WEFT_ON_HUB, the callbacks through which a library enters
- * that thread begin with weft_role_assert(), which checks at run time and tells the
- * analysis so. gcc compiles the same code with the marks empty.
+ * A role is a capability without a lock: functions that must run on the hub's thread are marked
+ * WEFT_ON_HUB, fields that are only touched there WEFT_OF_HUB. The callbacks through which a
+ * library enters that thread begin with weft_role_assert_hub(), which checks at run time and tells
+ * the analysis so. It does not follow function pointers: a static function that is only reached by
+ * one asserts, too. gcc compiles the same code with the marks empty.
  * (Clang's thread-safety analysis, `-Wthread-safety`.)
  */
 #ifndef WEFT_BASE_ROLE_H
@@ -35,8 +36,11 @@ struct WEFT_CAPABILITY("role") weft_role {
 extern struct weft_role weft_role_hub;
 extern struct weft_role weft_role_worker;
 
+/* Functions that run there, and fields that only they touch. */
 #define WEFT_ON_HUB    WEFT_REQUIRES(weft_role_hub)
 #define WEFT_ON_WORKER WEFT_REQUIRES(weft_role_worker)
+#define WEFT_OF_HUB    WEFT_GUARDED_BY(weft_role_hub)
+#define WEFT_OF_WORKER WEFT_GUARDED_BY(weft_role_worker)
 
 /*
  * First line of every callback that a loop enters a thread by: owner is the object's home thread.
