@@ -70,7 +70,7 @@ local function publish(KEYS, ARGV)
         local prev = last[ti]
         local seq_text = format('%d', seq)
         local id = ms_text .. seq_text
-        if keep == '0' then
+        if touched[ti] or keep == '0' then -- trimmed once in a call: a log may be longer by one call
             call('XADD', KEYS[2 + ti], id, 'prev', prev, 'type', kind, 'event', envelope)
         else
             call('XADD', KEYS[2 + ti], 'MAXLEN', '~', keep, id,
