@@ -188,7 +188,7 @@ int weft_node_create(struct weft_node **ret_node, const struct weft_config *cfg,
     raise_descriptors();
     node->cfg = cfg;
     node->log = log;
-    node->n_workers = cfg->node.workers != 0 ? cfg->node.workers : cores > 0 ? (uint32_t)cores : 1;
+    node->n_workers = cfg->node.workers != 0 ? cfg->node.workers : cores > 2 ? (uint32_t)cores - 1 : 1;
     if (node->n_workers > WEFT_WORKERS_MAX) {
         node->n_workers = WEFT_WORKERS_MAX;
     }
