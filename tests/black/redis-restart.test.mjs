@@ -16,7 +16,7 @@ function load(clients, topics) {
     clients.flatMap((api) => topics.map(async (topic) => {
       while (made.go) {
         const n = ++made.n;
-        const answer = await api.publish(topic, event(n));
+        const answer = await api.publish(topic, event(n)).catch((error) => ({ status: 0, text: error.message }));
         if (answer.status === 201) {
           made.acked.set(n, { topic, id: answer.json.ids[0] });
         } else if (answer.status === 503) {

@@ -28,7 +28,7 @@ if (unknown.length > 0) {
 }
 const queue = names.length > 0 ? names : all;
 const jobs = Math.max(1, Number(env.WEFT_JOBS ?? 2));
-const hardMs = 600_000 * Number(env.WEFT_SLOW ?? 1);
+const hardMs = 300_000 * Number(env.WEFT_SLOW ?? 1);
 const running = new Set();
 let failures = 0;
 

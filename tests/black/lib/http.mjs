@@ -15,7 +15,7 @@ export class Client {
     const answer = await this.agent.request({ origin: this.origin, method, path, headers, body });
     const text = await answer.body.text();
     let json;
-    if (/json/.test(String(answer.headers['content-type']))) json = JSON.parse(text);
+    if (text !== '' && /json/.test(String(answer.headers['content-type']))) json = JSON.parse(text);
     return { status: answer.statusCode, headers: answer.headers, text, json };
   }
 

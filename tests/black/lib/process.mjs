@@ -5,10 +5,15 @@ import { deadline } from './wait.mjs';
 
 const alive = new Set();
 
+// Ends what a story has left running.
+export async function endStrays() {
+  await Promise.all([...alive].map((program) => program.kill()));
+}
+
 function killAll() {
-  for (const child of alive) {
+  for (const program of alive) {
     try {
-      process.kill(child.pid, 'SIGKILL');
+      process.kill(program.pid, 'SIGKILL');
     } catch {
       // gone already
     }
@@ -29,14 +34,14 @@ export class Program {
     this.lines = [];
     this.watchers = new Set();
     this.child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'], ...options });
-    alive.add(this.child);
+    alive.add(this);
     this.exited = new Promise((resolve) => {
       this.child.once('error', (error) => {
-        alive.delete(this.child);
+        alive.delete(this);
         resolve({ code: null, signal: null, error });
       });
       this.child.once('close', (code, signal) => {
-        alive.delete(this.child);
+        alive.delete(this);
         resolve({ code, signal });
       });
     });
@@ -101,8 +106,11 @@ export class Program {
     if (this.running) process.kill(this.pid, name);
   }
 
+  // Also lets go of its pipes, which a grandchild may hold open.
   async kill() {
     this.signal('SIGKILL');
+    this.child.stdout?.destroy();
+    this.child.stderr?.destroy();
     return this.exited;
   }
 

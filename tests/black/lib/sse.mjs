@@ -11,7 +11,8 @@ export class SseParser {
     this.skipLf = false;
     this.comments = 0;
     this.retry = undefined;
-    this.lastId = '';
+    this.lastId = ''; // of the last whole event
+    this.idSoFar = '';
     this.#reset();
   }
 
@@ -58,11 +59,12 @@ export class SseParser {
     this.fields.push(field);
     if (field === 'event') this.type = value;
     else if (field === 'data') this.data.push(value);
-    else if (field === 'id' && !value.includes('\0')) this.lastId = value;
+    else if (field === 'id' && !value.includes('\0')) this.idSoFar = value;
     else if (field === 'retry' && /^\d+$/.test(value)) this.retry = Number(value);
   }
 
   #dispatch() {
+    this.lastId = this.idSoFar;
     if (this.data.length > 0) {
       this.onEvent({
         type: this.type || 'message',

@@ -4,7 +4,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { mkdtempSync, rmSync, existsSync } from 'node:fs';
 import { Client } from './http.mjs';
-import { Program } from './process.mjs';
+import { endStrays, Program } from './process.mjs';
 import { Random } from './random.mjs';
 import { Redis } from './redis.mjs';
 import { SseStream } from './sse.mjs';
@@ -93,6 +93,7 @@ export class World {
     for (const close of this.closers.reverse()) await this.#try(close, problems);
     await Promise.all(this.nodes.map((node) => this.#endNode(node, problems, failed)));
     for (const redis of this.stores) await this.#try(() => redis.stop(), problems);
+    await endStrays();
     rmSync(this.folder, { recursive: true, force: true });
     if (problems.length > 0 && !failed) throw new Error(problems.join('\n'));
     if (problems.length > 0) this.note(problems.join('\n'));

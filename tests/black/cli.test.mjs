@@ -1,0 +1,156 @@
+// The command line. An operator publishes, reads back and tails from a shell; a tail goes on at the other node when its own is
+// killed, and a tail that was killed itself goes on with its cursor file: every event once. Exit codes say what happened.
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
+import { story } from './lib/story.mjs';
+import { events } from './lib/http.mjs';
+import { bin, cleanEnv } from './lib/node.mjs';
+import { run } from './lib/process.mjs';
+import { sleep } from './lib/wait.mjs';
+
+const NEEDS = { needs: ['weftd', 'weft'] };
+
+function weft(args, { url, ...options } = {}) {
+  return run(bin('weft'), args, { env: cleanEnv(url ? { WEFT_URL: url } : {}), ...options });
+}
+
+function tail(w, args, url) {
+  const program = w.program(bin('weft'), ['tail', ...args], { env: cleanEnv({ WEFT_URL: url }) });
+  program.printed = () => program.lines.filter((line) => line.stream === 'stdout').map((line) => JSON.parse(line.text));
+  program.prints = (n) => program.line(() => program.printed().length >= n, { what: `${n} events` });
+  return program;
+}
+
+story('publish, history, topics', async (w) => {
+  const [node] = await w.cluster();
+  const url = node.origin;
+  const one = await weft(['publish', 'repo:42', 'task.status_changed', '{"from":"pending","to":"running"}', '--field', 'task_id=7'], { url });
+  assert.equal(one.code, 0, one.stderr);
+  assert.match(one.stdout, /^\d+-\d+$/);
+  const stdin = await weft(['publish', 'repo:42', 'note.added', '-'], { url, input: '{"text":"from stdin"}' });
+  assert.equal(stdin.code, 0, stdin.stderr);
+  const lines = Array.from({ length: 250 }, (_, i) => JSON.stringify({ type: 'line.read', payload: { n: i + 1 } })).join('\n');
+  const many = await weft(['publish', 'lines', '--ndjson'], { url, input: `${lines}\n` });
+  assert.equal(many.code, 0, many.stderr);
+  assert.equal(many.stdout.split('\n').length, 250);
+
+  const history = await weft(['history', 'lines', '--all'], { url });
+  assert.equal(history.code, 0, history.stderr);
+  assert.deepEqual(history.stdout.split('\n').map((line) => JSON.parse(line).payload.n), Array.from({ length: 250 }, (_, i) => i + 1));
+  const newest = await weft(['history', 'lines', '--limit', '3', '--desc'], { url });
+  assert.deepEqual(newest.stdout.split('\n').map((line) => JSON.parse(line).payload.n), [250, 249, 248]);
+  const read = await weft(['history', 'repo:42'], { url });
+  const [first, second] = read.stdout.split('\n').map((line) => JSON.parse(line));
+  assert.equal(first.id, one.stdout);
+  assert.deepEqual([first.task_id, first.payload], ['7', { from: 'pending', to: 'running' }]);
+  assert.deepEqual(second.payload, { text: 'from stdin' });
+
+  const topics = await weft(['topics'], { url });
+  assert.equal(topics.code, 0);
+  assert.match(topics.stdout, /^lines\b/m);
+  assert.match(topics.stdout, /^repo:42\b/m);
+  const some = await weft(['topics', 'repo'], { url });
+  assert.doesNotMatch(some.stdout, /lines/);
+}, NEEDS);
+
+story('tail: a line for each event; node a is killed, it goes on at node b', async (w) => {
+  const nodes = await w.cluster(2);
+  const api = w.client(nodes[1]);
+  const program = tail(w, ['t', '--since', 'earliest', '--types', 'test.*', '--retry-max', '1'], `${nodes[0].origin},${nodes[1].origin}`);
+  await api.published('t', events(1, 20));
+  await program.prints(20);
+  await nodes[0].kill();
+  await api.published('t', events(21, 40));
+  await program.prints(40);
+  assert.deepEqual(program.printed().map((e) => e.payload.n), Array.from({ length: 40 }, (_, i) => i + 1));
+  assert.deepEqual(Object.keys(program.printed()[0]).slice(0, 4), ['id', 'topic', 'type', 'ts']);
+  assert.deepEqual(await program.stop({ signal: 'SIGTERM' }), { code: 0, signal: null });
+}, NEEDS);
+
+story('a tail that is killed goes on behind its cursor file, at the other node', async (w) => {
+  const nodes = await w.cluster(2);
+  const api = w.client(nodes[0]);
+  const file = path.join(w.folder, 'cursor');
+  await api.published('t', events(1, 30));
+  const first = tail(w, ['t', '--since', 'earliest', '--cursor-file', file, '--count', '10'], nodes[0].origin);
+  assert.equal((await first.exited).code, 0);
+  assert.deepEqual(first.printed().map((e) => e.payload.n), [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
+  assert.equal(readFileSync(file, 'utf8').trim(), first.printed().at(-1).id);
+  const second = tail(w, ['t', '--since', 'earliest', '--cursor-file', file], nodes[1].origin);
+  await second.prints(20);
+  await second.kill();
+  await api.published('t', events(31, 40));
+  const third = tail(w, ['t', '--cursor-file', file], nodes[0].origin);
+  await third.prints(10);
+  const all = [first, second, third].flatMap((program) => program.printed().map((e) => e.payload.n));
+  assert.deepEqual(all, Array.from({ length: 40 }, (_, i) => i + 1));
+}, NEEDS);
+
+story('tail tells a gap and can end on it', async (w) => {
+  const [node] = await w.cluster(1, { node: { set: { ring: { events: 1 }, replay: { cache_bytes: 0 } } } });
+  const ids = await w.client(node).published('t', events(1, 10));
+  await w.store.cli('XTRIM', 'weft:{0}:log:t', 'MAXLEN', '=', '3');
+  const tells = tail(w, ['t', '--last-event-id', ids[0], '--control', '--count', '3'], node.origin);
+  assert.equal((await tells.exited).code, 0);
+  assert.deepEqual(tells.printed().map((e) => e.type), ['weft.open', 'weft.gap', 'test.counted', 'test.counted', 'test.counted']);
+  const ends = tail(w, ['t', '--last-event-id', ids[0], '--fail-on-gap'], node.origin);
+  assert.equal((await ends.exited).code, 3);
+  const silent = tail(w, ['t', '--last-event-id', ids[0], '--count', '3'], node.origin);
+  assert.equal((await silent.exited).code, 0);
+  assert.match(silent.output('stderr'), /gap/i, 'on stderr it is told in any case');
+}, NEEDS);
+
+story('exit codes: refused 1, wrong usage 2, unreachable 4; messages on stderr only', async (w) => {
+  const [node] = await w.cluster();
+  const url = node.origin;
+  for (const [args, code, options = { url }] of [
+    [['publish', 't', 'task.status_changed', '{"from":"a"}'], 1],
+    [['publish', 'bad topic', 'a'], 1],
+    [['publish', 't', 'weft.open'], 1],
+    [['history', 'never'], 1],
+    [['tail', 'a**', '--count', '1'], 1],
+    [['publish', 't', 'a', 'not json'], 2],
+    [['publish'], 2],
+    [['nope'], 2],
+    [['tail', 't', '--nope'], 2],
+    [['tail', 't', '--count', '0'], 2],
+    [[], 2],
+    [['topics'], 4, { url: 'http://127.0.0.1:1' }],
+    [['publish', 't', 'a'], 4, { url: 'http://127.0.0.1:1' }],
+    [['tail', 't', '--give-up', '1'], 4, { url: 'http://127.0.0.1:1' }],
+  ]) {
+    const done = await weft(args, options);
+    assert.equal(done.code, code, `weft ${args.join(' ')}: ${done.code} ${done.stderr}`);
+    assert.equal(done.stdout, '', args.join(' '));
+    assert.notEqual(done.stderr, '', args.join(' '));
+  }
+}, NEEDS);
+
+story('--help for all, on stdout', async () => {
+  for (const args of [['--help'], ['publish', '--help'], ['tail', '--help'], ['history', '--help'], ['topics', '--help']]) {
+    const done = await weft(args);
+    assert.equal(done.code, 0);
+    assert.match(done.stdout, /^usage: weft/);
+    assert.match(done.stdout, /exit codes/);
+  }
+  const version = await weft(['--version']);
+  assert.equal(version.code, 0);
+  assert.match(version.stdout, /\d+\.\d+/);
+}, NEEDS);
+
+story('a reader that goes away ends the tail quietly', async (w) => {
+  const [node] = await w.cluster();
+  const api = w.client(node);
+  await api.published('t', events(1, 5));
+  const piped = w.program('sh', ['-c', `("${bin('weft')}" tail t --since earliest --url ${node.origin}; echo "code $?" >&2) | head -n 5`], { env: cleanEnv() });
+  await piped.line(() => piped.lines.filter((line) => line.stream === 'stdout').length === 5, { what: 'five lines' });
+  // It cannot know before it has something to say.
+  for (let n = 6; piped.running && n < 100; n++) {
+    await api.published('t', events(n, n));
+    await Promise.race([piped.exited, sleep(50)]);
+  }
+  await piped.exited;
+  assert.match(piped.output('stderr'), /code 0$/);
+  assert.doesNotMatch(piped.output('stderr'), /pipe/i);
+}, NEEDS);

@@ -1,0 +1,113 @@
+// docs/redis.md is true: every redis-cli line in it is run, as a shell runs it, and gives an answer that is neither
+// an error nor nothing.
+import assert from 'node:assert/strict';
+import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { story } from './lib/story.mjs';
+import { event, events } from './lib/http.mjs';
+import { ROOT } from './lib/node.mjs';
+import { run } from './lib/process.mjs';
+
+const text = readFileSync(path.join(ROOT, 'docs/redis.md'), 'utf8');
+const lines = [...text.matchAll(/^```sh\n([\s\S]*?)^```$/gm)].flatMap((block) => block[1].split('\n').filter((line) => line !== ''));
+
+// A redis-cli on the PATH that talks to the Redis of this story.
+function wrapped(w) {
+  const folder = path.join(w.folder, 'bin');
+  mkdirSync(folder);
+  const script = path.join(folder, 'redis-cli');
+  writeFileSync(script, `#!/bin/sh\nPATH=\${PATH#*:}\nexec redis-cli -s '${w.store.socket}' "$@"\n`);
+  chmodSync(script, 0o755);
+  return { ...process.env, PATH: `${folder}:${process.env.PATH}` };
+}
+
+async function prepare(w) {
+  const [node] = await w.cluster();
+  const api = w.client(node);
+  await api.published('repo:42', events(1, 3));
+  await api.published('orders', event(1), { 'idempotency-key': 'order-17' });
+  await w.follow(node, 'topic=repo:42&topic=*');
+  return { api, env: wrapped(w) };
+}
+
+function checkAnswer(line, done) {
+  assert.equal(done.code, 0, `${line}: ${done.stderr}`);
+  assert.doesNotMatch(done.stdout, /^\(?(error|ERR|WRONGTYPE|NOPERM|NOSCRIPT)/, line);
+  assert.notEqual(done.stdout.trim(), '', `${line}: no answer`);
+}
+
+story(`the ${lines.length} lines of docs/redis.md`, async (w) => {
+  assert.ok(lines.length > 15, 'there are lines');
+  for (const line of lines) assert.match(line, /^redis-cli /, 'nothing else stands in the blocks');
+  const { api, env } = await prepare(w);
+  for (const line of lines.filter((l) => !/^redis-cli SUBSCRIBE/.test(l))) {
+    const done = await run('sh', ['-c', line], { env });
+    checkAnswer(line, done);
+    const numbers = /^redis-cli (XLEN|ZSCORE|ZCARD|PTTL|MEMORY)/.test(line);
+    if (numbers) assert.ok(Number(done.stdout) > 0, `${line}: ${done.stdout}`);
+  }
+  for (const line of lines.filter((l) => /^redis-cli SUBSCRIBE/.test(l))) {
+    const listening = w.program('sh', ['-c', `exec ${line}`], { env });
+    await listening.line((l) => l === '1', { what: 'the subscription' });
+    const [id] = await api.published('repo:42', event(9));
+    const message = await listening.line((l) => l.startsWith(`${id} `), { what: `a message on ${line}` });
+    assert.ok(message);
+    const [, prev, topic, type, ...envelope] = listening.lines.at(-1).text.split(' ');
+    assert.match(prev, /^\d+$/);
+    assert.equal(topic, 'repo:42');
+    assert.equal(type, 'test.counted');
+    assert.deepEqual(JSON.parse(envelope.join(' ')).payload, { n: 9 });
+    await listening.kill();
+  }
+});
+
+story('every key that a node makes is in the table, under its prefix', async (w) => {
+  const { api } = await prepare(w);
+  await api.publish('ce', { specversion: '1.0', id: '1', source: 's', type: 'a' }, { 'content-type': 'application/cloudevents+json' });
+  const keys = await w.store.cmd('KEYS', '*');
+  const known = [/^weft:\{0\}:head$/, /^weft:\{0\}:topics$/, /^weft:\{0\}:log:[A-Za-z0-9._:-]+$/, /^weft:\{0\}:once:[^:]+:.+$/];
+  for (const key of keys) assert.ok(known.some((shape) => shape.test(key)), `${key} is not documented`);
+  const fields = await w.store.cmd('HKEYS', 'weft:{0}:head');
+  for (const field of fields) assert.ok(text.includes(`| \`${field}\` |`), `field ${field} of the head is not documented`);
+});
+
+story('an event published through redis-cli reaches a stream and the history', async (w) => {
+  const [node] = await w.cluster();
+  const api = w.client(node);
+  await api.published('repo:42', event(1));
+  const stream = await w.follow(node, 'topic=repo:42');
+  const line = lines.find((l) => l.includes('FCALL'));
+  const done = await run('sh', ['-c', line], { env: wrapped(w) });
+  assert.match(done.stdout, /^\d+-\d+ 1$/);
+  const [got] = await stream.take(1);
+  assert.deepEqual([got.id, got.type, got.payload, got.node], [done.stdout.split(' ')[0], 'note.added', { text: 'by hand' }, 'redis-cli']);
+  const { json } = await api.get('/api/topics/repo:42/events');
+  assert.deepEqual(json.events[1], got);
+});
+
+story('a node works as the documented ACL user', async (w) => {
+  await w.redis();
+  const line = lines.find((l) => l.includes('ACL SETUSER'));
+  const done = await run('sh', ['-c', line], { env: wrapped(w) });
+  assert.equal(done.stdout, 'OK');
+  const password = encodeURIComponent(/>([^']*)'/.exec(line)[1]);
+  const node = await w.node({ redis: `redis://weft-node:${password}@127.0.0.1:${w.store.port}` });
+  const api = w.client(node);
+  const stream = await w.follow(node, 'topic=t&topic=r*&since=earliest');
+  const ids = await api.published('t', events(1, 3));
+  assert.deepEqual((await stream.take(3)).map((e) => e.id), ids);
+  assert.equal((await api.get('/api/topics')).json.topics.length, 1);
+  assert.equal((await api.get('/api/topics/t')).json.length, 3);
+  const denied = await w.store.cmd('ACL', 'LOG');
+  assert.deepEqual(denied, [], 'nothing was denied');
+});
+
+story('another prefix is another cluster', async (w) => {
+  await w.redis();
+  const one = await w.node();
+  const other = await w.node({ set: { redis: { prefix: 'other' } } });
+  await w.client(other).published('t', event(1));
+  assert.equal((await w.client(one).get('/api/topics')).json.topics.length, 0);
+  const keys = await w.store.cmd('KEYS', '*');
+  assert.ok(keys.length > 0 && keys.every((key) => key.startsWith('other:')), keys.join(' '));
+});
