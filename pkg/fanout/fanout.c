@@ -37,10 +37,35 @@ void weft_fanout_destroy(struct weft_fanout *fo)
     free(fo);
 }
 
+/* The sequence went back while Redis was away: it holds another history. */
+static void begin_anew(struct weft_fanout *fo, struct weft_id head)
+{
+    struct weft_topic *topic, *next;
+    struct weft_sub *sub;
+
+    fo->origin_ms = head.ms;
+    fo->gone = 0;
+    fo->all_base = head.seq;
+    HASH_ITER(hh, fo->topics, topic, next) {
+        weft_ring_restart(fo, topic, head.seq);
+        topic->met = false;
+    }
+    DL_FOREACH(fo->subs, sub) {
+        sub->wild_base = 0;
+        weft_sub_doubt(sub);
+    }
+}
+
 static void see_head(struct weft_fanout *fo, struct weft_id id)
 {
-    if (id.seq > fo->head.seq) {
+    bool back = fo->head_open && id.seq < fo->head.seq;
+
+    fo->head_open = false;
+    if (id.seq > fo->head.seq || back) {
         fo->head = id;
+    }
+    if (back) {
+        begin_anew(fo, id);
     }
 }
 
@@ -56,34 +81,66 @@ static void wake_waiting(struct weft_topic *topic)
     }
 }
 
-void weft_fanout_followed(struct weft_fanout *fo, struct weft_str name, uint64_t base,
-                          struct weft_id head)
+/* Subscribers with patterns look again: all of them, or those that wait. */
+static void wake_wild(struct weft_fanout *fo, bool all)
 {
     struct weft_sub *sub;
 
+    DL_FOREACH(fo->subs, sub) {
+        if (sub->patterns_n == 0) {
+            break;
+        }
+        if (all || sub->waiting) {
+            weft_sub_mark(sub);
+        }
+    }
+}
+
+static void followed_all(struct weft_fanout *fo, uint64_t base)
+{
+    bool beyond = base > fo->all_base;
+
+    if (fo->all_followed) {
+        fo->all_synced = true;
+        fo->all_base = base;
+        wake_wild(fo, beyond);
+    }
+}
+
+void weft_fanout_followed(struct weft_fanout *fo, struct weft_str name, uint64_t base,
+                          struct weft_id head)
+{
+    struct weft_topic *topic;
+    struct weft_link *link;
+
     see_head(fo, head);
     if (name.len == 0) {
-        if (fo->all_followed) {
-            fo->all_synced = true;
-            fo->all_base = base;
-            DL_FOREACH(fo->subs, sub) {
-                if (sub->patterns_n > 0 && sub->waiting) {
-                    weft_sub_mark(sub);
-                }
-            }
-        }
+        followed_all(fo, base);
         return;
     }
-    struct weft_topic *topic = weft_topic_get(fo, name, false);
+    topic = weft_topic_find(fo, name);
     if (topic == NULL || !topic->followed) {
         return; /* given up meanwhile */
     }
-    /*
-     * What the ring holds joins what will come only if nothing lies between: else it restarts at base. A live
-     * message that overtook this one and lies at or before base is then a duplicate, and the log has it.
-     */
-    if (topic->ring == NULL || topic->last < base) {
+    if (!topic->met || base != topic->last) {
+        /* Before what was seen: the topic's newest events are not in this history. */
+        bool cut = topic->met && base < topic->last;
+
+        if (topic->met && !cut) {
+            weft_topic_missed(fo, topic, base);
+        }
+        /* What comes live and lies at or before base is from now on a duplicate: the log has it. */
         weft_ring_restart(fo, topic, base);
+        if (cut) {
+            topic->last_ms = 0;
+        }
+        topic->met = true;
+        DL_FOREACH(topic->links, link) {
+            if (cut) {
+                weft_sub_doubt(link->sub);
+            }
+            weft_sub_news(link);
+        }
     }
     topic->synced = true;
     wake_waiting(topic);
@@ -92,44 +149,43 @@ void weft_fanout_followed(struct weft_fanout *fo, struct weft_str name, uint64_t
 void weft_fanout_live(struct weft_fanout *fo, struct weft_batch *batch)
 {
     struct weft_str name = weft_frame_topic(batch, &batch->frames[0]);
-    struct weft_topic *topic = weft_topic_get(fo, name, false);
-    struct weft_sub *sub;
+    struct weft_id newest = batch->frames[batch->n - 1].id;
+    struct weft_topic *topic = weft_topic_find(fo, name);
     struct weft_link *link;
+    uint64_t first;
 
-    see_head(fo, batch->frames[batch->n - 1].id);
-    if (topic == NULL) {
-        if (fo->n_wild == 0) {
-            return; /* unfollowed meanwhile */
-        }
-        topic = weft_topic_get(fo, name, true);
-        DL_FOREACH(fo->subs, sub) {
-            weft_sub_offer(sub, topic);
-        }
+    see_head(fo, newest);
+    if (topic == NULL && fo->n_wild > 0) {
+        topic = weft_topic_get(fo, name);
         if (topic->links == NULL) {
             weft_topic_drop(fo, topic);
-            return;
+            topic = NULL;
         }
+    }
+    if (topic == NULL) {
+        /* Nobody's, so it is not kept: a pattern that comes later has to read up to here. */
+        fo->gone = newest.seq > fo->gone ? newest.seq : fo->gone;
+        return;
     }
     if (!weft_ring_add(fo, topic, batch)) {
         return;
     }
+    first = batch->frames[topic->ring->prev->from].id.seq;
     DL_FOREACH(topic->links, link) {
-        weft_sub_news(link->sub, topic);
+        if (first < link->sub->cursor.seq) {
+            weft_late_check(link);
+        }
+        weft_sub_news(link);
     }
 }
 
 void weft_fanout_broken(struct weft_fanout *fo, uint64_t base)
 {
-    struct weft_sub *sub;
-
     weft_count(fo->o.shard, WEFT_M_CHAIN_BREAKS, 1);
-    fo->all_base = base;
-    DL_FOREACH(fo->subs, sub) {
-        if (sub->patterns_n > 0) {
-            sub->scan_all = true;
-            weft_sub_mark(sub);
-        }
+    if (base > fo->all_base) {
+        fo->all_base = base;
     }
+    wake_wild(fo, true);
 }
 
 void weft_fanout_redis(struct weft_fanout *fo, bool up)
@@ -140,6 +196,7 @@ void weft_fanout_redis(struct weft_fanout *fo, bool up)
     fo->up = up;
     if (!up) {
         /* Live events may be missed from now on: nothing is known beyond what was handed out. */
+        fo->head_open = true;
         fo->all_synced = false;
         HASH_ITER(hh, fo->topics, topic, next) {
             topic->synced = false;
@@ -187,9 +244,14 @@ void weft_fanout_tick(struct weft_fanout *fo)
         return;
     }
     HASH_ITER(hh, fo->topics, topic, next) {
-        if (topic->direct > 0 || (topic->links != NULL && topic->ring != NULL)) {
+        if (topic->direct > 0) {
             topic->idle_for = 0;
-        } else if (++topic->idle_for > fo->o.linger_sweeps) {
+        } else if (topic->idle_for < fo->o.linger_sweeps) {
+            topic->idle_for++;
+        } else if (topic->links != NULL && topic->ring != NULL) {
+            weft_topic_unfollow(fo,
+                                topic); /* kept for patterns, which have a channel of their own */
+        } else {
             weft_topic_drop(fo, topic);
         }
     }

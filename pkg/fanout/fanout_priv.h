@@ -1,5 +1,12 @@
 /*
- * fanout_priv - what topic.c (rings), sub.c (pulling) and fanout.c (the hub's news) share.
+ * fanout_priv - what the parts share:
+ *
+ *   fanout.c  the hub's news, topics that nobody wants any more
+ *   topic.c   topics and their rings
+ *   sub.c     subscribers: beginning, ending, pulling, pages
+ *   words.c   what a subscriber asked for
+ *   take.c    taking from rings, merged by seq
+ *   late.c    events whose live message was lost, found when the cursor had passed them
  */
 #ifndef WEFT_FANOUT_PRIV_H
 #define WEFT_FANOUT_PRIV_H
@@ -22,10 +29,13 @@ struct weft_ring_entry {
 
 /* One subscriber at one topic. */
 struct weft_link {
-    struct weft_link *prev, *next; /* of the topic */
-    struct weft_link *sub_next;    /* of the subscriber */
+    struct weft_link *prev, *next;         /* of the topic */
+    struct weft_link *sub_prev, *sub_next; /* of the subscriber */
+    struct weft_link *news_next;           /* of the subscriber's news */
     struct weft_topic *topic;
     struct weft_sub *sub;
+    bool news;   /* in that list */
+    bool direct; /* named; else one of its patterns matches */
 };
 
 struct weft_topic {
@@ -33,12 +43,14 @@ struct weft_topic {
     struct weft_link *links;
     struct weft_ring_entry *ring; /* utlist DL: ring->prev is the newest */
     size_t ring_events;
-    uint64_t floor; /* the ring is complete over (floor, last] */
-    uint64_t last;
+    uint64_t floor;    /* the ring is complete over (floor, last] */
+    uint64_t last;     /* its newest event that is known, also while the ring is empty */
+    uint64_t last_ms;  /* no later event of it is from before */
     uint32_t direct;   /* subscribers that named it */
     uint32_t idle_for; /* sweeps without any */
     bool followed;     /* the hub was asked to */
     bool synced;       /* ... and told from where */
+    bool met;          /* last is true */
     uint16_t name_len;
     char name[];
 };
@@ -46,28 +58,35 @@ struct weft_topic {
 struct weft_fanout {
     struct weft_fanout_opts o;
     struct weft_topic *topics; /* uthash by name */
-    struct weft_sub *subs;     /* utlist DL */
+    struct weft_sub *subs;     /* utlist DL; those with patterns first */
     struct weft_sub *dirty;    /* utlist DL */
     struct weft_ring_entry *oldest, *newest;
     size_t ring_bytes;
     struct weft_id head; /* newest id seen */
+    uint64_t origin_ms;  /* cursors from before it may be of a history that is gone; 0: none is */
     size_t n_again;      /* subscribers whose read was refused */
     uint32_t ticks;
     bool up;
+    bool head_open;         /* Redis was away: the next id is the head, whatever was seen before */
     size_t n_wild;          /* subscribers with a pattern */
     uint32_t wild_idle_for; /* sweeps without any */
     bool all_followed, all_synced;
-    uint64_t all_base;     /* wildcards: complete over (all_base, head] ... */
-    uint64_t evicted_last; /* ... except what topics had that were dropped here */
+    uint64_t all_base; /* wildcards: complete over (all_base, head] ... */
+    uint64_t gone;     /* ... except up to here, for those that come now: not all of it was kept */
 };
 
 /* ---- topic.c ---- */
-struct weft_topic *weft_topic_get(struct weft_fanout *fo, struct weft_str name, bool create);
-void weft_topic_link(struct weft_topic *topic, struct weft_sub *sub, struct weft_link *link);
+struct weft_topic *weft_topic_find(struct weft_fanout *fo, struct weft_str name);
+/* Makes it if there is none, and shows it to the subscribers with patterns. */
+struct weft_topic *weft_topic_get(struct weft_fanout *fo, struct weft_str name);
+bool weft_topic_link(struct weft_topic *topic, struct weft_sub *sub, bool direct);
 void weft_topic_unlink(struct weft_link *link);
 /* Removes it; its links must be gone or belong to patterns (they are taken off their subscribers). */
 void weft_topic_drop(struct weft_fanout *fo, struct weft_topic *topic);
 void weft_topic_follow(struct weft_fanout *fo, struct weft_topic *topic);
+void weft_topic_unfollow(struct weft_fanout *fo, struct weft_topic *topic);
+/* Events after `last` up to seq did not come: for those subscribers whose cursor has passed them. */
+void weft_topic_missed(struct weft_fanout *fo, struct weft_topic *topic, uint64_t seq);
 /* Empties the ring: what is known begins after floor. */
 void weft_ring_restart(struct weft_fanout *fo, struct weft_topic *topic, uint64_t floor);
 /* Adds the new part of batch. True: there was one. */
@@ -76,10 +95,66 @@ bool weft_ring_add(struct weft_fanout *fo, struct weft_topic *topic, struct weft
 bool weft_ring_find(const struct weft_topic *topic, uint64_t seq,
                     struct weft_ring_entry **ret_entry, uint32_t *ret_at);
 
+/* ---- take.c ---- */
+
+/* Collects runs; merges neighbours; counts what is in them. */
+struct weft_taker {
+    struct weft_sub *sub;
+    struct weft_run *runs;
+    size_t n, max_runs;
+    size_t bytes, max_bytes;
+};
+
+/* One frame: taken, or skipped by its type. False: no room. The cursor is the caller's. */
+bool weft_take(struct weft_taker *tk, struct weft_batch *batch, uint32_t i);
+/* What its rings hold after the cursor. True: all of it was taken. */
+bool weft_take_rings(struct weft_taker *tk);
+
+/* ---- words.c ---- */
+/* Copies topics and types, counts patterns. False: out of memory. */
+bool weft_sub_keep_words(struct weft_sub *sub, const struct weft_sub_opts *opts);
+bool weft_sub_type_wanted(const struct weft_sub *sub, const struct weft_batch *batch, uint32_t i);
+/* One of its topics is this one by name. */
+bool weft_sub_names(const struct weft_sub *sub, const struct weft_topic *topic);
+
 /* ---- sub.c ---- */
 void weft_sub_mark(struct weft_sub *sub);
-void weft_sub_news(struct weft_sub *sub, struct weft_topic *topic);
+void weft_sub_news(struct weft_link *link);
 /* Links sub to topic if one of its patterns matches. */
 void weft_sub_offer(struct weft_sub *sub, struct weft_topic *topic);
+/* Takes the topic off the subscriber. */
+void weft_sub_lose(struct weft_link *link);
+/* Its cursor may be of a history that is gone: the log is asked before it goes on. */
+void weft_sub_doubt(struct weft_sub *sub);
+/* Asks for a page, unless one is on its way or Redis is away. */
+void weft_sub_read(struct weft_sub *sub, bool late);
+
+/* ---- late.c ---- */
+
+/* To be read again: the topic's events after `after`, up to upto and before the cursor. */
+struct weft_late {
+    struct weft_late *next;
+    struct weft_id from; /* where the next page begins: its ms may be older than that of `after` */
+    uint64_t after;
+    uint64_t upto;
+    uint64_t lost; /* one of them that is known; 0: there may be none */
+    uint16_t name_len;
+    char name[];
+};
+
+/* The topic's events after those that its ring had, and before the cursor: may some of them not have been given? */
+bool weft_late_unsure(const struct weft_sub *sub, const struct weft_topic *topic);
+/* An event of one of its topics: before the cursor, and not given for all that is known. */
+bool weft_late_missing(const struct weft_sub *sub, uint64_t seq);
+/* The topic's events after the last one that its ring knows, seq among them. */
+void weft_late_after(struct weft_sub *sub, const struct weft_topic *topic, uint64_t seq);
+/* The event of a page shows by its prev that one from before the page was not given: its topic, else NULL. */
+struct weft_topic *weft_late_shows(const struct weft_sub *sub, const struct weft_batch *batch,
+                                   uint32_t i);
+/* The newest entry of the topic's ring has just come: is any of it before the cursor? */
+void weft_late_check(struct weft_link *link);
+/* True: what is late comes first; *ret_pull says what there is of it now. */
+bool weft_late_pull(struct weft_taker *tk, enum weft_pull *ret_pull);
+void weft_late_drop(struct weft_sub *sub);
 
 #endif

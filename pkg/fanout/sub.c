@@ -8,90 +8,6 @@
 #include <weft/base/assert.h>
 #include <weft/telemetry/metrics.h>
 
-/* ---- words: topics and type globs, as u8 length and bytes ---- */
-
-static struct weft_str word_at(const struct weft_sub *sub, size_t off)
-{
-    return weft_str(sub->words + off + 1, (uint8_t)sub->words[off]);
-}
-
-bool weft_sub_next_topic(const struct weft_sub *sub, size_t *pos, struct weft_str *ret_topic)
-{
-    if (*pos >= sub->types_off) {
-        return false;
-    }
-    *ret_topic = word_at(sub, *pos);
-    *pos += 1 + ret_topic->len;
-    return true;
-}
-
-static bool type_wanted(const struct weft_sub *sub, const struct weft_batch *batch, uint32_t i)
-{
-    size_t off = sub->types_off;
-
-    if (sub->types_n == 0) {
-        return true;
-    }
-    for (unsigned k = 0; k < sub->types_n; k++) {
-        struct weft_str glob = word_at(sub, off);
-
-        if (weft_type_glob_match(glob, weft_frame_type(batch, &batch->frames[i]))) {
-            return true;
-        }
-        off += 1 + glob.len;
-    }
-    return false;
-}
-
-static int compare_words(const void *a, const void *b)
-{
-    const struct weft_str *x = a;
-    const struct weft_str *y = b;
-    size_t n = x->len < y->len ? x->len : y->len;
-    int order = memcmp(x->p, y->p, n);
-
-    return order != 0 ? order : (x->len > y->len) - (x->len < y->len);
-}
-
-/* Sorted, so that equal subscriptions read equal pages whatever the order of their parameters. */
-static bool keep_words(struct weft_sub *sub, const struct weft_sub_opts *opts)
-{
-    struct weft_str *sorted = calloc(opts->n_topics + 1, sizeof(*sorted));
-    size_t size = 1;
-    char *at;
-
-    if (sorted == NULL) {
-        return false;
-    }
-    memcpy(sorted, opts->topics, opts->n_topics * sizeof(*sorted));
-    qsort(sorted, opts->n_topics, sizeof(*sorted), compare_words);
-    for (size_t i = 0; i < opts->n_topics; i++) {
-        size += 1 + sorted[i].len;
-    }
-    for (size_t i = 0; i < opts->n_types; i++) {
-        size += 1 + opts->types[i].len;
-    }
-    sub->words = malloc(size);
-    if (sub->words != NULL) {
-        at = sub->words;
-        for (size_t i = 0; i < opts->n_topics; i++) {
-            *at++ = (char)(unsigned char)sorted[i].len;
-            memcpy(at, sorted[i].p, sorted[i].len);
-            at += sorted[i].len;
-        }
-        sub->types_off = (uint16_t)(at - sub->words);
-        for (size_t i = 0; i < opts->n_types; i++) {
-            *at++ = (char)(unsigned char)opts->types[i].len;
-            memcpy(at, opts->types[i].p, opts->types[i].len);
-            at += opts->types[i].len;
-        }
-        sub->topics_n = (uint16_t)opts->n_topics;
-        sub->types_n = (uint16_t)opts->n_types;
-    }
-    free(sorted);
-    return sub->words != NULL;
-}
-
 /* ---- being ready ---- */
 
 void weft_sub_mark(struct weft_sub *sub)
@@ -107,55 +23,94 @@ void weft_sub_wake(struct weft_sub *sub)
     weft_sub_mark(sub);
 }
 
-void weft_sub_news(struct weft_sub *sub, struct weft_topic *topic)
+void weft_sub_news(struct weft_link *link)
 {
-    unsigned i;
+    struct weft_sub *sub = link->sub;
 
-    if (!sub->scan_all) {
-        for (i = 0; i < sub->news_n && sub->news[i] != topic; i++) {
-        }
-        if (i == sub->news_n) {
-            if (i < WEFT_SUB_NEWS) {
-                sub->news[sub->news_n++] = topic;
-            } else {
-                sub->scan_all = true;
-            }
-        }
+    if (!sub->scan_all && !link->news) {
+        link->news = true;
+        link->news_next = sub->news;
+        sub->news = link;
+    }
+    weft_sub_mark(sub);
+}
+
+static void forget_news(struct weft_sub *sub)
+{
+    while (sub->news != NULL) {
+        struct weft_link *link = sub->news;
+
+        sub->news = link->news_next;
+        link->news = false;
+    }
+}
+
+/* ---- from rings to the log, and back ---- */
+
+static void enter_log(struct weft_sub *sub)
+{
+    if (sub->cursor.seq != sub->log_to) { /* else it joins the stretch from before */
+        sub->log_from = sub->cursor.seq;
+    }
+    sub->mode = WEFT_SUB_LOG;
+    sub->gaps_hash = 0;
+    sub->at_tail = false;
+    sub->stuck = false;
+    forget_news(sub);
+    sub->scan_all = true;
+}
+
+static void leave_log(struct weft_sub *sub)
+{
+    sub->mode = WEFT_SUB_RING;
+    sub->log_to = sub->cursor.seq;
+    if (sub->log_from <= sub->sure.seq) {
+        sub->sure = sub->cursor;
+    }
+}
+
+void weft_sub_doubt(struct weft_sub *sub)
+{
+    if (sub->mode == WEFT_SUB_OPENING) {
+        return;
+    }
+    sub->doubt = true;
+    sub->old_page = sub->reading || sub->page != NULL;
+    if (sub->mode == WEFT_SUB_RING) {
+        enter_log(sub);
     }
     weft_sub_mark(sub);
 }
 
 /* ---- beginning and ending ---- */
 
-static bool link_to(struct weft_sub *sub, struct weft_topic *topic)
-{
-    struct weft_link *link = calloc(1, sizeof(*link));
-
-    if (link != NULL) {
-        weft_topic_link(topic, sub, link);
-    }
-    return link != NULL;
-}
-
 void weft_sub_offer(struct weft_sub *sub, struct weft_topic *topic)
 {
-    struct weft_str name = weft_str(topic->name, topic->name_len);
-    struct weft_str pattern;
+    struct weft_str word;
     size_t pos = 0;
 
-    if (sub->patterns_n == 0) {
-        return;
-    }
-    for (struct weft_link *link = sub->links; link != NULL; link = link->sub_next) {
-        if (link->topic == topic) {
+    while (weft_sub_next_topic(sub, &pos, &word)) {
+        if (weft_pattern_is_wildcard(word) &&
+            weft_pattern_match(word, weft_str(topic->name, topic->name_len))) {
+            if (!weft_sub_names(sub, topic)) { /* else it is linked, or about to be */
+                WEFT_ASSERT(weft_topic_link(topic, sub, false)); /* 80 bytes */
+            }
             return;
         }
     }
-    while (weft_sub_next_topic(sub, &pos, &pattern)) {
-        if (weft_pattern_is_wildcard(pattern) && weft_pattern_match(pattern, name)) {
-            WEFT_ASSERT(link_to(sub, topic)); /* 64 bytes */
-            return;
-        }
+}
+
+void weft_sub_lose(struct weft_link *link)
+{
+    struct weft_sub *sub = link->sub;
+
+    if (link->news) {
+        forget_news(sub);
+        sub->scan_all = true;
+    }
+    DL_DELETE2(sub->links, link, sub_prev, sub_next);
+    if (link->topic->last > sub->wild_base) {
+        sub->wild_base = link->topic->last;
     }
 }
 
@@ -169,7 +124,7 @@ static void follow_all(struct weft_sub *sub)
         weft_gauge_add(fo->o.shard, WEFT_G_TOPICS_FOLLOWED, 1);
         fo->o.ops->follow(fo->o.ctx, weft_str("", 0), true);
     }
-    fo->n_wild++;
+    sub->wild_base = fo->gone;
     HASH_ITER(hh, fo->topics, topic, next) {
         weft_sub_offer(sub, topic);
     }
@@ -181,28 +136,34 @@ int weft_sub_init(struct weft_sub *sub, struct weft_fanout *fo, const struct wef
     size_t pos = 0;
 
     memset(sub, 0, sizeof(*sub));
-    if (!keep_words(sub, opts)) {
+    if (!weft_sub_keep_words(sub, opts)) {
         return WEFT_ENOMEM;
     }
     sub->fo = fo;
     sub->from = (uint8_t)opts->from;
     sub->cursor = opts->start;
+    if (opts->from == WEFT_FROM_CURSOR) {
+        sub->sure = opts->start;
+    }
     sub->mode = opts->from == WEFT_FROM_NOW ? WEFT_SUB_OPENING : WEFT_SUB_LOG;
     sub->scan_all = true;
-    DL_APPEND(fo->subs, sub);
+    if (sub->patterns_n > 0) {
+        fo->n_wild++;
+        DL_PREPEND(fo->subs, sub);
+    } else {
+        DL_APPEND(fo->subs, sub);
+    }
 
     while (weft_sub_next_topic(sub, &pos, &name)) {
-        if (weft_pattern_is_wildcard(name)) {
-            sub->patterns_n++;
-            continue;
+        if (!weft_pattern_is_wildcard(name)) {
+            struct weft_topic *topic = weft_topic_get(fo, name);
+
+            if (!weft_topic_link(topic, sub, true)) {
+                weft_sub_fini(sub);
+                return WEFT_ENOMEM;
+            }
+            weft_topic_follow(fo, topic);
         }
-        struct weft_topic *topic = weft_topic_get(fo, name, true);
-        if (!link_to(sub, topic)) {
-            weft_sub_fini(sub);
-            return WEFT_ENOMEM;
-        }
-        topic->direct++;
-        weft_topic_follow(fo, topic);
     }
     if (sub->patterns_n > 0) {
         follow_all(sub);
@@ -214,25 +175,14 @@ int weft_sub_init(struct weft_sub *sub, struct weft_fanout *fo, const struct wef
 void weft_sub_fini(struct weft_sub *sub)
 {
     struct weft_fanout *fo = sub->fo;
-    struct weft_str name;
-    size_t pos = 0;
 
     if (fo == NULL) {
         return;
     }
-    while (weft_sub_next_topic(sub, &pos, &name)) {
-        struct weft_topic *topic =
-            weft_pattern_is_wildcard(name) ? NULL : weft_topic_get(fo, name, false);
-
-        if (topic != NULL && topic->direct > 0) {
-            topic->direct--;
-            topic->idle_for = 0;
-        }
-    }
     while (sub->links != NULL) {
         struct weft_link *link = sub->links;
 
-        sub->links = link->sub_next;
+        DL_DELETE2(sub->links, link, sub_prev, sub_next);
         weft_topic_unlink(link);
     }
     if (sub->patterns_n > 0) {
@@ -245,23 +195,23 @@ void weft_sub_fini(struct weft_sub *sub)
         fo->n_again--;
     }
     DL_DELETE(fo->subs, sub);
+    weft_late_drop(sub);
     weft_page_unref(sub->page);
     free(sub->words);
     memset(sub, 0, sizeof(*sub));
 }
 
-/* ---- taking from rings ---- */
-
 /* All topics are followed and the hub has said from where. */
 static bool synced(const struct weft_sub *sub)
 {
     const struct weft_fanout *fo = sub->fo;
+    const struct weft_link *link;
 
     if (!fo->up || (sub->patterns_n > 0 && !fo->all_synced)) {
         return false;
     }
-    for (const struct weft_link *link = sub->links; link != NULL; link = link->sub_next) {
-        if (link->topic->followed && !link->topic->synced) {
+    for (link = sub->links; link != NULL; link = link->sub_next) {
+        if (link->direct && !link->topic->synced) {
             return false;
         }
     }
@@ -271,21 +221,13 @@ static bool synced(const struct weft_sub *sub)
 /* Its rings reach back to the cursor. */
 static bool covered(const struct weft_sub *sub)
 {
-    const struct weft_fanout *fo = sub->fo;
+    const struct weft_link *link = sub->scan_all ? sub->links : sub->news;
     uint64_t seq = sub->cursor.seq;
 
-    if (sub->patterns_n > 0 && (fo->all_base > seq || fo->evicted_last > seq)) {
+    if (sub->patterns_n > 0 && (sub->fo->all_base > seq || sub->wild_base > seq)) {
         return false;
     }
-    if (!sub->scan_all) {
-        for (unsigned i = 0; i < sub->news_n; i++) {
-            if (sub->news[i]->floor > seq) {
-                return false;
-            }
-        }
-        return true;
-    }
-    for (const struct weft_link *link = sub->links; link != NULL; link = link->sub_next) {
+    for (; link != NULL; link = sub->scan_all ? link->sub_next : link->news_next) {
         if (link->topic->floor > seq) {
             return false;
         }
@@ -293,141 +235,23 @@ static bool covered(const struct weft_sub *sub)
     return true;
 }
 
-/* Collects runs; merges neighbours; counts what is in them. */
-struct taker {
-    struct weft_sub *sub;
-    struct weft_run *runs;
-    size_t n, max_runs;
-    size_t bytes, max_bytes;
-};
-
-/* One frame: taken, or skipped by its type. False: no room, the cursor stays before it. */
-static bool take(struct taker *tk, struct weft_batch *batch, uint32_t i)
+/* The cursor may be compared with the rings. */
+static bool trusted(const struct weft_sub *sub)
 {
-    const struct weft_frame *frame = &batch->frames[i];
-    struct weft_run *run = tk->n > 0 ? &tk->runs[tk->n - 1] : NULL;
+    const struct weft_fanout *fo = sub->fo;
 
-    if (type_wanted(tk->sub, batch, i)) {
-        if (tk->bytes > 0 && tk->bytes + frame->len > tk->max_bytes) {
-            return false;
-        }
-        if (run != NULL && run->batch == batch && run->to == i) {
-            run->to++;
-        } else if (tk->n < tk->max_runs) {
-            tk->runs[tk->n++] = (struct weft_run){batch, i, i + 1};
-        } else {
-            return false;
-        }
-        tk->bytes += frame->len;
-    }
-    tk->sub->cursor = frame->id;
-    return true;
-}
-
-struct head {
-    struct weft_ring_entry *entry;
-    uint32_t at;
-};
-
-static uint64_t head_seq(const struct head *head)
-{
-    return head->entry == NULL ? UINT64_MAX : head->entry->batch->frames[head->at].id.seq;
-}
-
-static void head_advance(struct head *head)
-{
-    if (++head->at < head->entry->batch->n) {
-        return;
-    }
-    head->entry = head->entry->next; /* utlist DL: NULL after the newest */
-    head->at = head->entry != NULL ? head->entry->from : 0;
-}
-
-/* Takes from one ring while its events come before limit. False: no room. */
-static bool take_until(struct taker *tk, struct head *head, uint64_t limit)
-{
-    while (head->entry != NULL && head_seq(head) < limit) {
-        /* The same event in two topics has one seq: who follows both gets it once. */
-        if (head_seq(head) > tk->sub->cursor.seq && !take(tk, head->entry->batch, head->at)) {
-            return false;
-        }
-        head_advance(head);
-    }
-    return true;
-}
-
-#define HEADS_ON_STACK 16
-
-/* Everything after the cursor in the given rings, merged by seq. True: all of it was taken. */
-static bool take_merged(struct taker *tk, struct head *heads, size_t n)
-{
-    for (;;) {
-        size_t first = 0;
-        uint64_t second_seq = UINT64_MAX;
-
-        for (size_t i = 1; i < n; i++) {
-            if (head_seq(&heads[i]) < head_seq(&heads[first])) {
-                first = i;
-            }
-        }
-        for (size_t i = 0; i < n; i++) {
-            if (i != first && head_seq(&heads[i]) < second_seq) {
-                second_seq = head_seq(&heads[i]);
-            }
-        }
-        if (n == 0 || heads[first].entry == NULL) {
-            return true;
-        }
-        /* <= : an event of both comes from the first. */
-        if (!take_until(tk, &heads[first],
-                        second_seq == UINT64_MAX ? UINT64_MAX : second_seq + 1)) {
-            return false;
-        }
-    }
-}
-
-static bool take_rings(struct taker *tk)
-{
-    struct weft_sub *sub = tk->sub;
-    struct head few[HEADS_ON_STACK];
-    struct head *heads = few;
-    size_t n = 0;
-    size_t cap = HEADS_ON_STACK;
-    bool all;
-
-    if (!sub->scan_all) {
-        for (unsigned i = 0; i < sub->news_n; i++) {
-            n += weft_ring_find(sub->news[i], sub->cursor.seq, &heads[n].entry, &heads[n].at) ? 1
-                                                                                              : 0;
-        }
-    } else {
-        for (const struct weft_link *link = sub->links; link != NULL; link = link->sub_next) {
-            if (n == cap) {
-                struct head *more = malloc(2 * cap * sizeof(*more));
-
-                WEFT_ASSERT(more != NULL);
-                memcpy(more, heads, n * sizeof(*heads));
-                if (heads != few) {
-                    free(heads);
-                }
-                heads = more;
-                cap *= 2;
-            }
-            n +=
-                weft_ring_find(link->topic, sub->cursor.seq, &heads[n].entry, &heads[n].at) ? 1 : 0;
-        }
-    }
-    all = take_merged(tk, heads, n);
-    if (heads != few) {
-        free(heads);
-    }
-    return all;
+    return !sub->doubt &&
+           (sub->known || (sub->cursor.seq <= fo->head.seq && sub->cursor.ms >= fo->origin_ms));
 }
 
 /* ---- taking from pages ---- */
 
 enum weft_sub_from weft_sub_read_start(const struct weft_sub *sub, struct weft_id *ret_start)
 {
+    if (sub->late_read) {
+        *ret_start = sub->late->from;
+        return WEFT_FROM_CURSOR;
+    }
     *ret_start = sub->cursor;
     return (enum weft_sub_from)sub->from;
 }
@@ -437,6 +261,10 @@ void weft_sub_what(const struct weft_sub *sub, struct weft_buf *out)
     struct weft_str name;
     size_t pos = 0;
 
+    if (sub->late_read) {
+        weft_buf_append(out, sub->late->name, sub->late->name_len);
+        return;
+    }
     while (weft_sub_next_topic(sub, &pos, &name)) {
         if (pos > 1 + name.len) {
             weft_buf_append(out, " ", 1);
@@ -447,12 +275,18 @@ void weft_sub_what(const struct weft_sub *sub, struct weft_buf *out)
 
 void weft_sub_page_arrived(struct weft_sub *sub, struct weft_page *page)
 {
+    bool late = sub->late_read;
+
     WEFT_ASSERT(sub->reading && sub->page == NULL);
     sub->reading = false;
+    sub->late_read = false;
+    weft_sub_mark(sub);
+    if (!late && sub->late != NULL) {
+        return; /* something earlier was found missing meanwhile: this page is asked for again */
+    }
     sub->page = weft_page_ref(page);
     sub->page_at = 0;
-    sub->gaps_told = page->n_gaps == 0;
-    weft_sub_mark(sub);
+    sub->gaps_told = false;
 }
 
 static void try_again(struct weft_sub *sub)
@@ -466,6 +300,7 @@ static void try_again(struct weft_sub *sub)
 void weft_sub_page_failed(struct weft_sub *sub, bool unavailable)
 {
     sub->reading = false;
+    sub->late_read = false;
     if (unavailable && !sub->fo->up) {
         sub->waiting = true; /* weft_fanout_redis() wakes everybody */
     } else {
@@ -479,26 +314,58 @@ bool weft_sub_floats(const struct weft_sub *sub)
            sub->from == WEFT_FROM_AGO;
 }
 
+/*
+ * A topic that was trimmed far beyond the cursor says so in each page that comes before the end of what is missing: it is
+ * told with the first.
+ */
+static bool gaps_are_new(struct weft_sub *sub)
+{
+    const struct weft_page *page = sub->page;
+    uint64_t hash = 0;
+
+    for (size_t i = 0; i < page->n_gaps; i++) {
+        const struct weft_gap *gap = &page->gaps[i];
+
+        hash = hash * 31 + weft_hash64(gap->topic, strlen(gap->topic));
+        hash = hash * 31 + gap->next.seq + 1;
+    }
+    if (hash == sub->gaps_hash) {
+        return false;
+    }
+    sub->gaps_hash = hash;
+    return hash != 0;
+}
+
 /* The page is used up: the subscriber stands at its end. */
 static void page_done(struct weft_sub *sub)
 {
     struct weft_page *page = sub->page;
+    bool forward = weft_sub_floats(sub) || page->upto.seq > sub->cursor.seq;
     bool reset = false;
 
     for (size_t i = 0; i < page->n_gaps; i++) {
         reset = reset || page->gaps[i].reason == WEFT_GAP_RESET;
     }
-    if (reset || weft_sub_floats(sub) || page->upto.seq > sub->cursor.seq) {
+    if (reset) {
+        /* In this history all up to the cursor comes from the log. */
+        memset(&sub->sure, 0, sizeof(sub->sure));
+        sub->log_from = 0;
+        weft_late_drop(sub);
+    }
+    if (reset || forward) {
         sub->cursor = page->upto;
     }
     sub->from = WEFT_FROM_CURSOR;
     sub->known = true;
+    sub->doubt = sub->doubt && sub->old_page;
+    sub->old_page = false;
     sub->at_tail = !page->more;
+    sub->stuck = !reset && !forward && page->batch == NULL;
     sub->page = NULL;
     weft_page_unref(page);
 }
 
-static void read_more(struct weft_sub *sub)
+void weft_sub_read(struct weft_sub *sub, bool late)
 {
     if (sub->reading || sub->again) {
         return;
@@ -507,46 +374,71 @@ static void read_more(struct weft_sub *sub)
         sub->waiting = true;
         return;
     }
+    if (sub->stuck) {
+        sub->stuck = false;
+        try_again(sub);
+        return;
+    }
     sub->reading = true;
+    sub->late_read = late;
     if (!sub->fo->o.ops->read(sub->fo->o.ctx, sub)) {
         sub->reading = false;
+        sub->late_read = false;
         try_again(sub);
     }
 }
 
+/* No page is here: whether the rings reach, or which page to ask for. */
+static void look_further(struct weft_sub *sub)
+{
+    if (sub->reading) {
+        return; /* what it brings begins at the cursor, which must not move meanwhile */
+    }
+    forget_news(sub);
+    sub->scan_all = true;
+    if (sub->from == WEFT_FROM_CURSOR && trusted(sub) && synced(sub) && covered(sub)) {
+        leave_log(sub);
+    } else if (sub->at_tail && !synced(sub)) {
+        sub->waiting = true; /* the log had no more: only the rings are missing */
+    } else {
+        weft_sub_read(sub, false);
+    }
+}
+
 /* True: events or gaps were found. False: nothing more from the log now; the mode may have become RING. */
-static bool take_log(struct taker *tk, enum weft_pull *ret_pull)
+static bool take_log(struct weft_taker *tk, enum weft_pull *ret_pull)
 {
     struct weft_sub *sub = tk->sub;
+    struct weft_topic *hidden = NULL;
 
     if (sub->page == NULL) {
-        /* With a cursor, first look whether the rings reach; a page may have brought it into reach. */
-        sub->scan_all = true;
-        if (sub->from == WEFT_FROM_CURSOR && synced(sub) && covered(sub) &&
-            (sub->known || sub->cursor.seq <= sub->fo->head.seq)) {
-            sub->mode = WEFT_SUB_RING;
-        } else if (sub->at_tail && !synced(sub)) {
-            sub->at_tail = false; /* the log had no more: only the rings are missing */
-            sub->waiting = true;
-        } else {
-            read_more(sub);
-        }
+        look_further(sub);
         return false;
     }
     if (!sub->gaps_told) {
         sub->gaps_told = true;
-        *ret_pull = WEFT_PULL_GAPS;
-        return true;
+        if (gaps_are_new(sub)) {
+            *ret_pull = WEFT_PULL_GAPS;
+            return true;
+        }
     }
     if (sub->page->batch != NULL) {
         struct weft_batch *batch = sub->page->batch;
 
-        while (sub->page_at < batch->n && take(tk, batch, sub->page_at)) {
-            sub->page_at++;
+        for (; sub->page_at < batch->n; sub->page_at++) {
+            hidden = weft_late_shows(sub, batch, sub->page_at);
+            if (hidden != NULL || !weft_take(tk, batch, sub->page_at)) {
+                break;
+            }
+            sub->cursor = batch->frames[sub->page_at].id;
         }
         if (tk->n > 0) {
             *ret_pull = WEFT_PULL_EVENTS;
             return true; /* the page stays until its last run was written: the runs borrow its batch */
+        }
+        if (hidden != NULL) {
+            weft_late_after(sub, hidden, batch->frames[sub->page_at].prev); /* the page goes */
+            return false;
         }
         if (sub->page_at < batch->n) {
             return false;
@@ -559,7 +451,7 @@ static bool take_log(struct taker *tk, enum weft_pull *ret_pull)
 enum weft_pull weft_sub_pull(struct weft_sub *sub, struct weft_run *runs, size_t max_runs,
                              size_t max_bytes, size_t *ret_n)
 {
-    struct taker tk = {.sub = sub, .runs = runs, .max_runs = max_runs, .max_bytes = max_bytes};
+    struct weft_taker tk = {.sub = sub, .runs = runs, .max_runs = max_runs, .max_bytes = max_bytes};
     struct weft_fanout *fo = sub->fo;
     enum weft_pull pull = WEFT_PULL_NONE;
 
@@ -573,34 +465,36 @@ enum weft_pull weft_sub_pull(struct weft_sub *sub, struct weft_run *runs, size_t
         sub->cursor = fo->head;
         sub->from = WEFT_FROM_CURSOR;
         sub->known = true;
+        sub->sure = sub->cursor;
         sub->mode = WEFT_SUB_RING;
     }
     if (!sub->opened) {
         sub->opened = true;
         if (sub->mode == WEFT_SUB_LOG) {
-            bool hit = sub->from == WEFT_FROM_CURSOR && synced(sub) && covered(sub);
+            bool hit = sub->from == WEFT_FROM_CURSOR && trusted(sub) && synced(sub) && covered(sub);
 
             weft_count(fo->o.shard, hit ? WEFT_M_RING_HITS : WEFT_M_RING_MISSES, 1);
         }
         return WEFT_PULL_OPENED;
     }
     for (;;) {
+        if (sub->late != NULL && weft_late_pull(&tk, &pull)) {
+            break;
+        }
         if (sub->mode == WEFT_SUB_RING) {
-            if (!fo->up || (sub->scan_all &&
-                            !synced(sub))) { /* Redis was away: wait for where the rings begin */
-                sub->waiting = true;
+            if (!fo->up || (sub->scan_all && !synced(sub))) {
+                sub->waiting = true; /* Redis was away: for where the rings begin */
                 return WEFT_PULL_NONE;
             }
             if (covered(sub)) {
-                if (take_rings(&tk)) {
-                    sub->news_n = 0;
+                if (weft_take_rings(&tk)) {
+                    forget_news(sub);
                     sub->scan_all = false;
                 }
                 break;
             }
             weft_count(fo->o.shard, WEFT_M_SUBSCRIBER_LAGGED, 1);
-            sub->mode = WEFT_SUB_LOG;
-            sub->news_n = 0;
+            enter_log(sub);
         }
         if (take_log(&tk, &pull)) {
             break;

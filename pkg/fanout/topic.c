@@ -8,12 +8,20 @@
 #include <weft/base/assert.h>
 #include <weft/telemetry/metrics.h>
 
-struct weft_topic *weft_topic_get(struct weft_fanout *fo, struct weft_str name, bool create)
+struct weft_topic *weft_topic_find(struct weft_fanout *fo, struct weft_str name)
 {
     struct weft_topic *topic = NULL;
 
     HASH_FIND(hh, fo->topics, name.p, name.len, topic);
-    if (topic != NULL || !create) {
+    return topic;
+}
+
+struct weft_topic *weft_topic_get(struct weft_fanout *fo, struct weft_str name)
+{
+    struct weft_topic *topic = weft_topic_find(fo, name);
+    struct weft_sub *sub;
+
+    if (topic != NULL) {
         return topic;
     }
     topic = calloc(1, sizeof(*topic) + name.len + 1);
@@ -21,21 +29,40 @@ struct weft_topic *weft_topic_get(struct weft_fanout *fo, struct weft_str name, 
     memcpy(topic->name, name.p, name.len);
     topic->name_len = (uint16_t)name.len;
     HASH_ADD_KEYPTR(hh, fo->topics, topic->name, name.len, topic);
+    DL_FOREACH(fo->subs, sub) {
+        if (sub->patterns_n == 0) {
+            break;
+        }
+        weft_sub_offer(sub, topic);
+    }
     return topic;
 }
 
-void weft_topic_link(struct weft_topic *topic, struct weft_sub *sub, struct weft_link *link)
+bool weft_topic_link(struct weft_topic *topic, struct weft_sub *sub, bool direct)
 {
+    struct weft_link *link = calloc(1, sizeof(*link));
+
+    if (link == NULL) {
+        return false;
+    }
     link->topic = topic;
     link->sub = sub;
-    link->sub_next = sub->links;
-    sub->links = link;
+    link->direct = direct;
+    topic->direct += direct ? 1 : 0;
+    DL_PREPEND2(sub->links, link, sub_prev, sub_next);
     DL_APPEND(topic->links, link);
+    return true;
 }
 
 void weft_topic_unlink(struct weft_link *link)
 {
-    DL_DELETE(link->topic->links, link);
+    struct weft_topic *topic = link->topic;
+
+    if (link->direct) {
+        topic->direct--;
+        topic->idle_for = 0;
+    }
+    DL_DELETE(topic->links, link);
     free(link);
 }
 
@@ -45,6 +72,33 @@ void weft_topic_follow(struct weft_fanout *fo, struct weft_topic *topic)
         topic->followed = true;
         weft_gauge_add(fo->o.shard, WEFT_G_TOPICS_FOLLOWED, 1);
         fo->o.ops->follow(fo->o.ctx, weft_str(topic->name, topic->name_len), true);
+    }
+}
+
+void weft_topic_unfollow(struct weft_fanout *fo, struct weft_topic *topic)
+{
+    if (topic->followed) {
+        topic->followed = false;
+        topic->synced = false;
+        weft_gauge_add(fo->o.shard, WEFT_G_TOPICS_FOLLOWED, -1);
+        fo->o.ops->follow(fo->o.ctx, weft_str(topic->name, topic->name_len), false);
+    }
+}
+
+void weft_topic_missed(struct weft_fanout *fo, struct weft_topic *topic, uint64_t seq)
+{
+    struct weft_link *link;
+
+    DL_FOREACH(topic->links, link) {
+        /*
+         * Who named the topic looks whenever something may have passed its cursor. A pattern may have thousands of
+         * topics with news after Redis was away, but all_base sent it to the log for these, and as the
+         * partition's channel shows at once what is missing, hardly anything is left.
+         */
+        if (link->direct ? weft_late_unsure(link->sub, topic)
+                         : seq > fo->all_base && weft_late_missing(link->sub, seq)) {
+            weft_late_after(link->sub, topic, seq);
+        }
     }
 }
 
@@ -86,24 +140,41 @@ static void evict(struct weft_fanout *fo, struct weft_ring_entry *entry)
     entry_drop(fo, entry);
 }
 
+/* The next event is not the one after the last: those between did not come. */
+static void restart_behind_hole(struct weft_fanout *fo, struct weft_topic *topic, uint64_t prev)
+{
+    weft_count(fo->o.shard, WEFT_M_CHAIN_BREAKS, 1);
+    if (prev > topic->last) {
+        weft_topic_missed(fo, topic, prev);
+    } else {
+        prev = topic->last; /* its log was removed and begins anew */
+    }
+    weft_ring_restart(fo, topic, prev);
+}
+
 bool weft_ring_add(struct weft_fanout *fo, struct weft_topic *topic, struct weft_batch *batch)
 {
     const struct weft_frame *frames = batch->frames;
-    bool known = topic->synced || topic->ring != NULL;
     uint32_t from = 0;
 
-    while (known && from < batch->n && frames[from].id.seq <= topic->last) {
+    while (topic->met && from < batch->n && frames[from].id.seq <= topic->last) {
         from++; /* seen: the partition's channel and the topic's carry the same */
     }
     if (from == batch->n) {
         weft_count(fo->o.shard, WEFT_M_LIVE_DUPLICATES, batch->n);
         return false;
     }
-    if (!known) {
+    if (!topic->met) {
+        topic->met = true;
         weft_ring_restart(fo, topic, frames[from].prev);
-    } else if (frames[from].prev != topic->last) {
-        weft_count(fo->o.shard, WEFT_M_CHAIN_BREAKS, 1);
-        weft_ring_restart(fo, topic, frames[from].prev);
+    }
+    for (uint32_t i = from; i < batch->n; i++) {
+        if (frames[i].prev != topic->last) {
+            from = i;
+            restart_behind_hole(fo, topic, frames[i].prev);
+        }
+        topic->last = frames[i].id.seq;
+        topic->last_ms = frames[i].id.ms;
     }
 
     struct weft_ring_entry *entry = calloc(1, sizeof(*entry));
@@ -111,7 +182,7 @@ bool weft_ring_add(struct weft_fanout *fo, struct weft_topic *topic, struct weft
     entry->topic = topic;
     entry->batch = weft_batch_ref(batch);
     entry->from = from;
-    entry->last_seq = frames[batch->n - 1].id.seq;
+    entry->last_seq = topic->last;
     DL_APPEND(topic->ring, entry);
     entry->older = fo->newest;
     if (fo->newest != NULL) {
@@ -120,7 +191,6 @@ bool weft_ring_add(struct weft_fanout *fo, struct weft_topic *topic, struct weft
         fo->oldest = entry;
     }
     fo->newest = entry;
-    topic->last = entry->last_seq;
     topic->ring_events += batch->n - from;
     fo->ring_bytes += batch->size;
 
@@ -164,35 +234,19 @@ bool weft_ring_find(const struct weft_topic *topic, uint64_t seq,
     return true;
 }
 
-static void link_leave_sub(struct weft_link *link)
-{
-    struct weft_sub *sub = link->sub;
-    struct weft_link **at = &sub->links;
-
-    while (*at != link) {
-        at = &(*at)->sub_next;
-    }
-    *at = link->sub_next;
-    sub->news_n = 0; /* may name this topic: look at all of them instead */
-    sub->scan_all = true;
-}
-
 void weft_topic_drop(struct weft_fanout *fo, struct weft_topic *topic)
 {
     while (topic->links != NULL) {
         struct weft_link *link = topic->links;
 
-        link_leave_sub(link);
+        weft_sub_lose(link);
         weft_topic_unlink(link);
     }
-    if (topic->last > fo->evicted_last) {
-        fo->evicted_last = topic->last;
+    if (topic->last > fo->gone) {
+        fo->gone = topic->last;
     }
     weft_ring_restart(fo, topic, topic->last);
-    if (topic->followed) {
-        weft_gauge_add(fo->o.shard, WEFT_G_TOPICS_FOLLOWED, -1);
-        fo->o.ops->follow(fo->o.ctx, weft_str(topic->name, topic->name_len), false);
-    }
+    weft_topic_unfollow(fo, topic);
     HASH_DEL(fo->topics, topic);
     free(topic);
 }

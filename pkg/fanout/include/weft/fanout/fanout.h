@@ -15,6 +15,15 @@
  * seq shows a hole: the ring starts again behind it (floor = prev), which sends exactly the subscribers that
  * have not seen beyond it to the log. All rings together are bounded in bytes, each in events; the oldest go first.
  *
+ * What holds: each event of its topics and types after its start, once, in the order of seq; what was trimmed before
+ * it could be read is told as a gap. One exception, as a cursor is one number for several topics: a live message of
+ * topic A alone is lost, and a later event of topic B is given before A's next message shows it. The events that
+ * were lost are then read again and given late, in A's order, before anything else of the subscriber
+ * (their seq is below the cursor, which stays). Who leaves in between resumes with a cursor beyond them, and never gets
+ * them; whoever resumes with the id of a late event gets again what it had got after it, so a writer whose
+ * reader keeps the last id should tell it the cursor after late events. An event of several topics, lost in one
+ * of them, may then come twice, if the ring of the other one does not hold it any more.
+ *
  * It does not know sockets, HTTP, Redis or clocks: what it needs done it asks of weft_fanout_ops. One thread, the worker's.
  */
 #ifndef WEFT_FANOUT_FANOUT_H
@@ -41,7 +50,7 @@ struct weft_fanout_ops {
     /* Begin or end to follow a topic; an empty name: all topics. Answered by weft_fanout_followed(). */
     void (*follow)(void *ctx, struct weft_str topic, bool on);
     /*
-     * Ask for the page that weft_sub_read_start() and weft_sub_what() describe; answered by weft_sub_page_arrived()
+     * Asks for the page that weft_sub_read_start() and weft_sub_what() describe; answered by weft_sub_page_arrived()
      * or weft_sub_page_failed(). False: not now (a bound was reached); tried again at the next tick.
      */
     bool (*read)(void *ctx, struct weft_sub *sub);
@@ -56,7 +65,7 @@ struct weft_fanout_opts {
     size_t ring_events; /* at most in one topic's ring */
     size_t ring_bytes;  /* at most in all rings */
     uint32_t
-        linger_sweeps; /* how long (about seconds) a topic without subscribers is still followed */
+        linger_sweeps; /* about seconds for which a topic without subscribers is still followed */
 };
 
 int weft_fanout_create(struct weft_fanout **ret_fo, const struct weft_fanout_opts *opts)
@@ -65,9 +74,16 @@ int weft_fanout_create(struct weft_fanout **ret_fo, const struct weft_fanout_opt
 void weft_fanout_destroy(struct weft_fanout *fo);
 
 /* What the hub says. Subscribers that this concerns become ready; call weft_fanout_flush() after a burst. */
+
+/*
+ * The topic is followed (an empty name: all are): its newest event is base, and what comes after it comes live. base is
+ * not before any event that was handed in, unless Redis holds another history than it did. May come again with a
+ * later base: there is something in the log that did not come live.
+ */
 void weft_fanout_followed(struct weft_fanout *fo, struct weft_str topic, uint64_t base,
                           struct weft_id head);
 void weft_fanout_live(struct weft_fanout *fo, struct weft_batch *batch); /* borrowed; refs taken */
+/* Of all topics: an event up to base may not have come. Before any live event after base. */
 void weft_fanout_broken(struct weft_fanout *fo, uint64_t base);
 void weft_fanout_redis(struct weft_fanout *fo, bool up);
 bool weft_fanout_is_up(const struct weft_fanout *fo);
@@ -102,32 +118,38 @@ struct weft_sub_opts {
     size_t n_types;
 };
 
-#define WEFT_SUB_NEWS 4
-
 /* Embedded by its user; the members are fanout's. */
 struct weft_sub {
     struct weft_fanout *fo;
     struct weft_sub *prev, *next;             /* all subscribers */
     struct weft_sub *dirty_prev, *dirty_next; /* the ready ones */
     struct weft_link *links;                  /* its topics */
-    struct weft_topic
-        *news[WEFT_SUB_NEWS]; /* topics with something after the cursor, unless scan_all */
+    struct weft_link *news; /* those with something after the cursor, unless scan_all */
     struct weft_page *page;
+    struct weft_late *late;       /* what comes before anything else */
+    struct weft_late *late_given; /* ... and what so came */
     struct weft_id cursor;
-    char *words; /* topics, then types: u8 length and bytes each */
+    struct weft_id sure;       /* all that it was to get up to here came from the log */
+    uint64_t log_from, log_to; /* ... and so did this stretch */
+    uint64_t gaps_hash;        /* of the gaps that were told last */
+    uint64_t wild_base;        /* rings of topics that its patterns match: kept after this */
+    char *words;               /* topics, then types: u8 length and bytes each */
     uint32_t page_at;
     uint16_t topics_n, types_n, types_off, patterns_n;
-    uint8_t news_n;
     uint8_t mode; /* enum weft_sub_mode */
     uint8_t from; /* enum weft_sub_from, of the next read */
     bool scan_all : 1;
     bool dirty : 1;
     bool reading : 1;   /* a page was asked for */
+    bool late_read : 1; /* ... of late events */
     bool again : 1;     /* ... and refused: at the next tick */
+    bool stuck : 1;     /* the last page had nothing new, and the rings do not reach either */
     bool waiting : 1;   /* for topics to be followed, or for Redis */
     bool opened : 1;    /* WEFT_PULL_OPENED was returned */
     bool gaps_told : 1; /* of the page */
     bool known : 1;     /* the cursor is of this history: a page or the ring has said so */
+    bool doubt : 1;     /* perhaps it is not: a page has to say so */
+    bool old_page : 1;  /* ... and not the one that is here or on its way */
     bool at_tail : 1;   /* the last page had all there was */
 };
 
@@ -151,7 +173,7 @@ struct weft_run {
 enum weft_pull {
     WEFT_PULL_NONE, /* nothing now; ready will be called */
     WEFT_PULL_OPENED, /* once, first: where it starts is known (sub->cursor, unless weft_sub_floats()) */
-    WEFT_PULL_GAPS, /* sub->page->gaps: to be told before what comes next */
+    WEFT_PULL_GAPS, /* sub->page->gaps: to be told before what comes next; not again with each page */
     WEFT_PULL_EVENTS
 };
 

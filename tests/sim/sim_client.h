@@ -1,0 +1,75 @@
+/*
+ * sim_client - a subscriber's program, and the judge of what it got: each event of its topics and types
+ * after its start once, in order; a gap told only where something was trimmed; nothing passed over in silence.
+ *
+ * A client goes on at another hub with the id of the last event it got, or with the one that it was opened
+ * with. It pulls when it is told that it is ready, unless it is busy.
+ *
+ * Events whose live line a hub lost alone are judged as fanout.h says: they may come late, but in their topic's
+ * order; a client that leaves before never gets them. One that leaves right after one of them gets again what lies
+ * between it and what it had got.
+ */
+#ifndef WEFT_SIM_CLIENT_H
+#define WEFT_SIM_CLIENT_H
+
+#include "sim_hub.h"
+
+#define SIM_WORDS 5
+
+struct sim_gap {
+    uint32_t topic;
+    uint64_t after, end;
+};
+
+/* What one client was given of one event. */
+struct sim_given {
+    uint8_t times;
+    bool excused; /* it need not come any more, or may come again */
+};
+
+struct sim_client {
+    struct sim_sub s;
+    struct sim_redis *redis;
+    struct sim_rng *rng;
+    uint32_t number;
+    bool busy;      /* does not pull */
+    bool owes_pull; /* was ready meanwhile, or stopped in the middle */
+
+    struct weft_str words[SIM_WORDS];
+    struct weft_str globs[2];
+    size_t n_words, n_globs;
+    enum weft_sub_from from;
+    struct weft_id start_id; /* for from */
+    uint32_t topics, types;  /* bits */
+
+    bool opened, started;
+    bool has_cursor;
+    struct weft_id cursor;      /* with which it would go on elsewhere */
+    uint64_t start[SIM_TOPICS]; /* what is not after this is not its */
+    uint64_t newest;            /* seq of the newest event it was given */
+    uint64_t newest_of[SIM_TOPICS];
+    uint32_t hubs; /* bits: where it has been */
+    struct sim_given *given;
+    size_t n_given;
+    struct sim_gap *gaps;
+    size_t n_gaps, gaps_cap;
+    size_t n_late, n_again;
+};
+
+void sim_client_init(struct sim_client *c, struct sim_redis *redis, uint32_t number);
+void sim_client_fini(struct sim_client *c);
+
+bool sim_client_is_on(const struct sim_client *c);
+/* Subscribes, or goes on with its cursor. */
+void sim_client_begin(struct sim_client *c, struct sim_hub *hub);
+void sim_client_cut(struct sim_client *c);
+/* It was told that it is ready. */
+void sim_client_ready(struct sim_client *c);
+/* Pulls some, or all that there is. */
+void sim_client_pull(struct sim_client *c, bool all);
+/* A page shows where it begins. */
+void sim_client_begins(struct sim_client *c, enum sim_start from, struct weft_id start);
+/* Everything has come that will come: is everything there? */
+void sim_client_judge(struct sim_client *c);
+
+#endif

@@ -1,0 +1,541 @@
+#include "sim_hub.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <utlist.h>
+
+#include <weft/base/assert.h>
+#include <weft/telemetry/metrics.h>
+
+struct sim_line {
+    struct sim_line *next;
+    size_t event;
+    uint32_t topic;
+    bool partition; /* by the partition's channel */
+};
+
+enum sim_kind { SIM_FOLLOWED, SIM_LIVE, SIM_BROKEN, SIM_REDIS, SIM_PAGE };
+
+struct sim_msg {
+    struct sim_msg *next;
+    enum sim_kind kind;
+    uint32_t topic;
+    uint64_t base;
+    struct weft_id head;
+    struct weft_batch *batch;
+    bool up;
+    struct sim_sub *sub;
+    uint64_t ticket;
+    struct weft_page *page; /* NULL: failed */
+    bool unavailable;
+};
+
+struct sim_read {
+    struct sim_read *next;
+    struct sim_sub *sub;
+    uint64_t ticket;
+    enum sim_start from;
+    struct weft_id start;
+    struct weft_buf what;
+    struct weft_page *page; /* of a kept one */
+};
+
+static struct sim_msg *post(struct sim_hub *hub, enum sim_kind kind)
+{
+    struct sim_msg *m = calloc(1, sizeof(*m));
+
+    WEFT_ASSERT(m != NULL);
+    m->kind = kind;
+    if (hub->mail == NULL)
+        hub->mail = m;
+    else
+        hub->mail_tail->next = m;
+    hub->mail_tail = m;
+    return m;
+}
+
+static void see_head(struct sim_hub *hub, struct weft_id id)
+{
+    if (id.seq > hub->head.seq)
+        hub->head = id;
+}
+
+/* ---- live lines ---- */
+
+static void seal(struct sim_hub *hub)
+{
+    struct weft_batch *batch = weft_batch_seal(&hub->bb, 0);
+
+    if (batch == NULL)
+        return;
+    if (hub->behind) {
+        hub->lost = true;
+        weft_batch_unref(batch);
+        return;
+    }
+    post(hub, SIM_LIVE)->batch = batch;
+}
+
+static void add_line(struct sim_hub *hub, const struct sim_line *line)
+{
+    struct sim_follow *f = &hub->follows[line->topic];
+    struct sim_follow *all = &hub->follows[SIM_ALL];
+    struct weft_id id = hub->redis->events[line->event].id;
+    bool wanted = false;
+
+    if (line->partition && all->wanted) {
+        if (all->synced && id.seq > all->last + 1) {
+            seal(hub);
+            post(hub, SIM_BROKEN)->base = id.seq - 1;
+        }
+        all->last = id.seq > all->last ? id.seq : all->last;
+        wanted = true;
+    }
+    if (f->wanted && id.seq > f->last) {
+        f->last = id.seq;
+        wanted = true;
+    }
+    see_head(hub, id);
+    if (!wanted)
+        return;
+    if (hub->bb.n > 0 && (hub->bb_topic != line->topic || sim_chance(hub->rng, 10)))
+        seal(hub);
+    hub->bb_topic = line->topic;
+    sim_redis_format(hub->redis, line->event, line->topic, &hub->bb);
+}
+
+bool sim_hub_receive(struct sim_hub *hub, uint32_t n)
+{
+    bool any = hub->lines != NULL;
+
+    while (n-- > 0 && hub->lines != NULL) {
+        struct sim_line *line = hub->lines;
+
+        hub->lines = line->next;
+        add_line(hub, line);
+        free(line);
+    }
+    seal(hub);
+    return any;
+}
+
+static void send_line(struct sim_hub *hub, size_t event, uint32_t topic, bool partition)
+{
+    struct sim_line *line = calloc(1, sizeof(*line));
+
+    WEFT_ASSERT(line != NULL);
+    *line = (struct sim_line){NULL, event, topic, partition};
+    if (hub->lines == NULL)
+        hub->lines = line;
+    else
+        hub->lines_tail->next = line;
+    hub->lines_tail = line;
+}
+
+static void lose(struct sim_hub *hub, size_t first, size_t n, uint32_t topics)
+{
+    for (size_t i = first; i < first + n; i++) {
+        if ((hub->redis->events[i].topics & topics) != 0) {
+            hub->redis->events[i].lost |= 1U << hub->o.index;
+            sim_trace("hub %u: loses %lu\n", hub->o.index,
+                      (unsigned long)hub->redis->events[i].id.seq);
+        }
+    }
+}
+
+/*
+ * All lines in one message by the partition's channel, then each topic's, in an order in which ids do not go back.
+ * Lost are all messages, or those of some topics.
+ */
+void sim_hub_published(struct sim_hub *hub, size_t first, size_t n)
+{
+    bool all = hub->follows[SIM_ALL].subscribed;
+    uint32_t lost = 0;
+
+    if (!hub->up)
+        return;
+    if (sim_chance(hub->rng, hub->o.lose)) {
+        lost = sim_chance(hub->rng, 50) ? UINT32_MAX : (uint32_t)sim_random(hub->rng);
+        if (lost == UINT32_MAX || !all)
+            lose(hub, first, n, lost);
+    }
+    for (size_t i = first; all && lost != UINT32_MAX && i < first + n; i++) {
+        for (uint32_t t = 0; t < SIM_TOPICS; t++) {
+            if ((hub->redis->events[i].topics & 1U << t) != 0)
+                send_line(hub, i, t, true);
+        }
+    }
+    for (size_t i = first; i < first + n; i++) {
+        for (uint32_t t = 0; t < SIM_TOPICS; t++) {
+            if ((hub->redis->events[i].topics & ~lost & 1U << t) != 0 && hub->follows[t].subscribed)
+                send_line(hub, i, t, false);
+        }
+    }
+}
+
+/* ---- topics ---- */
+
+static uint64_t newest_of(const struct sim_hub *hub, uint32_t topic)
+{
+    return topic == SIM_ALL ? hub->redis->head.seq : sim_redis_score(hub->redis, topic);
+}
+
+static void tell(struct sim_hub *hub, uint32_t topic)
+{
+    struct sim_msg *m = post(hub, SIM_FOLLOWED);
+
+    m->topic = topic;
+    m->base = hub->follows[topic].last;
+    m->head = hub->head;
+}
+
+bool sim_hub_follow(struct sim_hub *hub)
+{
+    uint32_t start = sim_below(hub->rng, SIM_TOPICS + 1);
+
+    for (uint32_t i = 0; hub->up && i <= SIM_TOPICS; i++) {
+        uint32_t topic = (start + i) % (SIM_TOPICS + 1);
+        struct sim_follow *f = &hub->follows[topic];
+
+        if (!f->wanted || f->synced)
+            continue;
+        if (!f->subscribed) {
+            f->subscribed = true;
+        } else if (!f->asked_base) {
+            f->asked_base = true;
+            f->head = hub->redis->head;
+            f->base = newest_of(hub, topic);
+        } else {
+            seal(hub);
+            see_head(hub, f->head);
+            f->last = f->base > f->last ? f->base : f->last;
+            f->synced = true;
+            tell(hub, topic);
+        }
+        return true;
+    }
+    return false;
+}
+
+static void ops_follow(void *ctx, struct weft_str topic, bool on)
+{
+    struct sim_hub *hub = ctx;
+    uint32_t t = SIM_ALL;
+
+    hub->n_follows++;
+    for (uint32_t i = 0; i < SIM_TOPICS; i++)
+        t = weft_str_eq(topic, sim_topic(i)) ? i : t;
+    WEFT_ASSERT((t == SIM_ALL) == (topic.len == 0) && hub->follows[t].wanted != on);
+    memset(&hub->follows[t], 0, sizeof(hub->follows[t]));
+    hub->follows[t].wanted = on;
+}
+
+void sim_hub_audit(struct sim_hub *hub)
+{
+    for (uint32_t t = 0; hub->up && t <= SIM_TOPICS; t++) {
+        struct sim_follow *f = &hub->follows[t];
+
+        if (f->synced && newest_of(hub, t) > f->last) {
+            seal(hub);
+            f->last = newest_of(hub, t);
+            see_head(hub, hub->redis->head);
+            tell(hub, t);
+        }
+    }
+}
+
+/* ---- pages ---- */
+
+static void read_free(struct sim_read *read)
+{
+    weft_buf_fini(&read->what);
+    weft_page_unref(read->page);
+    free(read);
+}
+
+static bool ops_read(void *ctx, struct weft_sub *sub)
+{
+    static const enum sim_start starts[] = {
+        [WEFT_FROM_NOW] = SIM_AFTER,
+        [WEFT_FROM_CURSOR] = SIM_AFTER,
+        [WEFT_FROM_EARLIEST] = SIM_EARLIEST,
+        [WEFT_FROM_TIME] = SIM_TIME,
+    };
+    struct sim_hub *hub = ctx;
+    struct sim_read *read;
+
+    hub->n_reads++;
+    if (sim_chance(hub->rng, hub->o.refuse))
+        return false;
+    read = calloc(1, sizeof(*read));
+    WEFT_ASSERT(read != NULL);
+    read->sub = WEFT_CONTAINER_OF(sub, struct sim_sub, sub);
+    read->ticket = read->sub->ticket;
+    read->from = starts[weft_sub_read_start(sub, &read->start)];
+    weft_buf_init(&read->what, 4096);
+    weft_sub_what(sub, &read->what);
+    LL_APPEND(hub->reads, read);
+    sim_trace("hub %u: ticket %lu reads %.*s after %lu\n", hub->o.index,
+              (unsigned long)read->ticket, (int)read->what.len, read->what.data,
+              (unsigned long)read->start.seq);
+    return true;
+}
+
+static void answer(struct sim_hub *hub, const struct sim_read *read, struct weft_page *page,
+                   bool unavailable)
+{
+    struct sim_msg *m = post(hub, SIM_PAGE);
+
+    m->sub = read->sub;
+    m->ticket = read->ticket;
+    m->page = page == NULL ? NULL : weft_page_ref(page);
+    m->unavailable = unavailable;
+}
+
+static struct sim_read *find_kept(struct sim_hub *hub, const struct sim_read *read)
+{
+    struct sim_read *k;
+
+    LL_FOREACH(hub->kept, k) {
+        if (k->from == read->from && k->start.seq == read->start.seq &&
+            k->start.ms == read->start.ms &&
+            weft_str_eq(weft_str(k->what.data, k->what.len),
+                        weft_str(read->what.data, read->what.len)))
+            return k;
+    }
+    return NULL;
+}
+
+static uint32_t topics_of_text(const struct weft_buf *what)
+{
+    struct weft_str rest = weft_str(what->data, what->len);
+    uint32_t topics = 0;
+
+    while (rest.len > 0) {
+        const char *space = memchr(rest.p, ' ', rest.len);
+        size_t len = space == NULL ? rest.len : (size_t)(space - rest.p);
+
+        topics |= sim_topics_of(weft_str(rest.p, len));
+        rest.p += len + (space == NULL ? 0 : 1);
+        rest.len -= len + (space == NULL ? 0 : 1);
+    }
+    return topics;
+}
+
+/* Pages that were read a while ago are handed out again, as the hub does. */
+bool sim_hub_read(struct sim_hub *hub, uint32_t page_events)
+{
+    struct sim_read *read = hub->reads;
+    struct sim_read *kept;
+
+    if (read == NULL)
+        return false;
+    LL_DELETE(hub->reads, read);
+    if (!hub->up || sim_chance(hub->rng, hub->o.refuse)) {
+        answer(hub, read, NULL, !hub->up || sim_chance(hub->rng, 50));
+        read_free(read);
+        return true;
+    }
+    kept = find_kept(hub, read);
+    if (kept != NULL && sim_chance(hub->rng, 70)) {
+        answer(hub, read, kept->page, false);
+        read_free(read);
+        return true;
+    }
+    see_head(hub, hub->redis->head);
+    read->page = sim_redis_page(hub->redis, topics_of_text(&read->what), read->from, read->start,
+                                page_events);
+    if (read->from != SIM_AFTER && read->ticket == read->sub->ticket && hub->o.begins != NULL)
+        hub->o.begins(hub->o.ctx, read->sub, read->from, read->start);
+    answer(hub, read, read->page, false);
+    if (kept == NULL && read->from == SIM_AFTER && read->page->batch != NULL)
+        LL_PREPEND(hub->kept, read);
+    else
+        read_free(read);
+    return true;
+}
+
+/* ---- the mailbox ---- */
+
+static void msg_free(struct sim_msg *m)
+{
+    weft_batch_unref(m->batch);
+    weft_page_unref(m->page);
+    free(m);
+}
+
+static void deliver(struct sim_hub *hub, const struct sim_msg *m)
+{
+    switch (m->kind) {
+    case SIM_FOLLOWED:
+        sim_trace("hub %u: followed %s from %lu, head %lu\n", hub->o.index,
+                  m->topic == SIM_ALL ? "all" : sim_topics[m->topic], (unsigned long)m->base,
+                  (unsigned long)m->head.seq);
+        weft_fanout_followed(hub->fo, m->topic == SIM_ALL ? weft_str("", 0) : sim_topic(m->topic),
+                             m->base, m->head);
+        break;
+    case SIM_LIVE:
+        sim_trace("hub %u: live %lu to %lu of %.*s\n", hub->o.index,
+                  (unsigned long)m->batch->frames[0].id.seq,
+                  (unsigned long)m->batch->frames[m->batch->n - 1].id.seq,
+                  (int)m->batch->frames[0].topic_len,
+                  m->batch->bytes + m->batch->frames[0].topic_off);
+        weft_fanout_live(hub->fo, m->batch);
+        break;
+    case SIM_BROKEN:
+        sim_trace("hub %u: broken up to %lu\n", hub->o.index, (unsigned long)m->base);
+        weft_fanout_broken(hub->fo, m->base);
+        break;
+    case SIM_REDIS:
+        sim_trace("hub %u: redis %s\n", hub->o.index, m->up ? "up" : "down");
+        weft_fanout_redis(hub->fo, m->up);
+        break;
+    case SIM_PAGE:
+        if (m->ticket != m->sub->ticket || m->sub->hub != hub)
+            break;
+        if (m->page != NULL)
+            sim_trace("hub %u: ticket %lu gets a page of %u up to %lu%s\n", hub->o.index,
+                      (unsigned long)m->ticket, m->page->batch == NULL ? 0 : m->page->batch->n,
+                      (unsigned long)m->page->upto.seq, m->page->more ? ", more" : "");
+        if (m->page != NULL)
+            weft_sub_page_arrived(&m->sub->sub, m->page);
+        else
+            weft_sub_page_failed(&m->sub->sub, m->unavailable);
+        break;
+    }
+}
+
+bool sim_hub_deliver(struct sim_hub *hub, uint32_t n)
+{
+    bool any = hub->mail != NULL;
+
+    while (n-- > 0 && hub->mail != NULL) {
+        struct sim_msg *m = hub->mail;
+
+        hub->mail = m->next;
+        deliver(hub, m);
+        msg_free(m);
+    }
+    weft_fanout_flush(hub->fo);
+    return any;
+}
+
+/* ---- Redis comes and goes ---- */
+
+void sim_hub_up(struct sim_hub *hub)
+{
+    hub->up = true;
+    post(hub, SIM_REDIS)->up = true;
+    for (uint32_t t = 0; t <= SIM_TOPICS; t++) {
+        bool wanted = hub->follows[t].wanted;
+
+        memset(&hub->follows[t], 0, sizeof(hub->follows[t]));
+        hub->follows[t].wanted = wanted;
+    }
+}
+
+static void forget_kept(struct sim_hub *hub)
+{
+    while (hub->kept != NULL) {
+        struct sim_read *read = hub->kept;
+
+        LL_DELETE(hub->kept, read);
+        read_free(read);
+    }
+}
+
+void sim_hub_down(struct sim_hub *hub)
+{
+    hub->up = false;
+    while (hub->lines != NULL) {
+        struct sim_line *line = hub->lines;
+
+        hub->lines = line->next;
+        free(line);
+    }
+    for (uint32_t t = 0; t <= SIM_TOPICS; t++)
+        hub->follows[t].subscribed = hub->follows[t].asked_base = hub->follows[t].synced = false;
+    forget_kept(hub);
+    post(hub, SIM_REDIS)->up = false;
+}
+
+void sim_hub_behind(struct sim_hub *hub, bool behind)
+{
+    hub->behind = behind;
+    if (behind || !hub->lost || !hub->up)
+        return;
+    hub->lost = false;
+    post(hub, SIM_REDIS)->up = false;
+    post(hub, SIM_REDIS)->up = true;
+    for (uint32_t t = 0; t <= SIM_TOPICS; t++) {
+        if (hub->follows[t].synced)
+            tell(hub, t);
+    }
+}
+
+/* ---- beginning and ending ---- */
+
+static void ops_ready(void *ctx, struct weft_sub *sub)
+{
+    struct sim_hub *hub = ctx;
+
+    hub->o.ready(hub->o.ctx, WEFT_CONTAINER_OF(sub, struct sim_sub, sub));
+}
+
+void sim_hub_init(struct sim_hub *hub, struct sim_redis *redis, const struct sim_hub_opts *opts)
+{
+    static const struct weft_fanout_ops ops = {ops_follow, ops_read, ops_ready};
+
+    memset(hub, 0, sizeof(*hub));
+    hub->o = *opts;
+    hub->redis = redis;
+    hub->rng = redis->rng;
+    hub->metrics = weft_metrics_create(1);
+    WEFT_ASSERT(hub->metrics != NULL);
+    weft_batch_builder_init(&hub->bb);
+
+    const struct weft_fanout_opts fo = {
+        .ops = &ops,
+        .ctx = hub,
+        .shard = weft_metrics_shard(hub->metrics, 0),
+        .ring_events = opts->ring_events,
+        .ring_bytes = opts->ring_bytes,
+        .linger_sweeps = opts->linger_sweeps,
+    };
+    WEFT_ASSERT(weft_fanout_create(&hub->fo, &fo) == 0);
+}
+
+void sim_hub_fini(struct sim_hub *hub)
+{
+    sim_hub_down(hub);
+    while (hub->mail != NULL) {
+        struct sim_msg *m = hub->mail;
+
+        hub->mail = m->next;
+        msg_free(m);
+    }
+    while (hub->reads != NULL) {
+        struct sim_read *read = hub->reads;
+
+        LL_DELETE(hub->reads, read);
+        read_free(read);
+    }
+    weft_fanout_destroy(hub->fo);
+    weft_batch_builder_fini(&hub->bb);
+    weft_metrics_destroy(hub->metrics);
+}
+
+int sim_sub_begin(struct sim_sub *sub, struct sim_hub *hub, const struct weft_sub_opts *opts)
+{
+    sub->hub = hub;
+    sub->ticket += 2;
+    return weft_sub_init(&sub->sub, hub->fo, opts);
+}
+
+void sim_sub_end(struct sim_sub *sub)
+{
+    sub->ticket += 2;
+    weft_sub_fini(&sub->sub);
+    sub->hub = NULL;
+}
