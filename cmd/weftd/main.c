@@ -22,12 +22,14 @@ enum { EXIT_USAGE = 2 };
 
 static void usage(FILE *out)
 {
-    (void)fprintf(out, "Usage: weftd [flags]       a node on the Redis of --redis\n"
-                       "       weftd dev [flags]   a node with its own redis-server, on loopback only, no tokens\n\n"
-                       "  --check          check the configuration and end\n"
-                       "  --print          print the effective configuration and end\n"
-                       "  --print-routes   print every method and path and end\n"
-                       "  --version, --help\n\n");
+    (void)fprintf(
+        out,
+        "Usage: weftd [flags]       a node on the Redis of --redis\n"
+        "       weftd dev [flags]   a node with its own redis-server, on loopback only, no tokens\n\n"
+        "  --check          check the configuration and end\n"
+        "  --print          print the effective configuration and end\n"
+        "  --print-routes   print every method and path and end\n"
+        "  --version, --help\n\n");
     weft_config_usage(out);
 }
 
@@ -69,11 +71,14 @@ static int serve(struct weft_node *node, struct weft_log *log, const sigset_t *s
         int sig = ready ? sigwaitinfo(signals, NULL) : sigtimedwait(signals, NULL, &look);
 
         if (sig == SIGTERM || sig == SIGINT) {
-            weft_log(log, WEFT_LOG_INFO, "node.stopping", WEFT_S("signal", sig == SIGTERM ? "TERM" : "INT"));
+            weft_log(log, WEFT_LOG_INFO, "node.stopping",
+                     WEFT_S("signal", sig == SIGTERM ? "TERM" : "INT"));
             return EXIT_SUCCESS;
         }
         if (sig == SIGCHLD && redis->pid > 0 && waitpid(redis->pid, NULL, WNOHANG) == redis->pid) {
-            (void)fprintf(stderr, "weftd: the private redis-server has ended; its log is redis.log in the data folder\n");
+            (void)fprintf(
+                stderr,
+                "weftd: the private redis-server has ended; its log is redis.log in the data folder\n");
             return EXIT_FAILURE;
         }
         if (!ready && weft_node_is_ready(node)) {

@@ -243,7 +243,7 @@ static void topics_arrived(void *ctx, const struct weft_reply *reply)
     for (size_t i = 0; i + 1 < reply->n; i += 2) {
         struct named t = {weft_reply_str(reply->items[i]), 0};
 
-        if (t.name.len >= prefix.len && memcmp(t.name.p, prefix.p, prefix.len) == 0 &&
+        if (t.name.len >= prefix.len && weft_str_eq(weft_str(t.name.p, prefix.len), prefix) &&
             (after.name.len == 0 || by_name(&t, &after) > 0) &&
             weft_reply_u64(reply->items[i + 1], &t.seq)) {
             list[n++] = t;

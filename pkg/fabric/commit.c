@@ -70,8 +70,8 @@ struct weft_committer {
     } * topics;
     size_t n_topics, topics_cap;
     struct weft_buf once; /* names of once keys, one after the other */
-    struct piece *onces;
-    size_t n_onces, onces_cap;
+    struct piece *once_keys;
+    size_t n_once_keys, once_keys_cap;
 };
 
 static void *grown(void *list, size_t *cap, size_t need, size_t size)
@@ -320,10 +320,11 @@ static size_t add_once(struct weft_committer *c, const struct weft_publish_msg *
     size_t from = c->once.len;
 
     weft_key_once(&c->once, &c->hub->keys, weft_str(m->topic, strlen(m->topic)), key);
-    c->onces = grown(c->onces, &c->onces_cap, c->n_onces + 1, sizeof(*c->onces));
-    c->onces[c->n_onces].off = from;
-    c->onces[c->n_onces++].len = c->once.len - from;
-    return c->n_onces;
+    c->once_keys =
+        grown(c->once_keys, &c->once_keys_cap, c->n_once_keys + 1, sizeof(*c->once_keys));
+    c->once_keys[c->n_once_keys].off = from;
+    c->once_keys[c->n_once_keys++].len = c->once.len - from;
+    return c->n_once_keys;
 }
 
 /* The requests of the call in order, so that topics, once keys and events get their places. */
@@ -333,7 +334,7 @@ static void collect(struct call *call)
 
     forget_topics(c);
     weft_buf_clear(&c->once);
-    c->n_onces = 0;
+    c->n_once_keys = 0;
     for (size_t i = 0; i < call->n; i++) {
         struct weft_publish_msg *m = call->requests[i].m;
 
@@ -412,7 +413,7 @@ static void send_call(struct call *call) WEFT_ON_HUB
 
     arg_str(c, WEFT_STR("FCALL"));
     arg_str(c, WEFT_STR(WEFT_FN_PUBLISH));
-    arg_u64(c, 2 + c->n_topics + c->n_onces);
+    arg_u64(c, 2 + c->n_topics + c->n_once_keys);
     from = c->text.len;
     weft_key_head(&c->text, &hub->keys);
     arg_text(c, from);
@@ -424,8 +425,8 @@ static void send_call(struct call *call) WEFT_ON_HUB
         weft_key_log(&c->text, &hub->keys, c->topics[i].name);
         arg_text(c, from);
     }
-    for (size_t i = 0; i < c->n_onces; i++) {
-        arg_str(c, weft_str(c->once.data + c->onces[i].off, c->onces[i].len));
+    for (size_t i = 0; i < c->n_once_keys; i++) {
+        arg_str(c, weft_str(c->once.data + c->once_keys[i].off, c->once_keys[i].len));
     }
     arg_str(c, weft_str(hub->channel.data, hub->channel.len));
     arg_u64(c, hub->o.cfg->history.max_events);
@@ -594,6 +595,6 @@ void weft_committer_destroy(struct weft_committer *c)
     free(c->argv);
     free(c->table);
     free(c->topics);
-    free(c->onces);
+    free(c->once_keys);
     free(c);
 }

@@ -103,7 +103,7 @@ static void keep(struct weft_reader *r, const struct job *job, struct weft_page 
     HASH_ADD_KEYPTR(hh, r->kept, k->key, k->key_len, k);
     DL_APPEND(r->kept_list, k);
     r->kept_bytes += page_size(page);
-    while (r->kept_bytes > r->hub->o.cfg->replay.cache_bytes) {
+    while (r->kept_list != NULL && r->kept_bytes > r->hub->o.cfg->replay.cache_bytes) {
         kept_drop(r, r->kept_list);
     }
 }

@@ -138,9 +138,10 @@ static bool write_pieces(struct stream *st, const struct piece *pieces, size_t n
     size_t left = (size_t)sent;
     size_t own = 0;
 
-    for (i = 0; left >= pieces[i].len; i++) {
+    for (i = 0; i < n && left >= pieces[i].len; i++) {
         left -= pieces[i].len;
     }
+    WEFT_ASSERT(i < n);
     struct unsent *u = calloc(1, sizeof(*u) + (n - i) * sizeof(u->pieces[0]));
     WEFT_ASSERT(u != NULL);
     for (size_t k = i; k < n; k++) {

@@ -89,7 +89,8 @@ int weft_mailbox_post(struct weft_mailbox *mb, struct weft_msg **msg)
     return 0;
 }
 
-void weft_mailbox_post_chain(struct weft_mailbox *mb, struct weft_msg *first, struct weft_msg *last, size_t n)
+void weft_mailbox_post_chain(struct weft_mailbox *mb, struct weft_msg *first, struct weft_msg *last,
+                             size_t n)
 {
     bool was_empty;
 

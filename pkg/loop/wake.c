@@ -50,8 +50,8 @@ static struct weft_wake *create(struct weft_mailbox *mb, void (*after)(void *own
     return wake;
 }
 
-int weft_wake_on_event(struct weft_wake **ret_wake, struct event_base *base, struct weft_mailbox *mb,
-                       void (*after)(void *owner), void *owner)
+int weft_wake_on_event(struct weft_wake **ret_wake, struct event_base *base,
+                       struct weft_mailbox *mb, void (*after)(void *owner), void *owner)
 {
     struct weft_wake *wake = create(mb, after, owner);
 
@@ -67,8 +67,8 @@ int weft_wake_on_event(struct weft_wake **ret_wake, struct event_base *base, str
     return 0;
 }
 
-int weft_wake_on_h2o(struct weft_wake **ret_wake, struct st_h2o_evloop_t *loop, struct weft_mailbox *mb,
-                     void (*after)(void *owner), void *owner)
+int weft_wake_on_h2o(struct weft_wake **ret_wake, struct st_h2o_evloop_t *loop,
+                     struct weft_mailbox *mb, void (*after)(void *owner), void *owner)
 {
     struct weft_wake *wake = create(mb, after, owner);
     int fd;

@@ -45,7 +45,8 @@ void weft_node_make_id(const char *configured, char *out)
     }
     (void)gethostname(host, sizeof(host) - 1);
     for (char *c = host; *c != '\0'; c++) {
-        if (strchr("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_", *c) == NULL) {
+        if (strchr("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_", *c) ==
+            NULL) {
             *c = '-';
         }
     }
@@ -68,7 +69,7 @@ static int listen_on(const char *host, uint16_t *port, struct weft_err *err)
 {
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
     struct addrinfo *found = NULL;
-    struct sockaddr_storage bound;
+    struct sockaddr_storage bound = {0};
     socklen_t bound_len = sizeof(bound);
     char service[8];
     int one = 1;
@@ -85,8 +86,8 @@ static int listen_on(const char *host, uint16_t *port, struct weft_err *err)
         setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof(one)) != 0 ||
         bind(fd, found->ai_addr, found->ai_addrlen) != 0 || listen(fd, BACKLOG) != 0 ||
         getsockname(fd, (struct sockaddr *)&bound, &bound_len) != 0) {
-        rc = weft_err_set(err, WEFT_ESYS, "http.listen", "cannot listen on %s:%s: %s", host, service,
-                          strerror(errno));
+        rc = weft_err_set(err, WEFT_ESYS, "http.listen", "cannot listen on %s:%s: %s", host,
+                          service, strerror(errno));
         if (fd >= 0) {
             (void)close(fd);
         }
@@ -119,8 +120,8 @@ static int check_port_free(const char *host, uint16_t port, struct weft_err *err
     if (fd >= 0) {
         (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
         if (bind(fd, found->ai_addr, found->ai_addrlen) != 0) {
-            rc = weft_err_set(err, WEFT_ESYS, "http.listen", "cannot listen on %s:%s: %s", host, service,
-                              strerror(errno));
+            rc = weft_err_set(err, WEFT_ESYS, "http.listen", "cannot listen on %s:%s: %s", host,
+                              service, strerror(errno));
         }
         (void)close(fd);
     }
@@ -170,13 +171,13 @@ static int create_workers(struct weft_node *node, struct weft_err *err)
         }
         node->mailboxes[i] = weft_worker_mailbox(node->workers[i]);
     }
-    (void)snprintf(node->address, sizeof(node->address), strchr(host, ':') != NULL ? "[%s]:%u" : "%s:%u",
-                   host, (unsigned)port);
+    (void)snprintf(node->address, sizeof(node->address),
+                   strchr(host, ':') != NULL ? "[%s]:%u" : "%s:%u", host, (unsigned)port);
     return rc;
 }
 
-int weft_node_create(struct weft_node **ret_node, const struct weft_config *cfg, struct weft_log *log,
-                     struct weft_err *err)
+int weft_node_create(struct weft_node **ret_node, const struct weft_config *cfg,
+                     struct weft_log *log, struct weft_err *err)
 {
     struct weft_node *node = calloc(1, sizeof(*node));
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
@@ -188,7 +189,9 @@ int weft_node_create(struct weft_node **ret_node, const struct weft_config *cfg,
     raise_descriptors();
     node->cfg = cfg;
     node->log = log;
-    node->n_workers = cfg->node.workers != 0 ? cfg->node.workers : cores > 2 ? (uint32_t)cores - 1 : 1;
+    node->n_workers = cfg->node.workers != 0 ? cfg->node.workers
+                      : cores > 2            ? (uint32_t)cores - 1
+                                             : 1;
     if (node->n_workers > WEFT_WORKERS_MAX) {
         node->n_workers = WEFT_WORKERS_MAX;
     }

@@ -41,24 +41,25 @@ static bool somebody_listens(const char *path)
 }
 
 /* In the child: becomes redis-server, or writes errno to the pipe. */
-static _Noreturn void become(const char *program, const char *folder, const char *sock, pid_t parent, int report)
+static _Noreturn void become(const char *program, const char *folder, const char *sock,
+                             pid_t parent, int report)
 {
-    char *argv[] = {(char *)(uintptr_t)program,
-                    (char *)(uintptr_t) "--port", (char *)(uintptr_t) "0",
-                    (char *)(uintptr_t) "--unixsocket", (char *)(uintptr_t)sock,
-                    (char *)(uintptr_t) "--unixsocketperm", (char *)(uintptr_t) "700",
-                    (char *)(uintptr_t) "--dir", (char *)(uintptr_t)folder,
-                    (char *)(uintptr_t) "--appendonly", (char *)(uintptr_t) "yes",
-                    (char *)(uintptr_t) "--appendfsync", (char *)(uintptr_t) "everysec",
-                    (char *)(uintptr_t) "--save", (char *)(uintptr_t) "",
-                    (char *)(uintptr_t) "--daemonize", (char *)(uintptr_t) "no",
-                    (char *)(uintptr_t) "--logfile", (char *)(uintptr_t) "redis.log",
-                    NULL};
+    char *argv[] = {(char *)(uintptr_t)program,      (char *)(uintptr_t) "--port",
+                    (char *)(uintptr_t) "0",         (char *)(uintptr_t) "--unixsocket",
+                    (char *)(uintptr_t)sock,         (char *)(uintptr_t) "--unixsocketperm",
+                    (char *)(uintptr_t) "700",       (char *)(uintptr_t) "--dir",
+                    (char *)(uintptr_t)folder,       (char *)(uintptr_t) "--appendonly",
+                    (char *)(uintptr_t) "yes",       (char *)(uintptr_t) "--appendfsync",
+                    (char *)(uintptr_t) "everysec",  (char *)(uintptr_t) "--save",
+                    (char *)(uintptr_t) "",          (char *)(uintptr_t) "--daemonize",
+                    (char *)(uintptr_t) "no",        (char *)(uintptr_t) "--logfile",
+                    (char *)(uintptr_t) "redis.log", NULL};
     sigset_t none;
 
     (void)sigemptyset(&none);
     (void)sigprocmask(SIG_SETMASK, &none, NULL);
-    (void)setpgid(0, 0); /* Ctrl-C is the node's to handle; it ends us when its streams are closed */
+    (void)setpgid(0,
+                  0); /* Ctrl-C is the node's to handle; it ends us when its streams are closed */
     (void)prctl(PR_SET_PDEATHSIG, SIGTERM);
     if (getppid() == parent) {
         int null = open("/dev/null", O_RDWR);
@@ -86,7 +87,8 @@ int weft_private_redis_start(struct weft_private_redis *pr, const char *program,
 
     memset(pr, 0, sizeof(*pr));
     if (mkdir(data, 0700) != 0 && errno != EEXIST) {
-        return weft_err_set(err, WEFT_ESYS, "dev.data", "cannot make the folder %s: %s", data, strerror(errno));
+        return weft_err_set(err, WEFT_ESYS, "dev.data", "cannot make the folder %s: %s", data,
+                            strerror(errno));
     }
     if (realpath(data, folder) == NULL ||
         (size_t)snprintf(sock, sizeof(sock), "%s/redis.sock", folder) >= sizeof(sock) ||
@@ -95,7 +97,8 @@ int weft_private_redis_start(struct weft_private_redis *pr, const char *program,
                             "the path of the data folder is too long for a UNIX socket");
     }
     if (somebody_listens(sock)) {
-        return weft_err_set(err, WEFT_ECONFLICT, "dev.data", "another node runs on the folder %s", data);
+        return weft_err_set(err, WEFT_ECONFLICT, "dev.data", "another node runs on the folder %s",
+                            data);
     }
     if (pipe2(report, O_CLOEXEC) != 0) {
         return weft_err_set(err, WEFT_ESYS, "", "no pipe: %s", strerror(errno));
@@ -114,13 +117,15 @@ int weft_private_redis_start(struct weft_private_redis *pr, const char *program,
     if (n == (ssize_t)sizeof(why)) {
         (void)waitpid(pr->pid, NULL, 0);
         pr->pid = 0;
-        return weft_err_set(err, WEFT_ENOTFOUND, "dev.redis_server",
-                            "cannot start %s: %s; install it (on Debian: apt-get install redis-server) or run "
-                            "weftd with --redis URL",
-                            program, strerror(why));
+        return weft_err_set(
+            err, WEFT_ENOTFOUND, "dev.redis_server",
+            "cannot start %s: %s; install it (on Debian: apt-get install redis-server) or run "
+            "weftd with --redis URL",
+            program, strerror(why));
     }
     memcpy(pr->url, "unix://", sizeof("unix://"));
-    memcpy(pr->url + strlen(pr->url), sock, strlen(sock) + 1); /* at most 107 bytes, checked above */
+    memcpy(pr->url + strlen(pr->url), sock,
+           strlen(sock) + 1); /* at most 107 bytes, checked above */
     return 0;
 }
 

@@ -37,9 +37,9 @@
  */
 enum state { RESTING, CONNECTING, GREETING, UP };
 
-#define TICK_MS 200
+#define TICK_MS     200
 #define WAITING_MAX 262144
-#define READ_CHUNK 65536
+#define READ_CHUNK  65536
 
 struct waiting {
     weft_redis_replied *replied;
@@ -62,8 +62,8 @@ struct weft_redis_conn {
     size_t fifo_len;
     unsigned failures; /* in a row, for the backoff */
     uint64_t rng;
-    uint64_t state_ns;   /* when the state was entered */
-    uint64_t heard_ns;   /* when bytes last arrived */
+    uint64_t state_ns;    /* when the state was entered */
+    uint64_t heard_ns;    /* when bytes last arrived */
     bool ping_unanswered; /* of a subscriber: its pings have no place in the fifo */
     uint64_t ping_ns;
     const char **args; /* scratch of write_command */
@@ -276,9 +276,9 @@ static void greet(struct weft_redis_conn *cn)
         greet_with(cn, 2, argv);
     }
     if (cn->o.functions) {
-        struct weft_str argv[] = {WEFT_STR("FUNCTION"), WEFT_STR("LOAD"), WEFT_STR("REPLACE"),
-                                  weft_str(weft_redis_functions_source,
-                                           weft_redis_functions_source_len)};
+        struct weft_str argv[] = {
+            WEFT_STR("FUNCTION"), WEFT_STR("LOAD"), WEFT_STR("REPLACE"),
+            weft_str(weft_redis_functions_source, weft_redis_functions_source_len)};
         greet_with(cn, 4, argv);
         weft_count(cn->o.shard, WEFT_M_FUNCTION_LOADS, 1);
     }
@@ -568,8 +568,9 @@ int weft_redis_send(struct weft_redis_conn *cn, weft_redis_replied *replied, voi
 
 int weft_redis_load_functions(struct weft_redis_conn *cn, weft_redis_replied *replied, void *ctx)
 {
-    struct weft_str argv[] = {WEFT_STR("FUNCTION"), WEFT_STR("LOAD"), WEFT_STR("REPLACE"),
-                              weft_str(weft_redis_functions_source, weft_redis_functions_source_len)};
+    struct weft_str argv[] = {
+        WEFT_STR("FUNCTION"), WEFT_STR("LOAD"), WEFT_STR("REPLACE"),
+        weft_str(weft_redis_functions_source, weft_redis_functions_source_len)};
 
     weft_count(cn->o.shard, WEFT_M_FUNCTION_LOADS, 1);
     return weft_redis_send(cn, replied, ctx, 4, argv);

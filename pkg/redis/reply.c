@@ -97,10 +97,9 @@ static struct weft_reply *node(const redisReadTask *task, enum weft_reply_kind k
 
 static void *create_string(const redisReadTask *task, char *bytes, size_t len)
 {
-    struct weft_reply *r =
-        node(task, task->type == REDIS_REPLY_ERROR    ? WEFT_REPLY_ERROR
-                   : task->type == REDIS_REPLY_STATUS ? WEFT_REPLY_STATUS
-                                                      : WEFT_REPLY_STRING);
+    struct weft_reply *r = node(task, task->type == REDIS_REPLY_ERROR    ? WEFT_REPLY_ERROR
+                                      : task->type == REDIS_REPLY_STATUS ? WEFT_REPLY_STATUS
+                                                                         : WEFT_REPLY_STRING);
     char *copy = r == NULL ? NULL : weft_arena_alloc(task->privdata, len + 1);
 
     if (copy == NULL) {

@@ -87,7 +87,8 @@ static int parse_unix(struct weft_redis_url *url, struct weft_str rest, struct w
 
     if (split(&rest, '?', false, &path)) {
         if (!take_prefix(&rest, "db=")) {
-            return weft_err_set(err, WEFT_EINVAL, "redis.url", "only ?db=<number> may follow the path");
+            return weft_err_set(err, WEFT_EINVAL, "redis.url",
+                                "only ?db=<number> may follow the path");
         }
         int rc = parse_db(url, rest, err);
         if (rc != 0) {
@@ -136,7 +137,8 @@ static int parse_tcp(struct weft_redis_url *url, struct weft_str rest, struct we
             port = weft_str(NULL, 0);
         }
     }
-    if (port.p != NULL && port.len > 0 && (!weft_str_u64(port, &number) || number == 0 || number > 65535)) {
+    if (port.p != NULL && port.len > 0 &&
+        (!weft_str_u64(port, &number) || number == 0 || number > 65535)) {
         return weft_err_set(err, WEFT_EINVAL, "redis.url", "the port must be 1 to 65535");
     }
     if (host.len == 0 || !decode(url->host, sizeof(url->host), host)) {
@@ -159,7 +161,8 @@ int weft_redis_url_parse(struct weft_redis_url *url, const char *text, struct we
     } else if (take_prefix(&rest, "redis://")) {
         local = false;
     } else {
-        return weft_err_set(err, WEFT_EINVAL, "redis.url", "it must begin with redis:// or unix://");
+        return weft_err_set(err, WEFT_EINVAL, "redis.url",
+                            "it must begin with redis:// or unix://");
     }
     if (split(&rest, '@', true, &who)) {
         struct weft_str user;

@@ -163,7 +163,7 @@ bool weft_json_get(struct weft_json object, const char *key, struct weft_json *r
     struct weft_str wanted = {key, strlen(key)};
     struct weft_json_iter it;
     struct weft_json value;
-    struct weft_str found;
+    struct weft_str found = {NULL, 0}; /* stays so in an array, which has no keys */
 
     weft_json_begin(&it, object);
     while (weft_json_next(&it, &found, &value)) {

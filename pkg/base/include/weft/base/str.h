@@ -29,7 +29,8 @@ static inline struct weft_str weft_str(const char *p, size_t len)
 
 static inline bool weft_str_eq(struct weft_str a, struct weft_str b)
 {
-    return a.len == b.len && (a.len == 0 || memcmp(a.p, b.p, a.len) == 0);
+    return a.len == b.len &&
+           (a.len == 0 || (a.p != NULL && b.p != NULL && memcmp(a.p, b.p, a.len) == 0));
 }
 
 /* ASCII case ignored. */

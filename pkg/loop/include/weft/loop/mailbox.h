@@ -19,9 +19,9 @@ struct weft_msg;
 
 /* One static table for each type of message: dispatch is a pointer, not a name. */
 struct weft_msg_ops {
-    const char *name;                                  /* for traces, never compared */
+    const char *name;                                   /* for traces, never compared */
     void (*deliver)(struct weft_msg *msg, void *owner); /* owner's thread; takes msg */
-    void (*drop)(struct weft_msg *msg);                /* any thread; frees it undelivered */
+    void (*drop)(struct weft_msg *msg);                 /* any thread; frees it undelivered */
 };
 
 /* Embed in your own message; get back to it with WEFT_CONTAINER_OF. */
@@ -42,7 +42,8 @@ int weft_mailbox_post(struct weft_mailbox *mb, struct weft_msg **msg) WEFT_MUST_
  * refused, because their number is bounded by something else (answers to requests that were accepted,
  * changes of state). One lock and at most one wake-up for all of them.
  */
-void weft_mailbox_post_chain(struct weft_mailbox *mb, struct weft_msg *first, struct weft_msg *last, size_t n);
+void weft_mailbox_post_chain(struct weft_mailbox *mb, struct weft_msg *first, struct weft_msg *last,
+                             size_t n);
 /* Any thread: how many wait now. */
 size_t weft_mailbox_len(struct weft_mailbox *mb);
 

@@ -21,7 +21,8 @@ struct weft_poll {
     void (*ready)(struct weft_poll *poll, bool readable, bool writable);
 };
 
-int weft_poller_create(struct weft_poller **ret_poller, struct st_h2o_evloop_t *loop) WEFT_MUST_CHECK;
+int weft_poller_create(struct weft_poller **ret_poller, struct st_h2o_evloop_t *loop)
+    WEFT_MUST_CHECK;
 /* When no handle is left in it. NULL is allowed. */
 void weft_poller_destroy(struct weft_poller *poller);
 

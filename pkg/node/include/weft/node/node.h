@@ -16,8 +16,8 @@ struct weft_log;
 struct weft_node; /* opaque */
 
 /* cfg and log are borrowed. WEFT_EINVAL, WEFT_ESYS, WEFT_ENOMEM with a sentence in err. Binds its sockets. */
-int weft_node_create(struct weft_node **ret_node, const struct weft_config *cfg, struct weft_log *log,
-                     struct weft_err *err) WEFT_MUST_CHECK;
+int weft_node_create(struct weft_node **ret_node, const struct weft_config *cfg,
+                     struct weft_log *log, struct weft_err *err) WEFT_MUST_CHECK;
 /* Starts its threads. */
 int weft_node_start(struct weft_node *node, struct weft_err *err) WEFT_MUST_CHECK;
 /* host:port as bound (the real port where 0 was asked for); borrowed. */

@@ -38,9 +38,9 @@ struct weft_redis_conn_opts {
     uint32_t command_timeout_ms;
     uint32_t backoff_min_ms;
     uint32_t backoff_max_ms;
-    uint64_t seed;         /* of the jitter */
-    bool subscriber;       /* replies are pushes: message, subscribe, unsubscribe */
-    bool functions;        /* load the functions library before `up` */
+    uint64_t seed;            /* of the jitter */
+    bool subscriber;          /* replies are pushes: message, subscribe, unsubscribe */
+    bool functions;           /* load the functions library before `up` */
     struct weft_shard *shard; /* borrowed */
     struct weft_log *log;     /* borrowed, may be NULL */
 

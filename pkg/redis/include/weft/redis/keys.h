@@ -21,12 +21,14 @@ struct weft_keys {
 };
 
 /* Each appends its name to b. */
-void weft_key_head(struct weft_buf *b, const struct weft_keys *k);                         /* weft:{0}:head */
-void weft_key_topics(struct weft_buf *b, const struct weft_keys *k);                       /* weft:{0}:topics */
-void weft_key_log(struct weft_buf *b, const struct weft_keys *k, struct weft_str topic);   /* weft:{0}:log:<topic> */
+void weft_key_head(struct weft_buf *b, const struct weft_keys *k);   /* weft:{0}:head */
+void weft_key_topics(struct weft_buf *b, const struct weft_keys *k); /* weft:{0}:topics */
+void weft_key_log(struct weft_buf *b, const struct weft_keys *k,
+                  struct weft_str topic); /* weft:{0}:log:<topic> */
 void weft_key_once(struct weft_buf *b, const struct weft_keys *k, struct weft_str topic,
-                   struct weft_str key);                                                   /* weft:{0}:once:<topic>:<key> */
-void weft_chan_partition(struct weft_buf *b, const struct weft_keys *k);                   /* weft:{0}:live */
-void weft_chan_topic(struct weft_buf *b, const struct weft_keys *k, struct weft_str topic); /* weft:{0}:live:<topic> */
+                   struct weft_str key); /* weft:{0}:once:<topic>:<key> */
+void weft_chan_partition(struct weft_buf *b, const struct weft_keys *k); /* weft:{0}:live */
+void weft_chan_topic(struct weft_buf *b, const struct weft_keys *k,
+                     struct weft_str topic); /* weft:{0}:live:<topic> */
 
 #endif
