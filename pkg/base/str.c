@@ -5,6 +5,14 @@ static unsigned char lower(char c)
     return (unsigned char)(c >= 'A' && c <= 'Z' ? c + ('a' - 'A') : c);
 }
 
+int weft_str_cmp(struct weft_str a, struct weft_str b)
+{
+    size_t n = a.len < b.len ? a.len : b.len;
+    int order = a.p == NULL || b.p == NULL ? 0 : memcmp(a.p, b.p, n);
+
+    return order != 0 ? order : (a.len > b.len) - (a.len < b.len);
+}
+
 bool weft_str_ieq(struct weft_str a, struct weft_str b)
 {
     if (a.len != b.len)

@@ -217,10 +217,8 @@ static int by_name(const void *a, const void *b)
 {
     const struct named *x = a;
     const struct named *y = b;
-    size_t n = x->name.len < y->name.len ? x->name.len : y->name.len;
-    int order = memcmp(x->name.p, y->name.p, n);
 
-    return order != 0 ? order : (x->name.len > y->name.len) - (x->name.len < y->name.len);
+    return weft_str_cmp(x->name, y->name);
 }
 
 static void topics_arrived(void *ctx, const struct weft_reply *reply)

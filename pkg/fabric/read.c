@@ -77,6 +77,7 @@ static size_t page_size(const struct weft_page *page)
 
 static void kept_drop(struct weft_reader *r, struct kept *k)
 {
+    WEFT_ASSERT(r->kept_list != NULL && k->prev != NULL);
     HASH_DEL(r->kept, k);
     DL_DELETE(r->kept_list, k);
     r->kept_bytes -= page_size(k->page);

@@ -8,8 +8,10 @@
 bool weft_take(struct weft_taker *tk, struct weft_batch *batch, uint32_t i)
 {
     const struct weft_frame *frame = &batch->frames[i];
-    struct weft_run *run = tk->n > 0 ? &tk->runs[tk->n - 1] : NULL;
+    struct weft_run *run;
 
+    WEFT_ASSERT(tk->runs != NULL);
+    run = tk->n > 0 ? &tk->runs[tk->n - 1] : NULL;
     if (!weft_sub_type_wanted(tk->sub, batch, i)) {
         return true;
     }
@@ -115,6 +117,7 @@ bool weft_take_rings(struct weft_taker *tk)
     struct weft_sub *sub = tk->sub;
     const struct weft_link *link = sub->scan_all ? sub->links : sub->news;
     struct head few[HEADS_ON_STACK];
+    struct head *more = NULL; /* where there are more than few */
     struct head *heads = few;
     size_t n = 0;
     size_t cap = HEADS_ON_STACK;
@@ -122,12 +125,10 @@ bool weft_take_rings(struct weft_taker *tk)
 
     for (; link != NULL; link = sub->scan_all ? link->sub_next : link->news_next) {
         if (n == cap) {
-            struct head *more = malloc(2 * cap * sizeof(*more));
-
+            more = realloc(more, 2 * cap * sizeof(*more));
             WEFT_ASSERT(more != NULL);
-            memcpy(more, heads, n * sizeof(*heads));
-            if (heads != few) {
-                free(heads);
+            if (heads == few) {
+                memcpy(more, few, sizeof(few));
             }
             heads = more;
             cap *= 2;
@@ -137,8 +138,6 @@ bool weft_take_rings(struct weft_taker *tk)
         }
     }
     all = take_merged(tk, heads, n);
-    if (heads != few) {
-        free(heads);
-    }
+    free(more);
     return all;
 }

@@ -41,10 +41,8 @@ static int compare_words(const void *a, const void *b)
 {
     const struct weft_str *x = a;
     const struct weft_str *y = b;
-    size_t n = x->len < y->len ? x->len : y->len;
-    int order = memcmp(x->p, y->p, n);
 
-    return order != 0 ? order : (x->len > y->len) - (x->len < y->len);
+    return weft_str_cmp(*x, *y);
 }
 
 /* Sorted, so that equal subscriptions read equal pages whatever the order of their parameters. */

@@ -69,7 +69,11 @@ static int listen_on(const char *host, uint16_t *port, struct weft_err *err)
 {
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
     struct addrinfo *found = NULL;
-    struct sockaddr_storage bound = {0};
+    union {
+        struct sockaddr any;
+        struct sockaddr_in v4;
+        struct sockaddr_in6 v6;
+    } bound = {.v6 = {0}};
     socklen_t bound_len = sizeof(bound);
     char service[8];
     int one = 1;
@@ -85,7 +89,7 @@ static int listen_on(const char *host, uint16_t *port, struct weft_err *err)
     if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) != 0 ||
         setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof(one)) != 0 ||
         bind(fd, found->ai_addr, found->ai_addrlen) != 0 || listen(fd, BACKLOG) != 0 ||
-        getsockname(fd, (struct sockaddr *)&bound, &bound_len) != 0) {
+        getsockname(fd, &bound.any, &bound_len) != 0) {
         rc = weft_err_set(err, WEFT_ESYS, "http.listen", "cannot listen on %s:%s: %s", host,
                           service, strerror(errno));
         if (fd >= 0) {
@@ -94,8 +98,7 @@ static int listen_on(const char *host, uint16_t *port, struct weft_err *err)
         freeaddrinfo(found);
         return rc;
     }
-    *port = ntohs(bound.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&bound)->sin6_port
-                                              : ((struct sockaddr_in *)&bound)->sin_port);
+    *port = ntohs(bound.any.sa_family == AF_INET6 ? bound.v6.sin6_port : bound.v4.sin_port);
     freeaddrinfo(found);
     return fd;
 }

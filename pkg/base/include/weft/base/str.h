@@ -33,6 +33,9 @@ static inline bool weft_str_eq(struct weft_str a, struct weft_str b)
            (a.len == 0 || (a.p != NULL && b.p != NULL && memcmp(a.p, b.p, a.len) == 0));
 }
 
+/* As memcmp, a shorter one before a longer one that begins with it: for qsort. */
+int weft_str_cmp(struct weft_str a, struct weft_str b);
+
 /* ASCII case ignored. */
 bool weft_str_ieq(struct weft_str a, struct weft_str b);
 
