@@ -124,6 +124,18 @@ story('wildcards: what begins so, and nothing else', async (w) => {
   assert.deepEqual((await all.take(10)).map((e) => e.topic), [...topics, 'repo:42', 'orders']);
 });
 
+story('a topic that one follows by name is not lost to those who follow it by pattern', async (w) => {
+  const [node] = await w.cluster(1, { node: { args: ['--workers', '1'] } });
+  const api = w.client(node);
+  const before = await w.follow(node, 'topic=repo:*');
+  const named = await w.follow(node, 'topic=repo:42');
+  const after = await w.follow(node, 'topic=*');
+  for (let n = 1; n <= 5; n++) await api.published(n % 2 ? 'repo:42' : 'repo:7', event(n));
+  assert.deepEqual((await named.take(3)).map((e) => e.payload.n), [1, 3, 5]);
+  assert.deepEqual((await after.take(5)).map((e) => e.payload.n), [1, 2, 3, 4, 5]);
+  assert.deepEqual((await before.take(5)).map((e) => e.payload.n), [1, 2, 3, 4, 5]);
+});
+
 story('types: globs, comma separated or repeated; the cursor still moves', async (w) => {
   const [node] = await w.cluster();
   const api = w.client(node);
