@@ -125,8 +125,10 @@ bool weft_take_rings(struct weft_taker *tk)
 
     for (; link != NULL; link = sub->scan_all ? link->sub_next : link->news_next) {
         if (n == cap) {
-            more = realloc(more, 2 * cap * sizeof(*more));
-            WEFT_ASSERT(more != NULL);
+            struct head *grown = realloc(more, 2 * cap * sizeof(*more));
+
+            WEFT_ASSERT(grown != NULL);
+            more = grown;
             if (heads == few) {
                 memcpy(more, few, sizeof(few));
             }

@@ -50,7 +50,7 @@ bool sim_client_is_on(const struct sim_client *c)
 static void choose(struct sim_client *c)
 {
     static const enum weft_sub_from starts[] = {WEFT_FROM_NOW, WEFT_FROM_CURSOR, WEFT_FROM_EARLIEST,
-                                               WEFT_FROM_TIME};
+                                                WEFT_FROM_TIME};
     bool patterns = sim_chance(c->rng, 30);
     uint32_t used = 0;
 
