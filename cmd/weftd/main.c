@@ -91,6 +91,17 @@ static int serve(struct weft_node *node, struct weft_log *log, const sigset_t *s
     }
 }
 
+/* `weftd dev` lets everybody do everything, so it must not be reachable from elsewhere. */
+static bool is_loopback(const char *listen)
+{
+    char host[256];
+    uint16_t port;
+
+    return weft_config_split_listen(listen, host, sizeof(host), &port) == 0 &&
+           (strncmp(host, "127.", 4) == 0 || strcmp(host, "::1") == 0 ||
+            strcmp(host, "localhost") == 0);
+}
+
 static int run(const struct weft_config *cfg, bool dev)
 {
     struct weft_private_redis redis = {.pid = 0};
@@ -163,6 +174,10 @@ int main(int argc, char **argv, char **envp)
         rc = EXIT_SUCCESS;
     } else if (cmd.first_word < argc) {
         (void)fprintf(stderr, "weftd: %s: what is that? See weftd --help\n", argv[cmd.first_word]);
+        rc = EXIT_USAGE;
+    } else if (dev && cfg.auth.anonymous != WEFT_ANONYMOUS_NONE && !is_loopback(cfg.http.listen)) {
+        (void)fprintf(stderr, "weftd: http.listen: weftd dev asks for no tokens, so it listens on "
+                              "loopback only\n");
         rc = EXIT_USAGE;
     } else if (cmd.print) {
         rc = weft_config_print(&cfg, stdout) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;

@@ -191,7 +191,9 @@ static void history_arrived(void *ctx, const struct weft_reply *reply)
         (first.seq != 0
              ? first_prev > m->after.seq
              : ask->score > m->after.seq && (!m->has_before || m->before.seq > ask->score))) {
-        put_id(&b, "{\"after\":", m->after);
+        weft_buf_puts(&b, "{\"topic\":");
+        weft_buf_json(&b, weft_str(m->name, strlen(m->name)));
+        put_id(&b, ",\"after\":", m->after);
         put_id(&b, ",\"next\":", first);
         weft_buf_puts(&b, ",\"reason\":\"trimmed\"}");
     } else {

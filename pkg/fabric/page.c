@@ -44,6 +44,9 @@ void weft_page_maker_entry(struct weft_page_maker *pm, uint32_t topic, struct we
         pm->entries = realloc(pm->entries, pm->cap * sizeof(*pm->entries));
         WEFT_ASSERT(pm->entries != NULL);
     }
+    if (t->last.seq != 0 && prev != t->last.seq && pm->n_holes < WEFT_PAGE_HOLES_MAX) {
+        pm->holes[pm->n_holes++] = (struct weft_page_hole){topic, t->last, id};
+    }
     struct weft_entry *e = &pm->entries[pm->n++];
 
     e->id = id;
@@ -65,6 +68,7 @@ void weft_page_maker_entry(struct weft_page_maker *pm, uint32_t topic, struct we
 void weft_page_maker_rewind(struct weft_page_maker *pm)
 {
     pm->n = 0;
+    pm->n_holes = 0;
     weft_buf_clear(&pm->text);
     for (size_t i = 0; i < pm->n_topics; i++) {
         struct weft_page_topic *t = &pm->topics[i];
@@ -110,59 +114,84 @@ static bool trimmed(const struct weft_page_maker *pm, const struct weft_page_top
     return pm->start.seq < pm->floor && pm->floor <= upto;
 }
 
-static void add_gap(struct weft_gap *gap, const struct weft_page_maker *pm, struct weft_str topic,
+static void set_gap(struct weft_gap *gap, struct weft_str topic, struct weft_id after,
                     struct weft_id next, enum weft_gap_reason reason)
 {
-    gap->after = pm->start;
+    gap->after = after;
     gap->next = next;
     gap->reason = reason;
     memcpy(gap->topic, topic.p, topic.len);
 }
 
-static struct weft_page *with_gaps(const struct weft_page_maker *pm, struct weft_str what,
-                                   uint64_t upto)
+/* The first event held of the topics that match. */
+static struct weft_id first_of(const struct weft_page_maker *pm, struct weft_str name)
+{
+    struct weft_id first = {0, 0};
+
+    for (size_t i = 0; i < pm->n_topics; i++) {
+        const struct weft_page_topic *t = &pm->topics[i];
+
+        if (t->first.seq != 0 && (first.seq == 0 || t->first.seq < first.seq) &&
+            weft_pattern_match(name, weft_str(t->name, t->name_len))) {
+            first = t->first;
+        }
+    }
+    return first;
+}
+
+/* One gap for each name that was asked for. */
+static struct weft_page *with_reset(const struct weft_page_maker *pm, struct weft_str what)
+{
+    struct weft_page *page;
+    size_t n = 1;
+    size_t at = 0;
+
+    for (size_t i = 0; i < what.len; i++) {
+        n += what.p[i] == ' ' ? 1 : 0;
+    }
+    page = weft_page_create(n);
+    for (size_t i = 0; page != NULL && i < n; i++) {
+        const char *space = memchr(what.p + at, ' ', what.len - at);
+        size_t end = space == NULL ? what.len : (size_t)(space - what.p);
+        struct weft_str name = weft_str(what.p + at, end - at);
+
+        set_gap(&page->gaps[i], name, pm->start, first_of(pm, name), WEFT_GAP_RESET);
+        at = end + 1;
+    }
+    return page;
+}
+
+/* What retention took after the start, and what was taken out of the middle. */
+static struct weft_page *with_gaps(const struct weft_page_maker *pm, uint64_t upto)
 {
     struct weft_page *page;
     size_t n = 0;
+    size_t k = 0;
 
-    if (pm->reset) {
-        struct weft_str rest = what;
-
-        for (size_t i = 0; i < what.len; i++) {
-            n += what.p[i] == ' ' ? 1 : 0;
-        }
-        page = weft_page_create(n + 1);
-        for (size_t i = 0; page != NULL && i <= n; i++) {
-            const char *space = memchr(rest.p, ' ', rest.len);
-            struct weft_str name =
-                weft_str(rest.p, space == NULL ? rest.len : (size_t)(space - rest.p));
-            struct weft_id next = {0, 0};
-
-            for (size_t k = 0; k < pm->n_topics; k++) {
-                const struct weft_page_topic *t = &pm->topics[k];
-
-                if (weft_pattern_match(name, weft_str(t->name, t->name_len)) && t->first.seq != 0 &&
-                    (next.seq == 0 || t->first.seq < next.seq)) {
-                    next = t->first;
-                }
-            }
-            add_gap(&page->gaps[i], pm, name, next, WEFT_GAP_RESET);
-            rest.p += name.len + 1;
-            rest.len -= space == NULL ? rest.len : name.len + 1;
-        }
-        return page;
+    for (size_t i = 0; pm->from == WEFT_READ_AFTER && i < pm->n_topics; i++) {
+        n += trimmed(pm, &pm->topics[i], upto) ? 1 : 0;
     }
-    if (pm->from == WEFT_READ_AFTER) {
-        for (size_t i = 0; i < pm->n_topics; i++) {
-            n += trimmed(pm, &pm->topics[i], upto) ? 1 : 0;
-        }
+    for (size_t i = 0; i < pm->n_holes; i++) {
+        n += pm->holes[i].next.seq <= upto ? 1 : 0;
     }
     page = weft_page_create(n);
-    for (size_t i = 0, k = 0; page != NULL && k < n; i++) {
+    if (page == NULL || n == 0) {
+        return page;
+    }
+    for (size_t i = 0; pm->from == WEFT_READ_AFTER && i < pm->n_topics; i++) {
         const struct weft_page_topic *t = &pm->topics[i];
 
         if (trimmed(pm, t, upto)) {
-            add_gap(&page->gaps[k++], pm, weft_str(t->name, t->name_len), t->first,
+            set_gap(&page->gaps[k++], weft_str(t->name, t->name_len), pm->start, t->first,
+                    WEFT_GAP_TRIMMED);
+        }
+    }
+    for (size_t i = 0; i < pm->n_holes; i++) {
+        const struct weft_page_hole *hole = &pm->holes[i];
+        const struct weft_page_topic *t = &pm->topics[hole->topic];
+
+        if (hole->next.seq <= upto) {
+            set_gap(&page->gaps[k++], weft_str(t->name, t->name_len), hole->after, hole->next,
                     WEFT_GAP_TRIMMED);
         }
     }
@@ -188,7 +217,7 @@ struct weft_page *weft_page_make(struct weft_page_maker *pm, struct weft_str wha
             upto = t->last;
         }
     }
-    page = with_gaps(pm, what, upto.seq);
+    page = pm->reset ? with_reset(pm, what) : with_gaps(pm, upto.seq);
     if (page == NULL) {
         return NULL;
     }

@@ -35,6 +35,14 @@ struct weft_page_topic {
     struct weft_id first, last; /* seq 0: no entry */
 };
 
+/* Events taken out of the middle of a log (XDEL): two neighbours whose chain does not join. */
+struct weft_page_hole {
+    uint32_t topic;
+    struct weft_id after, next;
+};
+
+#define WEFT_PAGE_HOLES_MAX 64 /* told of one page */
+
 struct weft_page_maker {
     enum weft_read_start from;
     struct weft_id start;
@@ -46,6 +54,8 @@ struct weft_page_maker {
     size_t n_topics, topics_cap;
     struct weft_entry *entries;
     size_t n, cap;
+    struct weft_page_hole holes[WEFT_PAGE_HOLES_MAX];
+    size_t n_holes;
     struct weft_buf text;
 };
 

@@ -20,14 +20,8 @@ struct weft_conn {
     struct weft_conn *prev, *next;
     struct weft_worker *worker;
     h2o_socket_t *sock;
+    struct weft_watcher *watcher; /* NULL: nobody minds that the peer leaves */
 };
-
-struct weft_worker *weft_worker_of_socket(const h2o_socket_t *sock)
-{
-    const struct weft_conn *conn = sock->on_close.data;
-
-    return conn->worker;
-}
 
 static void closed(void *ctx)
 {
@@ -47,6 +41,39 @@ void weft_connections_shut(struct weft_worker *worker)
     DL_FOREACH(worker->conns, conn) {
         (void)shutdown(h2o_socket_get_fd(conn->sock), SHUT_RDWR);
     }
+}
+
+/* Bytes behind the request, which h2o looks at when it is answered, or the end of the connection. */
+static void peer_talks(h2o_socket_t *sock, const char *err)
+{
+    struct weft_conn *conn = sock->on_close.data;
+    char byte;
+
+    weft_role_assert_worker(conn->worker->owner);
+    h2o_socket_read_stop(sock);
+    if (conn->watcher != NULL &&
+        (err != NULL || recv(h2o_socket_get_fd(sock), &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0)) {
+        conn->watcher->gone(conn->watcher);
+    }
+}
+
+void weft_watch(h2o_req_t *req, struct weft_watcher *watcher)
+{
+    h2o_socket_t *sock = req->conn->callbacks->get_socket(req->conn);
+    struct weft_conn *conn = sock->on_close.data;
+
+    conn->watcher = watcher;
+    h2o_socket_dont_read(sock, 1);
+    h2o_socket_read_start(sock, peer_talks);
+}
+
+void weft_unwatch(h2o_req_t *req)
+{
+    h2o_socket_t *sock = req->conn->callbacks->get_socket(req->conn);
+    struct weft_conn *conn = sock->on_close.data;
+
+    conn->watcher = NULL;
+    h2o_socket_dont_read(sock, 0);
 }
 
 void weft_connection_kept(struct weft_worker *worker)

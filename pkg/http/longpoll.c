@@ -14,6 +14,7 @@
 
 struct poll {
     struct weft_receiver rx;
+    struct weft_watcher watcher;
     h2o_req_t *req; /* alive until it is answered: h2o does not read on before */
     struct weft_buf events, gaps;
     uint64_t until_ms;
@@ -25,6 +26,7 @@ static void end(struct poll *p) WEFT_ON_WORKER
 {
     struct weft_worker *worker = p->rx.worker;
 
+    weft_unwatch(p->req);
     weft_gauge_add(worker->o.shard, WEFT_G_SUBSCRIBERS, -1);
     weft_receiver_fini(&p->rx);
     weft_buf_fini(&p->events);
@@ -98,6 +100,15 @@ static void poll_ready(struct weft_receiver *rx)
     }
 }
 
+/* Nobody reads the answer; writing it lets h2o notice and close. */
+static void peer_gone(struct weft_watcher *watcher)
+{
+    struct poll *p = WEFT_CONTAINER_OF(watcher, struct poll, watcher);
+
+    weft_role_assert_worker(p->rx.worker->owner);
+    answer(p);
+}
+
 static void poll_tick(struct weft_waiting *w, uint64_t now_ms)
 {
     struct poll *p =
@@ -153,6 +164,8 @@ void weft_longpoll_begin(struct weft_call *call, const struct weft_subscription 
     p->rx.waiting.tick = poll_tick;
     weft_receiver_init(&p->rx, worker);
     weft_gauge_add(worker->o.shard, WEFT_G_SUBSCRIBERS, 1);
+    p->watcher.gone = peer_gone;
+    weft_watch(call->req, &p->watcher);
     if (weft_sub_init(&p->rx.sub, worker->fanout, &s->opts) != 0) {
         end(p);
         weft_respond_problem(call->req, 503, "busy", "", "out of memory");

@@ -142,31 +142,6 @@ static bool take_events(struct weft_call *call, struct weft_publish_msg *m, stru
     return true;
 }
 
-/* ---- waiting for the answer ---- */
-
-/* Bytes behind the request, or the end of the connection: h2o looks after it with the answer. */
-static void peer_talks(h2o_socket_t *sock, const char *err)
-{
-    weft_role_assert_worker(weft_worker_of_socket(sock)->owner);
-    (void)err;
-    h2o_socket_read_stop(sock);
-}
-
-/*
- * h2o stops reading while a request is handled, and begins again after the answer: two epoll_ctl
- * for each request. A socket that goes on being watched, but is not read, costs none, since h2o
- * applies only what has changed at the end of a turn.
- */
-static void keep_watching(h2o_req_t *req, bool on)
-{
-    h2o_socket_t *sock = req->conn->callbacks->get_socket(req->conn);
-
-    h2o_socket_dont_read(sock, on ? 1 : 0);
-    if (on) {
-        h2o_socket_read_start(sock, peer_talks);
-    }
-}
-
 /* ---- the answer ---- */
 
 static void put_ids(struct weft_buf *b, const struct weft_published_msg *m)
@@ -197,7 +172,7 @@ static void published(struct weft_waiting *w, struct weft_published_msg *m)
     weft_role_assert_worker(worker->owner);
     weft_ticket_free(worker, &p->waiting);
     free(p);
-    keep_watching(req, false);
+    weft_unwatch(req);
     switch (m->rc) {
     case WEFT_PUBLISHED_REPLAYED:
         h2o_add_header_by_str(&req->pool, &req->res.headers, H2O_STRLIT("idempotency-replayed"), 0,
@@ -266,5 +241,5 @@ void weft_handle_publish(struct weft_call *call)
         weft_respond_problem(call->req, 503, "busy", "", "the publish queue is full");
         return;
     }
-    keep_watching(call->req, true);
+    weft_watch(call->req, NULL);
 }

@@ -17,7 +17,7 @@ static bool name_is(struct weft_str line, const char *name, size_t len)
 
 #define NAME_IS(line, literal) name_is((line), (literal), sizeof(literal) - 1)
 
-const char *weft_rawhead_check(struct weft_str head, bool http11)
+const char *weft_rawhead_check(struct weft_str head, bool http11, bool *ret_chunked)
 {
     unsigned lengths = 0;
     unsigned encodings = 0;
@@ -62,6 +62,7 @@ const char *weft_rawhead_check(struct weft_str head, bool http11)
             break;
         }
     }
+    *ret_chunked = encodings > 0;
     if (lengths > 1 || encodings > 1 || (lengths > 0 && encodings > 0)) {
         return "the length of the body is given more than once";
     }

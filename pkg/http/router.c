@@ -107,8 +107,13 @@ static bool has_right(struct weft_call *call) WEFT_ON_WORKER
         (right == RIGHT_PUBLISH && anonymous == WEFT_ANONYMOUS_PUBLISH)) {
         return true;
     }
-    weft_respond_problem(call->req, 401, "unauthorized", "",
-                         "anonymous access to this is switched off (auth.anonymous)");
+    if (anonymous == WEFT_ANONYMOUS_NONE) {
+        weft_respond_problem(call->req, 401, "unauthorized", "",
+                             "anonymous access is switched off (auth.anonymous)");
+    } else {
+        weft_respond_problem(call->req, 403, "forbidden", "",
+                             "anonymous access does not include this (auth.anonymous)");
+    }
     return false;
 }
 
@@ -179,7 +184,9 @@ static void dispatch(struct weft_call *call, struct weft_str path) WEFT_ON_WORKE
 static const char *head_problem(h2o_req_t *req)
 {
     h2o_socket_t *sock = req->conn->callbacks->get_socket(req->conn);
+    const char *problem;
     const char *end;
+    bool chunked = false;
 
     if (sock == NULL || sock->input == NULL || sock->input->size == 0) {
         return "the head is not there";
@@ -189,8 +196,14 @@ static const char *head_problem(h2o_req_t *req)
     if (end == NULL) {
         return "a line of the head ends without CR";
     }
-    return weft_rawhead_check(weft_str(sock->input->bytes, (size_t)(end + 4 - sock->input->bytes)),
-                              req->version >= 0x101);
+    problem =
+        weft_rawhead_check(weft_str(sock->input->bytes, (size_t)(end + 4 - sock->input->bytes)),
+                           req->version >= 0x101, &chunked);
+    if (chunked) {
+        /* libh2o reads chunk sizes more freely than others do: nothing behind such a body is read. */
+        req->http1_is_persistent = 0;
+    }
+    return problem;
 }
 
 static const struct weft_query no_query;

@@ -486,7 +486,8 @@ static void stream_stop(struct weft_receiver *rx)
 static void tune(const struct weft_worker *worker, int fd)
 {
     int lowat = (int)worker->o.cfg->http.sndbuf_lowat_bytes;
-    unsigned timeout = worker->o.cfg->http.write_stall_ms;
+    /* Only for peers that are gone without a word; one that stalls is ours to cut, and to count. */
+    unsigned timeout = worker->o.cfg->http.write_stall_ms + 5000;
     int one = 1;
 
     (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));

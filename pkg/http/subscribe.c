@@ -133,9 +133,41 @@ static bool take_start(struct weft_call *call, struct weft_subscription *s) WEFT
     return true;
 }
 
-static bool accepts(struct weft_str accept, const char *type)
+static struct weft_str trimmed(struct weft_str s)
 {
-    return accept.p != NULL && memmem(accept.p, accept.len, type, strlen(type)) != NULL;
+    while (s.len > 0 && (s.p[0] == ' ' || s.p[0] == '\t')) {
+        s.p++;
+        s.len--;
+    }
+    while (s.len > 0 && (s.p[s.len - 1] == ' ' || s.p[s.len - 1] == '\t')) {
+        s.len--;
+    }
+    return s;
+}
+
+/* What stands before the first sep, or all; *rest goes on behind it. */
+static struct weft_str before(struct weft_str *rest, char sep)
+{
+    const char *at = rest->len == 0 ? NULL : memchr(rest->p, sep, rest->len);
+    struct weft_str left = weft_str(rest->p, at == NULL ? rest->len : (size_t)(at - rest->p));
+    size_t taken = left.len + (at == NULL ? 0 : 1);
+
+    rest->p += taken;
+    rest->len -= taken;
+    return left;
+}
+
+/* Whether one of the media ranges of an Accept header is this one; parameters are not looked at. */
+static bool accepts(struct weft_str accept, const char *range)
+{
+    while (accept.len > 0) {
+        struct weft_str one = before(&accept, ',');
+
+        if (weft_str_ieq(trimmed(before(&one, ';')), weft_str(range, strlen(range)))) {
+            return true;
+        }
+    }
+    return false;
 }
 
 void weft_handle_events(struct weft_call *call)

@@ -132,8 +132,6 @@ void weft_ticket_free(struct weft_worker *worker, struct weft_waiting *w) WEFT_O
 uint64_t weft_worker_random(struct weft_worker *worker) WEFT_ON_WORKER;
 
 /* ---- accept.c ---- */
-/* Whose a connection is, while h2o has it. */
-struct weft_worker *weft_worker_of_socket(const h2o_socket_t *sock);
 void weft_accept_start(struct weft_worker *worker) WEFT_ON_WORKER;
 void weft_accept_tick(struct weft_worker *worker) WEFT_ON_WORKER;
 void weft_accept_stop(struct weft_worker *worker) WEFT_ON_WORKER;
@@ -143,9 +141,25 @@ void weft_connection_gone(struct weft_worker *worker) WEFT_ON_WORKER;
 /* Ends the connections that h2o still has; it notices in the next turns. */
 void weft_connections_shut(struct weft_worker *worker) WEFT_ON_WORKER;
 
+/*
+ * While a request waits for its answer. h2o stops reading then and begins again after it, two
+ * epoll_ctl for each request; a socket that goes on being watched, but is not read, costs none,
+ * since h2o applies only what has changed at the end of a turn. And a peer that leaves is noticed.
+ * Each weft_watch needs its weft_unwatch before the request is answered.
+ */
+struct weft_watcher {
+    void (*gone)(struct weft_watcher *watcher); /* the peer has closed its side */
+};
+/* watcher may be NULL: nobody minds. */
+void weft_watch(h2o_req_t *req, struct weft_watcher *watcher) WEFT_ON_WORKER;
+void weft_unwatch(h2o_req_t *req) WEFT_ON_WORKER;
+
 /* ---- rawhead.c ---- */
-/* NULL: fine; else what is wrong with the head: request line to empty line, both included. */
-const char *weft_rawhead_check(struct weft_str head, bool http11);
+/*
+ * NULL: fine; else what is wrong with the head: request line to empty line, both included.
+ * *ret_chunked: the body comes in chunks. Pure.
+ */
+const char *weft_rawhead_check(struct weft_str head, bool http11, bool *ret_chunked);
 
 /* ---- router.c ---- */
 #define WEFT_PATH_PARAMS 2

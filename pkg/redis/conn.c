@@ -165,6 +165,9 @@ static void drop(struct weft_redis_conn *cn, const char *why)
             w.replied(w.ctx, NULL);
         }
     }
+    if (cn->o.drained != NULL) {
+        cn->o.drained(cn->o.ctx); /* what these answers made must go out now */
+    }
 }
 
 static void free_command(const void *command, size_t len, void *ctx)

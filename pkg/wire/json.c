@@ -134,10 +134,6 @@ static size_t check_escape(struct scan *s, const char *p)
         fail(s, p, "\\u without four hexadecimal digits");
         return 0;
     }
-    if (unit == 0) {
-        fail(s, p, "\\u0000 is not allowed");
-        return 0;
-    }
     if (unit < 0xd800 || unit > 0xdfff)
         return 6;
     if (unit < 0xdc00 && s->end - p >= 12 && p[6] == '\\' && p[7] == 'u') {
