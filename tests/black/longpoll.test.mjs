@@ -84,6 +84,7 @@ story('polls in a row over both nodes while others publish: every event once, in
   const publishing = (async () => {
     for (let n = 1; n <= total; n += 3) await clients[n % 2].published(n % 5 ? 't' : 'u', events(n, n + 2));
   })();
+  publishing.catch(() => {}); // awaited below
   const got = [];
   for (let turn = 0; got.length < total; turn++) {
     const answer = await clients[turn % 2].poll(`topic=t&topic=u&lastEventId=${cursor}&limit=7&wait_ms=5000`);

@@ -31,6 +31,7 @@ function load(clients, topics) {
       }
     })),
   );
+  made.done.catch(() => {}); // awaited by the story
   return made;
 }
 

@@ -28,6 +28,7 @@ for (const [title, set] of [
         }
       }),
     );
+    publishing.catch(() => {}); // awaited below
     const last = [];
     try {
       for (let turn = 0; turn < TIMES; turn++) {
@@ -69,6 +70,7 @@ story('many clients resume at the same moment into a running publisher', async (
       n += 10;
     }
   })();
+  publishing.catch(() => {}); // awaited below
   let streams;
   try {
     streams = await Promise.all(Array.from({ length: 60 }, (_, i) => w.follow(nodes[i % 2], 'topic=t', { lastEventId: ids[(i * 7) % 500] })));
