@@ -39,13 +39,15 @@ void weft_page_maker_entry(struct weft_page_maker *pm, uint32_t topic, struct we
 {
     struct weft_page_topic *t = &pm->topics[topic];
 
+    if (t->broken || (t->last.seq != 0 && prev != t->last.seq)) {
+        t->broken =
+            true; /* the page ends before the hole; the next one begins at it and tells it */
+        return;
+    }
     if (pm->n == pm->cap) {
         pm->cap = pm->cap == 0 ? 256 : pm->cap * 2;
         pm->entries = realloc(pm->entries, pm->cap * sizeof(*pm->entries));
         WEFT_ASSERT(pm->entries != NULL);
-    }
-    if (t->last.seq != 0 && prev != t->last.seq && pm->n_holes < WEFT_PAGE_HOLES_MAX) {
-        pm->holes[pm->n_holes++] = (struct weft_page_hole){topic, t->last, id};
     }
     struct weft_entry *e = &pm->entries[pm->n++];
 
@@ -68,14 +70,13 @@ void weft_page_maker_entry(struct weft_page_maker *pm, uint32_t topic, struct we
 void weft_page_maker_rewind(struct weft_page_maker *pm)
 {
     pm->n = 0;
-    pm->n_holes = 0;
     weft_buf_clear(&pm->text);
     for (size_t i = 0; i < pm->n_topics; i++) {
         struct weft_page_topic *t = &pm->topics[i];
 
         memset(&t->first, 0, sizeof(t->first));
         memset(&t->last, 0, sizeof(t->last));
-        t->asked = t->full = false;
+        t->asked = t->full = t->broken = false;
     }
 }
 
@@ -106,7 +107,7 @@ static bool trimmed(const struct weft_page_maker *pm, const struct weft_page_top
                     uint64_t upto)
 {
     if (t->first.seq != 0) {
-        return t->first_prev > pm->start.seq && t->first.seq <= upto;
+        return t->first_prev > pm->start.seq && t->first_prev <= upto;
     }
     if (t->known) { /* events after the start, and none is held */
         return t->asked && t->score > pm->start.seq && t->score <= upto;
@@ -161,37 +162,21 @@ static struct weft_page *with_reset(const struct weft_page_maker *pm, struct wef
     return page;
 }
 
-/* What retention took after the start, and what was taken out of the middle. */
+/* What retention took after the start. */
 static struct weft_page *with_gaps(const struct weft_page_maker *pm, uint64_t upto)
 {
     struct weft_page *page;
     size_t n = 0;
-    size_t k = 0;
 
     for (size_t i = 0; pm->from == WEFT_READ_AFTER && i < pm->n_topics; i++) {
         n += trimmed(pm, &pm->topics[i], upto) ? 1 : 0;
     }
-    for (size_t i = 0; i < pm->n_holes; i++) {
-        n += pm->holes[i].next.seq <= upto ? 1 : 0;
-    }
     page = weft_page_create(n);
-    if (page == NULL || n == 0) {
-        return page;
-    }
-    for (size_t i = 0; pm->from == WEFT_READ_AFTER && i < pm->n_topics; i++) {
+    for (size_t i = 0, k = 0; page != NULL && k < n; i++) {
         const struct weft_page_topic *t = &pm->topics[i];
 
         if (trimmed(pm, t, upto)) {
             set_gap(&page->gaps[k++], weft_str(t->name, t->name_len), pm->start, t->first,
-                    WEFT_GAP_TRIMMED);
-        }
-    }
-    for (size_t i = 0; i < pm->n_holes; i++) {
-        const struct weft_page_hole *hole = &pm->holes[i];
-        const struct weft_page_topic *t = &pm->topics[hole->topic];
-
-        if (hole->next.seq <= upto) {
-            set_gap(&page->gaps[k++], weft_str(t->name, t->name_len), hole->after, hole->next,
                     WEFT_GAP_TRIMMED);
         }
     }
@@ -213,7 +198,7 @@ struct weft_page *weft_page_make(struct weft_page_maker *pm, struct weft_str wha
     for (size_t i = 0; i < pm->n_topics; i++) {
         const struct weft_page_topic *t = &pm->topics[i];
 
-        if (t->full && t->last.seq < upto.seq) {
+        if ((t->full || t->broken) && t->last.seq < upto.seq) {
             upto = t->last;
         }
     }
@@ -221,7 +206,7 @@ struct weft_page *weft_page_make(struct weft_page_maker *pm, struct weft_str wha
     if (page == NULL) {
         return NULL;
     }
-    if (pm->n_topics > 1) {
+    if (pm->n_topics > 1 && pm->n > 1) {
         qsort(pm->entries, pm->n, sizeof(*pm->entries), by_seq);
     }
     for (size_t i = 0; i < pm->n; i++) {

@@ -27,21 +27,14 @@ struct weft_entry {
 struct weft_page_topic {
     char name[WEFT_NAME_MAX + 1];
     uint16_t name_len;
-    bool known;                 /* has a score */
-    bool asked;                 /* entries were asked for */
-    bool full;                  /* as many came as were asked for: there may be more */
-    uint64_t score;             /* seq of its newest event */
+    bool known;     /* has a score */
+    bool asked;     /* entries were asked for */
+    bool full;      /* as many came as were asked for: there may be more */
+    bool broken;    /* its chain has a hole (XDEL): what lies behind is left to the next page */
+    uint64_t score; /* seq of its newest event */
     uint64_t first_prev;        /* of its first entry */
     struct weft_id first, last; /* seq 0: no entry */
 };
-
-/* Events taken out of the middle of a log (XDEL): two neighbours whose chain does not join. */
-struct weft_page_hole {
-    uint32_t topic;
-    struct weft_id after, next;
-};
-
-#define WEFT_PAGE_HOLES_MAX 64 /* told of one page */
 
 struct weft_page_maker {
     enum weft_read_start from;
@@ -54,8 +47,6 @@ struct weft_page_maker {
     size_t n_topics, topics_cap;
     struct weft_entry *entries;
     size_t n, cap;
-    struct weft_page_hole holes[WEFT_PAGE_HOLES_MAX];
-    size_t n_holes;
     struct weft_buf text;
 };
 

@@ -54,12 +54,14 @@ struct stream {
     struct unsent *unsent;
     uint64_t progress_ms; /* when the socket last took a byte */
     uint64_t number;
+    struct weft_id sent; /* highest id that the client was given */
     uint32_t client_bytes;
     bool chunked;
     bool named;
     bool live; /* the socket is ours */
     bool told_degraded;
     bool tell_degraded, tell_recovered;
+    bool tell_id; /* events came late: the client's last id is not the highest */
     size_t head_len;
     char head[160]; /* first bytes of the body, sent with the head */
 };
@@ -272,6 +274,12 @@ static bool write_runs(struct stream *st, const struct weft_run *runs, size_t n)
                                    runs[r].batch};
         events += runs[r].to - runs[r].from;
     }
+    const struct weft_id last = runs[n - 1].batch->frames[runs[n - 1].to - 1].id;
+    if (last.seq > st->sent.seq) {
+        st->sent = last;
+    } else {
+        st->tell_id = true;
+    }
     ok = st->chunked && st->named ? write_pieces(st, pieces, n) : write_copied(st, runs, n);
     weft_count(worker->o.shard, WEFT_M_DELIVERIES, events);
     if (st->rx.sub.mode == WEFT_SUB_RING) {
@@ -327,6 +335,9 @@ static bool tell_gaps(struct stream *st) WEFT_ON_WORKER
     for (size_t i = 0; i < page->n_gaps; i++) {
         weft_buf_clear(&b);
         weft_gap_print(&b, &page->gaps[i]);
+        if (page->gaps[i].reason == WEFT_GAP_RESET) {
+            st->sent = (struct weft_id){0, 0}; /* ids of another history */
+        }
         weft_sse_write(out, WEFT_STR("weft.gap"), weft_str(NULL, 0), weft_str(b.data, b.len),
                        st->named);
     }
@@ -351,6 +362,22 @@ static bool tell_redis(struct stream *st) WEFT_ON_WORKER
     return ok;
 }
 
+/*
+ * After late events (fanout.h), an event of nothing but an id: by the standard it only sets the last
+ * event id, with which the client then resumes.
+ */
+static bool tell_id(struct stream *st) WEFT_ON_WORKER
+{
+    struct weft_buf *b = &st->rx.worker->scratch;
+    char id[WEFT_ID_MAX_LEN];
+
+    st->tell_id = false;
+    weft_buf_puts(b, "id: ");
+    weft_buf_append(b, id, weft_id_print(id, st->sent));
+    weft_buf_append(b, "\n\n", 2);
+    return write_scratch(st);
+}
+
 /* ---- the turn of a stream ---- */
 
 /* Writes what there is until there is no more or the socket takes no more. False: broken. */
@@ -362,7 +389,9 @@ static bool pump(struct stream *st) WEFT_ON_WORKER
     while (st->unsent == NULL) {
         bool ok = true;
 
-        if (st->tell_degraded || st->tell_recovered) {
+        if (st->tell_id) {
+            ok = tell_id(st);
+        } else if (st->tell_degraded || st->tell_recovered) {
             ok = tell_redis(st);
         } else {
             switch (weft_sub_pull(&st->rx.sub, runs, RUNS_MAX, PULL_BYTES, &n)) {

@@ -369,6 +369,7 @@ static void configure(struct weft_worker *worker)
     worker->globalconf.http2.callbacks.request_shutdown = NULL;
     host =
         h2o_config_register_host(&worker->globalconf, h2o_iovec_init(H2O_STRLIT("default")), 65535);
+    weft_fallback_register(host);
     path = h2o_config_register_path(host, "/", 0);
     handler = h2o_create_handler(path, sizeof(*handler));
     handler->on_req = weft_router_handle;

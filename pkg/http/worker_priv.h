@@ -6,6 +6,7 @@
  *   rawhead.c    refuses requests that two parsers could read in two ways
  *   router.c     method and path -> handler
  *   respond.c    JSON answers, problems, CORS
+ *   fallback.c   problems instead of the answers that h2o makes itself
  *   subscribe.c  parameters of a subscription
  *   sse.c        event streams         longpoll.c  the same as one answer
  *   publish.c    publishing            read.c      history and topics
@@ -211,6 +212,9 @@ void weft_gap_print(struct weft_buf *b, const struct weft_gap *gap);
 extern const struct weft_fanout_ops weft_receiver_ops;
 void weft_receiver_init(struct weft_receiver *rx, struct weft_worker *worker) WEFT_ON_WORKER;
 void weft_receiver_fini(struct weft_receiver *rx) WEFT_ON_WORKER;
+
+/* ---- fallback.c ---- */
+void weft_fallback_register(h2o_hostconf_t *host);
 
 /* ---- publish.c, read.c, plain.c ---- */
 void weft_handle_publish(struct weft_call *call) WEFT_ON_WORKER;

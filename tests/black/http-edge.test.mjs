@@ -135,7 +135,7 @@ story('ordinary POSTs keep their connection', async (w) => {
   const [node] = await w.cluster();
   const raw = new RawHttp(node.port);
   for (let n = 0; n < 200; n++) {
-    await raw.write(n % 2 ? `${POST}Host: x\r\n${TYPE}${both}\r\n${BODY}` : `${POST}Host: x\r\n${TYPE}Transfer-Encoding: chunked\r\n\r\n${CHUNKED_BODY}`);
+    await raw.write(`${POST}Host: x\r\n${TYPE}${both}\r\n${BODY}`);
     const answer = await raw.response();
     assert.equal(answer?.status, 201, `request ${n}`);
   }
@@ -144,6 +144,16 @@ story('ordinary POSTs keep their connection', async (w) => {
   assert.equal(await raw.rest(), '', 'closed when asked to');
   assert.equal(await w.store.cmd('XLEN', 'weft:{0}:log:t'), 200);
   raw.destroy();
+});
+
+// The library reads chunks more kindly than others do (`0x2a` is a last chunk to it), so nothing behind one is trusted.
+story('a chunked body is taken, and is the last thing on its connection', async (w) => {
+  const [node] = await w.cluster();
+  const said = await conversation(node, `${POST}Host: x\r\n${TYPE}Transfer-Encoding: chunked\r\n\r\n${CHUNKED_BODY}${SMUGGLED}`);
+  assert.match(said, /^HTTP\/1\.1 201 /);
+  assert.equal(count(said, 'HTTP/1.1 '), 1);
+  assert.match(said, /\r\nconnection: close\r\n/i);
+  assert.equal(await w.store.cmd('XLEN', 'weft:{0}:log:t'), 1);
 });
 
 story('an error of the application keeps the connection as well', async (w) => {
@@ -183,12 +193,14 @@ story('pipelined requests are answered in their order', async (w) => {
 story('bytes that come one by one', async (w) => {
   const [node] = await w.cluster();
   const raw = new RawHttp(node.port);
-  const bytes = `${POST}Host: x\r\n${TYPE}Transfer-Encoding: chunked\r\n\r\n${CHUNKED_BODY}`;
-  for (const byte of bytes) await raw.write(byte);
-  assert.equal((await raw.response()).status, 201);
-  const second = `${POST}Host: x\r\n${TYPE}${both}\r\n${BODY}`;
-  for (const byte of second) await raw.write(byte);
-  assert.equal((await raw.response()).status, 201);
+  for (const bytes of [
+    `${POST}Host: x\r\n${TYPE}${both}\r\n${BODY}`,
+    `GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n`,
+    `${POST}Host: x\r\n${TYPE}Transfer-Encoding: chunked\r\n\r\n${CHUNKED_BODY}`,
+  ]) {
+    for (const byte of bytes) await raw.write(byte);
+    assert.match(String((await raw.response())?.status), /^20[01]$/, bytes);
+  }
   raw.destroy();
 });
 

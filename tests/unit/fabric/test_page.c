@@ -1,0 +1,213 @@
+/* Pages put together from what Redis answered: order, what is complete, and gaps told exactly once. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "../../../pkg/fabric/page_priv.h"
+
+#define TYPE     WEFT_STR("a.b")
+#define ENVELOPE WEFT_STR("{\"type\":\"a.b\"}")
+
+struct maker {
+    struct weft_page_maker pm;
+    struct weft_batch_builder bb;
+};
+
+static void begin(struct maker *m, uint64_t start, uint64_t head)
+{
+    weft_page_maker_init(&m->pm);
+    weft_batch_builder_init(&m->bb);
+    m->pm.from = WEFT_READ_AFTER;
+    m->pm.start = (struct weft_id){start, start};
+    m->pm.head = (struct weft_id){head, head};
+}
+
+static void end(struct maker *m, struct weft_page *page)
+{
+    weft_page_unref(page);
+    weft_page_maker_fini(&m->pm);
+    weft_batch_builder_fini(&m->bb);
+}
+
+static uint32_t topic(struct maker *m, const char *name, uint64_t score)
+{
+    uint32_t t = weft_page_maker_add(&m->pm, weft_str(name, strlen(name)));
+
+    m->pm.topics[t].known = true;
+    m->pm.topics[t].asked = true;
+    m->pm.topics[t].score = score;
+    return t;
+}
+
+static void entry(struct maker *m, uint32_t t, uint64_t seq, uint64_t prev)
+{
+    weft_page_maker_entry(&m->pm, t, (struct weft_id){seq, seq}, prev, TYPE, ENVELOPE);
+}
+
+static void merged_by_seq_each_once(void **state)
+{
+    struct maker m;
+
+    (void)state;
+    begin(&m, 0, 9);
+    uint32_t a = topic(&m, "a", 7);
+    uint32_t b = topic(&m, "b", 5);
+    entry(&m, a, 1, 0);
+    entry(&m, a, 5, 1);
+    entry(&m, a, 7, 5);
+    entry(&m, b, 2, 0);
+    entry(&m, b, 5, 2); /* the same event in both */
+    struct weft_page *page = weft_page_make(&m.pm, WEFT_STR("a b"), &m.bb);
+    static const uint64_t expected[] = {1, 2, 5, 7};
+
+    assert_int_equal(page->batch->n, 4);
+    for (size_t i = 0; i < 4; i++) {
+        assert_int_equal(page->batch->frames[i].id.seq, expected[i]);
+    }
+    assert_int_equal(page->upto.seq, 9);
+    assert_false(page->more);
+    assert_int_equal(page->n_gaps, 0);
+    end(&m, page);
+}
+
+static void complete_only_up_to_the_shortest(void **state)
+{
+    struct maker m;
+
+    (void)state;
+    begin(&m, 0, 9);
+    uint32_t a = topic(&m, "a", 9);
+    uint32_t b = topic(&m, "b", 8);
+    entry(&m, a, 1, 0);
+    entry(&m, a, 3, 1);
+    m.pm.topics[a].full = true;
+    entry(&m, b, 2, 0);
+    entry(&m, b, 8, 2);
+    struct weft_page *page = weft_page_make(&m.pm, WEFT_STR("a b"), &m.bb);
+
+    assert_int_equal(page->batch->n, 3);
+    assert_int_equal(page->upto.seq, 3);
+    assert_true(page->more);
+    end(&m, page);
+}
+
+/* Begun at 10; a was trimmed up to 60, its first event is 90; b caps the page. */
+static struct weft_page *capped(struct maker *m, uint64_t start, uint64_t cap)
+{
+    begin(m, start, 100);
+    uint32_t a = topic(m, "a", 90);
+    uint32_t b = topic(m, "b", 95);
+    entry(m, a, 90, 60);
+    entry(m, b, cap, 0);
+    m->pm.topics[b].full = true;
+    return weft_page_make(&m->pm, WEFT_STR("a b"), &m->bb);
+}
+
+static void a_gap_is_told_by_the_page_that_passes_it(void **state)
+{
+    struct maker m;
+    struct weft_page *page;
+
+    (void)state;
+    page = capped(&m, 10, 50); /* ends inside what is missing: not yet */
+    assert_int_equal(page->n_gaps, 0);
+    end(&m, page);
+    page = capped(&m, 50, 70);
+    assert_int_equal(page->n_gaps, 1);
+    assert_string_equal(page->gaps[0].topic, "a");
+    assert_int_equal(page->gaps[0].after.seq, 50);
+    assert_int_equal(page->gaps[0].next.seq, 90);
+    assert_int_equal(page->gaps[0].reason, WEFT_GAP_TRIMMED);
+    end(&m, page);
+    page = capped(&m, 70, 80); /* told already */
+    assert_int_equal(page->n_gaps, 0);
+    end(&m, page);
+}
+
+static void a_page_ends_before_a_hole_and_the_next_tells_it(void **state)
+{
+    struct maker m;
+
+    (void)state;
+    begin(&m, 0, 9);
+    uint32_t a = topic(&m, "a", 9);
+    entry(&m, a, 1, 0);
+    entry(&m, a, 2, 1);
+    entry(&m, a, 8, 7); /* 3 to 7 were deleted */
+    entry(&m, a, 9, 8);
+    struct weft_page *page = weft_page_make(&m.pm, WEFT_STR("a"), &m.bb);
+    assert_int_equal(page->batch->n, 2);
+    assert_int_equal(page->upto.seq, 2);
+    assert_true(page->more);
+    assert_int_equal(page->n_gaps, 0);
+    end(&m, page);
+
+    begin(&m, 2, 9);
+    a = topic(&m, "a", 9);
+    entry(&m, a, 8, 7);
+    entry(&m, a, 9, 8);
+    page = weft_page_make(&m.pm, WEFT_STR("a"), &m.bb);
+    assert_int_equal(page->n_gaps, 1);
+    assert_int_equal(page->gaps[0].after.seq, 2);
+    assert_int_equal(page->gaps[0].next.seq, 8);
+    end(&m, page);
+}
+
+static void a_log_that_is_gone_is_a_gap_without_next(void **state)
+{
+    struct maker m;
+
+    (void)state;
+    begin(&m, 3, 9);
+    (void)topic(&m, "a", 7);
+    struct weft_page *page = weft_page_make(&m.pm, WEFT_STR("a"), &m.bb);
+
+    assert_null(page->batch);
+    assert_int_equal(page->n_gaps, 1);
+    assert_int_equal(page->gaps[0].next.seq, 0);
+    end(&m, page);
+}
+
+static void a_start_of_another_history_is_reset(void **state)
+{
+    struct maker m;
+
+    (void)state;
+    begin(&m, 50, 9);
+    assert_true(weft_page_maker_judge(&m.pm));
+    uint32_t a = topic(&m, "a1", 9);
+    entry(&m, a, 4, 0);
+    struct weft_page *page = weft_page_make(&m.pm, WEFT_STR("a* b"), &m.bb);
+
+    assert_int_equal(page->n_gaps, 2);
+    assert_string_equal(page->gaps[0].topic, "a*");
+    assert_int_equal(page->gaps[0].next.seq, 4);
+    assert_string_equal(page->gaps[1].topic, "b");
+    assert_int_equal(page->gaps[1].next.seq, 0);
+    assert_int_equal(page->gaps[1].reason, WEFT_GAP_RESET);
+    assert_int_equal(page->batch->n, 1);
+    end(&m, page);
+
+    begin(&m, 5, 9);
+    m.pm.born_ms = 6; /* the start is from before */
+    assert_true(weft_page_maker_judge(&m.pm));
+    end(&m, NULL);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(merged_by_seq_each_once),
+        cmocka_unit_test(complete_only_up_to_the_shortest),
+        cmocka_unit_test(a_gap_is_told_by_the_page_that_passes_it),
+        cmocka_unit_test(a_page_ends_before_a_hole_and_the_next_tells_it),
+        cmocka_unit_test(a_log_that_is_gone_is_a_gap_without_next),
+        cmocka_unit_test(a_start_of_another_history_is_reset),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
