@@ -362,7 +362,7 @@ static void configure(struct weft_worker *worker)
     h2o_config_init(&worker->globalconf);
     worker->globalconf.server_name = h2o_iovec_init(H2O_STRLIT("weft"));
     /* h2o refuses at the limit. */
-    worker->globalconf.max_request_entity_size = cfg->http.max_body_bytes + 1;
+    worker->globalconf.max_request_entity_size = cfg->http.max_body_bytes;
     worker->globalconf.http1.req_timeout = cfg->http.request_timeout_ms;
     worker->globalconf.http1.upgrade_to_http2 = 0; /* this libh2o can be aborted through HTTP/2 */
     /* Its timer would outlive the context. */

@@ -361,11 +361,26 @@ static bool check_many(struct scan *s, struct key *keys, size_t n)
     return true;
 }
 
+/* An escaped NUL, which as a character of a value is like any other, but cuts keys short elsewhere. */
+static bool has_nul(struct weft_str raw)
+{
+    for (size_t i = 0; i + 1 < raw.len; i++) {
+        if (raw.p[i] == '\\') {
+            i++;
+            if (raw.len - i >= 5 && memcmp(raw.p + i, "u0000", 5) == 0)
+                return true;
+        }
+    }
+    return false;
+}
+
 /* first: where this object's keys begin on the stack. */
 static bool add_key(struct scan *s, size_t first, struct weft_str raw)
 {
     struct key key = {raw.p, (uint32_t)raw.len, hash_key(raw)};
 
+    if (memchr(raw.p, '\\', raw.len) != NULL && has_nul(raw))
+        return fail(s, raw.p - 1, "\\u0000 in a key");
     if (s->n_keys == WEFT_JSON_MAX_KEYS)
         return fail(s, raw.p - 1, "too many keys are open at once");
     if (s->n_keys - first < FEW_KEYS) {

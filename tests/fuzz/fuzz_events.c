@@ -73,7 +73,7 @@ static void check_event(const struct weft_events *evs, const struct weft_event *
     }
     WEFT_ASSERT(n == ev->topics_n && n >= 1 && n <= ctx->limits.max_topics);
 
-    j = json_loadb(envelope.p, envelope.len, JSON_REJECT_DUPLICATES, &error);
+    j = json_loadb(envelope.p, envelope.len, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &error);
     if (j == NULL) {
         WEFT_ASSERT(json_error_code(&error) == json_error_numeric_overflow);
         return;

@@ -1,7 +1,7 @@
 /*
  * The scanner against jansson: whatever we accept it accepts, and the minified text is the same
  * value. What it refuses we refuse, but for numbers that it cannot hold and keys that it compares
- * in another way; what we refuse and it accepts (depth, lengths, \u0000 …) is our strictness.
+ * in another way; what we refuse and it accepts (depth, lengths …) is our strictness.
  */
 #include <stdint.h>
 #include <stdlib.h>
@@ -68,7 +68,7 @@ static void walk(struct weft_json v, const json_t *j)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    const size_t flags = JSON_REJECT_DUPLICATES | JSON_DECODE_ANY;
+    const size_t flags = JSON_REJECT_DUPLICATES | JSON_DECODE_ANY | JSON_ALLOW_NUL;
     struct weft_str text = {(const char *)data, size};
     struct weft_err err = {0, "", ""};
     struct weft_buf out;
