@@ -274,8 +274,3 @@ void weft_fanout_each(struct weft_fanout *fo, void (*fn)(void *arg, struct weft_
         fn(arg, sub);
     }
 }
-
-struct weft_id weft_fanout_head(const struct weft_fanout *fo)
-{
-    return fo->head;
-}

@@ -251,11 +251,6 @@ const char *weft_node_address(const struct weft_node *node)
     return node->address;
 }
 
-const char *weft_node_id(const struct weft_node *node)
-{
-    return node->id;
-}
-
 bool weft_node_is_ready(const struct weft_node *node)
 {
     return weft_metrics_gauge(node->metrics, WEFT_G_REDIS_UP) > 0;

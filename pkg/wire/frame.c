@@ -136,7 +136,6 @@ void weft_batch_add(struct weft_batch_builder *bb, struct weft_id id, uint64_t p
     chunk = (size_t)(at - base) - f->off - WEFT_CHUNK_HEAD;
     WEFT_ASSERT(chunk <= CHUNK_MAX);
     put_chunk_head(base + f->off, chunk);
-    put_chunk_head(f->bare_head, (size_t)(at - base) - f->id_off);
     at = PUT_LITERAL(at, "\r\n");
 
     f->len = (uint32_t)(at - base) - f->off;

@@ -48,7 +48,6 @@ static void check_frame(const struct weft_batch *batch, const struct weft_frame 
 
     WEFT_ASSERT(f->id.ms == line->id.ms && f->id.seq == line->id.seq && f->prev == line->prev);
     WEFT_ASSERT(chunk_size(rest.p) == f->len - WEFT_CHUNK_HEAD - WEFT_CHUNK_TAIL);
-    WEFT_ASSERT(chunk_size(f->bare_head) == f->off + f->len - WEFT_CHUNK_TAIL - f->id_off);
     WEFT_ASSERT(weft_str_eq(weft_frame_type(batch, f), line->type));
     WEFT_ASSERT(weft_str_eq(weft_frame_topic(batch, f), line->topic));
 

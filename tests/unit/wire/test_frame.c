@@ -39,7 +39,6 @@ static void one_event_byte_for_byte(void **state)
     struct weft_batch_builder bb;
     struct weft_batch *batch;
     const struct weft_frame *f;
-    char head[WEFT_CHUNK_HEAD + 1];
 
     weft_batch_builder_init(&bb);
     weft_batch_add(&bb, (struct weft_id){1795314948063, 41}, 40, from("repo:42"),
@@ -63,8 +62,6 @@ static void one_event_byte_for_byte(void **state)
     /* Without the event line: from the id to the end of the chunk's data. */
     assert_str(weft_str(batch->bytes + f->id_off, f->off + f->len - WEFT_CHUNK_TAIL - f->id_off),
                bare);
-    (void)snprintf(head, sizeof(head), "%06zx\r\n", strlen(bare));
-    assert_memory_equal(f->bare_head, head, WEFT_CHUNK_HEAD);
     assert_int_equal(batch->size, sizeof(*batch) + sizeof(*f) + f->len);
     weft_batch_unref(batch);
 }
@@ -113,8 +110,6 @@ static void many_events(void **state)
 
             assert_int_equal(f->off, at);
             assert_int_equal(strtoul(chunk, NULL, 16), f->len - WEFT_CHUNK_HEAD - WEFT_CHUNK_TAIL);
-            assert_int_equal(strtoul(f->bare_head, NULL, 16),
-                             f->off + f->len - WEFT_CHUNK_TAIL - f->id_off);
             assert_memory_equal(chunk + f->len - 4, "\n\n\r\n", 4);
             (void)snprintf(want, sizeof(want), "\"n\":%u,", i);
             assert_non_null(memmem(chunk, f->len, want, strlen(want)));

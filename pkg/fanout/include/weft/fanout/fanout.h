@@ -95,7 +95,6 @@ void weft_fanout_tick(struct weft_fanout *fo);
 /* Calls fn for each subscriber, in no order; fn may fini that subscriber. */
 void weft_fanout_each(struct weft_fanout *fo, void (*fn)(void *arg, struct weft_sub *sub),
                       void *arg);
-struct weft_id weft_fanout_head(const struct weft_fanout *fo);
 
 /* ---- subscribers ---- */
 

@@ -42,8 +42,7 @@ struct weft_frame {
     uint32_t type_off; /* the type, inside the `event:` line */
     uint16_t type_len;
     uint16_t topic_len;
-    uint32_t topic_off;              /* the topic, inside the JSON */
-    char bare_head[WEFT_CHUNK_HEAD]; /* chunk header for the bytes from id_off on */
+    uint32_t topic_off; /* the topic, inside the JSON */
 };
 
 struct weft_batch {
