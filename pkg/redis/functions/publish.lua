@@ -52,7 +52,7 @@ local function publish(KEYS, ARGV)
         end
     end
 
-    local answers, all = {}, {}
+    local answers, all, n_all = {}, {}, 0
     local runs, order, newest_topic = {}, {}, 0
     local touched = {}
     local cuts = {} -- messages for the topics' channels, in order: topic index, text
@@ -79,7 +79,11 @@ local function publish(KEYS, ARGV)
         last[ti] = seq_text
         touched[ti] = true
         local line = id .. ' ' .. prev .. ' ' .. ARGV[4 + ti] .. ' ' .. kind .. ' ' .. envelope
-        all[#all + 1] = line
+        n_all = n_all + 1
+        all[n_all] = line
+        if n_topics == 1 then
+            return -- its channel gets what the partition's gets
+        end
         local run = runs[ti]
         if run and newest_topic ~= ti then
             cut()
@@ -136,7 +140,7 @@ local function publish(KEYS, ARGV)
             answers[#answers + 1] = answer
         end
     end
-    if #all == 0 then
+    if n_all == 0 then
         return answers
     end
 
@@ -157,8 +161,13 @@ local function publish(KEYS, ARGV)
     end
     call('HSET', head_key, 'seq', format('%d', seq), 'ms', format('%d', ms))
 
+    local text = concat(all, '\n')
+    call('PUBLISH', channel, text)
+    if n_topics == 1 then
+        call('PUBLISH', channel .. ':' .. ARGV[5], text)
+        return answers
+    end
     cut()
-    call('PUBLISH', channel, concat(all, '\n'))
     for k = 1, #cuts, 2 do
         call('PUBLISH', channel .. ':' .. ARGV[4 + cuts[k]], cuts[k + 1])
     end
