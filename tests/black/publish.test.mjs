@@ -286,6 +286,21 @@ story('a topic whose key holds something else: refused, and its neighbours in th
   assert.equal(await w.store.cmd('GET', 'weft:{0}:log:mine'), 'not a stream');
 });
 
+story('a log that was replaced by something else: no 201, and no number is given twice', async (w) => {
+  const [node] = await w.cluster();
+  const api = w.client(node);
+  await api.published('good', { type: 'a' });
+  await api.published('spoilt', { type: 'a' });
+  await w.store.cmd('DEL', 'weft:{0}:log:spoilt');
+  await w.store.cmd('SET', 'weft:{0}:log:spoilt', 'mine');
+  const both = await api.publish('good', { type: 'a', topics: ['good', 'spoilt'] });
+  assert.equal(both.status, 503, both.text);
+  const [after] = await api.published('good', { type: 'a' });
+  const ids = await w.store.ids('good');
+  assert.equal(ids.at(-1), after);
+  assert.equal(new Set(ids.map((id) => id.split('-')[1])).size, ids.length, `a number twice: ${ids}`);
+});
+
 story('many connections at once: every acknowledged id once, each connection in its order', async (w) => {
   const nodes = await w.cluster(2);
   const writers = 40;

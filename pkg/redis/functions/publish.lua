@@ -98,8 +98,22 @@ local function publish(KEYS, ARGV)
         newest_topic = ti
     end
 
-    local a = 5 + n_topics
+    -- Numbers are taken before they are used: should a command fail halfway (somebody has put something
+    -- else in the place of a log), none of them is ever given twice.
     local argc = #ARGV
+    local taken = seq
+    local at = 5 + n_topics
+    while at <= argc do
+        local n = tonumber(ARGV[at + 1])
+        taken = taken + n
+        at = at + 2 + 3 * n
+    end
+    if more then
+        call('HSET', head_key, unpack(more))
+    end
+    call('HSET', head_key, 'seq', format('%d', taken), 'ms', format('%d', ms))
+
+    local a = 5 + n_topics
     while a <= argc do
         local once = tonumber(ARGV[a])
         local n = tonumber(ARGV[a + 1])
@@ -140,6 +154,9 @@ local function publish(KEYS, ARGV)
             answers[#answers + 1] = answer
         end
     end
+    if seq ~= taken then -- some were answered from their once keys
+        call('HSET', head_key, 'seq', format('%d', seq))
+    end
     if n_all == 0 then
         return answers
     end
@@ -156,10 +173,6 @@ local function publish(KEYS, ARGV)
     if #scores > 0 then
         call('ZADD', topics_key, unpack(scores))
     end
-    if more then
-        call('HSET', head_key, unpack(more))
-    end
-    call('HSET', head_key, 'seq', format('%d', seq), 'ms', format('%d', ms))
 
     local text = concat(all, '\n')
     call('PUBLISH', channel, text)
