@@ -5,7 +5,7 @@
  *   follow.c  topics that somebody follows: SUBSCRIBE, and from where on
  *   live.c    messages of the live channels -> batches
  *   commit.c  publishes -> FCALL weft1_publish
- *   read.c    pages of the log: equal reads merged, recent pages kept; page.c puts them together
+ *   read.c    pages of the log: equal reads merged, recent pages kept (shelf.c); page.c makes them
  *   ask.c     history and topics as JSON
  */
 #ifndef WEFT_FABRIC_HUB_PRIV_H

@@ -11,6 +11,7 @@
 #include <weft/telemetry/metrics.h>
 
 #include "page_priv.h"
+#include "shelf_priv.h"
 
 /*
  * A read of a page, by its key: `from start what`. Who asks for a key that is being read joins;
@@ -48,64 +49,21 @@ struct job {
     char key[];
 };
 
-struct kept {
-    UT_hash_handle hh;
-    struct kept *prev, *next; /* utlist DL, oldest use first */
-    struct weft_page *page;
-    size_t key_len;
-    char key[];
-};
-
 struct weft_reader {
     struct weft_hub *hub;
     struct job *jobs; /* by key: running and queued */
     struct job *queue, *queue_tail;
     size_t n_queued, n_running;
-    struct kept *kept; /* by key */
-    struct kept *kept_list;
-    size_t kept_bytes;
-    double mean_bytes; /* of an event */
+    struct weft_shelf shelf; /* pages of a while ago */
+    double mean_bytes;       /* of an event */
     struct weft_batch_builder bb;
 };
 
-/* ---- pages kept ---- */
-
-static size_t page_size(const struct weft_page *page)
-{
-    return sizeof(*page) + (page->batch == NULL ? 0 : page->batch->size);
-}
-
-static void kept_drop(struct weft_reader *r, struct kept *k)
-{
-    /* The table is not empty, k is in it. NOLINTNEXTLINE(clang-analyzer-core.NullDereference) */
-    HASH_DEL(r->kept, k);
-    DL_DELETE(r->kept_list, k);
-    r->kept_bytes -= page_size(k->page);
-    weft_page_unref(k->page);
-    free(k);
-}
-
 static void keep(struct weft_reader *r, const struct job *job, struct weft_page *page)
 {
-    struct kept *k;
-
     /* Without events there is nothing to save; "ago" means another time at each call. */
-    if (page->batch == NULL || job->key[0] == '0' + WEFT_READ_AGO ||
-        page_size(page) > r->hub->o.cfg->replay.cache_bytes / 2) {
-        return;
-    }
-    k = calloc(1, sizeof(*k) + job->key_len);
-    if (k == NULL) {
-        return;
-    }
-    memcpy(k->key, job->key, job->key_len);
-    k->key_len = job->key_len;
-    k->page = weft_page_ref(page);
-    HASH_ADD_KEYPTR(hh, r->kept, k->key, k->key_len, k);
-    DL_APPEND(r->kept_list, k);
-    r->kept_bytes += page_size(page);
-    while (r->kept_list != NULL && r->kept_bytes > r->hub->o.cfg->replay.cache_bytes) {
-        kept_drop(r, r->kept_list);
+    if (page->batch != NULL && job->key[0] != '0' + WEFT_READ_AGO) {
+        weft_shelf_add(&r->shelf, weft_str(job->key, job->key_len), page);
     }
 }
 
@@ -570,7 +528,7 @@ void weft_reader_take(struct weft_reader *r, const struct weft_read_msg *m)
 {
     struct weft_hub *hub = r->hub;
     struct waiter *w;
-    struct kept *k = NULL;
+    struct weft_page *page;
     struct job *job = NULL;
     size_t cap = WEFT_ID_MAX_LEN + 3 + m->what_len;
 
@@ -582,12 +540,10 @@ void weft_reader_take(struct weft_reader *r, const struct weft_read_msg *m)
     WEFT_ASSERT(fresh != NULL);
     fresh->key_len = print_key(fresh->key, m);
 
-    HASH_FIND(hh, r->kept, fresh->key, fresh->key_len, k);
-    if (k != NULL) {
+    page = weft_shelf_find(&r->shelf, weft_str(fresh->key, fresh->key_len));
+    if (page != NULL) {
         weft_count(hub->o.shard, WEFT_M_REPLAY_CACHE_HITS, 1);
-        DL_DELETE(r->kept_list, k);
-        DL_APPEND(r->kept_list, k);
-        send_page(hub, m->worker, m->ticket, WEFT_READ_OK, k->page);
+        send_page(hub, m->worker, m->ticket, WEFT_READ_OK, page);
         free(fresh);
         return;
     }
@@ -628,9 +584,7 @@ void weft_reader_take(struct weft_reader *r, const struct weft_read_msg *m)
 
 void weft_reader_forget(struct weft_reader *r)
 {
-    while (r->kept_list != NULL) {
-        kept_drop(r, r->kept_list);
-    }
+    weft_shelf_clear(&r->shelf);
 }
 
 void weft_reader_resume(struct weft_reader *r)
@@ -647,6 +601,7 @@ int weft_reader_create(struct weft_reader **ret_r, struct weft_hub *hub)
     }
     r->hub = hub;
     r->mean_bytes = 150;
+    weft_shelf_init(&r->shelf, hub->o.cfg->replay.cache_bytes);
     weft_batch_builder_init(&r->bb);
     *ret_r = r;
     return 0;

@@ -1,0 +1,83 @@
+/* Pages of a while ago: found by their key, bounded in bytes, the least recently used go first. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "../../../pkg/fabric/shelf_priv.h"
+
+static struct weft_str key_of(char *out, int n)
+{
+    return weft_str(out, (size_t)snprintf(out, 16, "key %d", n));
+}
+
+static void add(struct weft_shelf *shelf, int n)
+{
+    struct weft_page *page = weft_page_create(0);
+    char key[16];
+
+    assert_non_null(page);
+    page->upto.seq = (uint64_t)n;
+    weft_shelf_add(shelf, key_of(key, n), page);
+    weft_page_unref(page);
+}
+
+static bool holds(struct weft_shelf *shelf, int n)
+{
+    char key[16];
+    const struct weft_page *page = weft_shelf_find(shelf, key_of(key, n));
+
+    if (page != NULL) {
+        assert_int_equal(page->upto.seq, n);
+    }
+    return page != NULL;
+}
+
+static void least_recently_used_goes_first(void **state)
+{
+    struct weft_shelf shelf;
+
+    (void)state;
+    weft_shelf_init(&shelf, 3 * sizeof(struct weft_page));
+    for (int n = 1; n <= 3; n++) {
+        add(&shelf, n);
+    }
+    assert_true(holds(&shelf, 1)); /* used: 2 is the oldest now */
+    add(&shelf, 4);
+    assert_false(holds(&shelf, 2));
+    assert_true(holds(&shelf, 1) && holds(&shelf, 3) && holds(&shelf, 4));
+    assert_int_equal(shelf.bytes, shelf.max_bytes);
+    weft_shelf_clear(&shelf);
+    assert_int_equal(shelf.bytes, 0);
+    assert_false(holds(&shelf, 1));
+    add(&shelf, 5);
+    assert_true(holds(&shelf, 5));
+    weft_shelf_clear(&shelf);
+}
+
+static void too_large_is_not_kept(void **state)
+{
+    struct weft_shelf shelf;
+
+    (void)state;
+    weft_shelf_init(&shelf, 2 * sizeof(struct weft_page) - 1);
+    add(&shelf, 1);
+    assert_false(holds(&shelf, 1));
+    weft_shelf_init(&shelf, 0);
+    add(&shelf, 1);
+    assert_false(holds(&shelf, 1));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(least_recently_used_goes_first),
+        cmocka_unit_test(too_large_is_not_kept),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
