@@ -13,6 +13,33 @@ int weft_str_cmp(struct weft_str a, struct weft_str b)
     return order != 0 ? order : (a.len > b.len) - (a.len < b.len);
 }
 
+struct weft_str weft_str_before(struct weft_str *rest, char sep)
+{
+    struct weft_str left = *rest;
+    const char *at = left.len == 0 ? NULL : memchr(left.p, sep, left.len);
+
+    if (at == NULL) {
+        rest->len = 0;
+        return left;
+    }
+    left.len = (size_t)(at - left.p);
+    rest->p = at + 1;
+    rest->len -= left.len + 1;
+    return left;
+}
+
+struct weft_str weft_str_trim(struct weft_str s)
+{
+    while (s.len > 0 && (s.p[0] == ' ' || s.p[0] == '\t')) {
+        s.p++;
+        s.len--;
+    }
+    while (s.len > 0 && (s.p[s.len - 1] == ' ' || s.p[s.len - 1] == '\t')) {
+        s.len--;
+    }
+    return s;
+}
+
 bool weft_str_ieq(struct weft_str a, struct weft_str b)
 {
     if (a.len != b.len)

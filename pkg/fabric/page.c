@@ -145,19 +145,15 @@ static struct weft_page *with_reset(const struct weft_page_maker *pm, struct wef
 {
     struct weft_page *page;
     size_t n = 1;
-    size_t at = 0;
 
     for (size_t i = 0; i < what.len; i++) {
         n += what.p[i] == ' ' ? 1 : 0;
     }
     page = weft_page_create(n);
     for (size_t i = 0; page != NULL && i < n; i++) {
-        const char *space = memchr(what.p + at, ' ', what.len - at);
-        size_t end = space == NULL ? what.len : (size_t)(space - what.p);
-        struct weft_str name = weft_str(what.p + at, end - at);
+        struct weft_str name = weft_str_before(&what, ' ');
 
         set_gap(&page->gaps[i], name, pm->start, first_of(pm, name), WEFT_GAP_RESET);
-        at = end + 1;
     }
     return page;
 }

@@ -318,25 +318,10 @@ static void scores_arrived(void *ctx, const struct weft_reply *reply)
     send_entries(job);
 }
 
-static bool next_word(struct weft_str *rest, struct weft_str *ret_word)
-{
-    const char *space;
-
-    if (rest->len == 0) {
-        return false;
-    }
-    space = memchr(rest->p, ' ', rest->len);
-    *ret_word = weft_str(rest->p, space == NULL ? rest->len : (size_t)(space - rest->p));
-    rest->p += ret_word->len + (space == NULL ? 0 : 1);
-    rest->len -= ret_word->len + (space == NULL ? 0 : 1);
-    return true;
-}
-
 static bool wanted(struct weft_str what, struct weft_str topic)
 {
-    struct weft_str pattern;
-
-    while (next_word(&what, &pattern)) {
+    while (what.len > 0) {
+        struct weft_str pattern = weft_str_before(&what, ' ');
         if (weft_pattern_match(pattern, topic)) {
             return true;
         }
@@ -420,13 +405,12 @@ static bool send_scores(struct job *job) WEFT_ON_HUB
     struct weft_hub *hub = job->r->hub;
     struct weft_page_maker *pm = &job->pm;
     struct weft_str rest = job->what;
-    struct weft_str name;
     struct weft_str *argv;
     struct weft_buf key;
     int rc;
 
-    while (next_word(&rest, &name)) {
-        (void)weft_page_maker_add(pm, name);
+    while (rest.len > 0) {
+        (void)weft_page_maker_add(pm, weft_str_before(&rest, ' '));
     }
     argv = calloc(pm->n_topics + 2, sizeof(*argv));
     WEFT_ASSERT(argv != NULL);

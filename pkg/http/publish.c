@@ -27,20 +27,6 @@ static bool starts_with(struct weft_str s, const char *prefix)
     return s.len >= n && weft_str_ieq(weft_str(s.p, n), weft_str(prefix, n));
 }
 
-/* The media type without parameters. */
-static struct weft_str media_type(struct weft_str s)
-{
-    const char *end = s.len == 0 ? NULL : memchr(s.p, ';', s.len);
-
-    if (end != NULL) {
-        s.len = (size_t)(end - s.p);
-    }
-    while (s.len > 0 && (s.p[s.len - 1] == ' ' || s.p[s.len - 1] == '\t')) {
-        s.len--;
-    }
-    return s;
-}
-
 static size_t ce_headers(h2o_req_t *req, struct weft_ce_header *out) WEFT_ON_WORKER
 {
     size_t n = 0;
@@ -67,7 +53,8 @@ static bool body_kind(h2o_req_t *req, size_t n_ce, enum weft_body_kind *ret_kind
         {"application/cloudevents+json", WEFT_BODY_CE},
         {"application/cloudevents-batch+json", WEFT_BODY_CE_BATCH},
     };
-    struct weft_str type = media_type(weft_header(req, "content-type"));
+    struct weft_str header = weft_header(req, "content-type");
+    struct weft_str type = weft_str_trim(weft_str_before(&header, ';')); /* no parameters */
 
     for (size_t i = 0; i < WEFT_COUNT_OF(kinds); i++) {
         if (weft_str_ieq(type, weft_str(kinds[i].type, strlen(kinds[i].type)))) {

@@ -14,6 +14,7 @@
 
 #include <weft/base/assert.h>
 #include <weft/base/clock.h>
+#include <weft/base/random.h>
 #include <weft/wire/frame.h>
 #include <weft/wire/sse.h>
 
@@ -582,7 +583,7 @@ void weft_sse_begin(struct weft_call *call, const struct weft_subscription *s)
         return;
     }
 
-    retry += (uint32_t)(weft_worker_random(worker) % (worker->o.cfg->sse.retry_jitter_ms + 1));
+    retry += (uint32_t)(weft_random_next(&worker->rng) % (worker->o.cfg->sse.retry_jitter_ms + 1));
     int n = snprintf(line, sizeof(line), "retry: %u\n\n", retry);
     n = st->chunked ? snprintf(st->head, sizeof(st->head), "%x\r\n%s\r\n", (unsigned)n, line)
                     : snprintf(st->head, sizeof(st->head), "%s", line);

@@ -133,37 +133,14 @@ static bool take_start(struct weft_call *call, struct weft_subscription *s) WEFT
     return true;
 }
 
-static struct weft_str trimmed(struct weft_str s)
-{
-    while (s.len > 0 && (s.p[0] == ' ' || s.p[0] == '\t')) {
-        s.p++;
-        s.len--;
-    }
-    while (s.len > 0 && (s.p[s.len - 1] == ' ' || s.p[s.len - 1] == '\t')) {
-        s.len--;
-    }
-    return s;
-}
-
-/* What stands before the first sep, or all; *rest goes on behind it. */
-static struct weft_str before(struct weft_str *rest, char sep)
-{
-    const char *at = rest->len == 0 ? NULL : memchr(rest->p, sep, rest->len);
-    struct weft_str left = weft_str(rest->p, at == NULL ? rest->len : (size_t)(at - rest->p));
-    size_t taken = left.len + (at == NULL ? 0 : 1);
-
-    rest->p += taken;
-    rest->len -= taken;
-    return left;
-}
-
 /* Whether one of the media ranges of an Accept header is this one; parameters are not looked at. */
 static bool accepts(struct weft_str accept, const char *range)
 {
     while (accept.len > 0) {
-        struct weft_str one = before(&accept, ',');
+        struct weft_str one = weft_str_before(&accept, ',');
 
-        if (weft_str_ieq(trimmed(before(&one, ';')), weft_str(range, strlen(range)))) {
+        if (weft_str_ieq(weft_str_trim(weft_str_before(&one, ';')),
+                         weft_str(range, strlen(range)))) {
             return true;
         }
     }

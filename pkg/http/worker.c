@@ -212,14 +212,6 @@ const struct weft_worker_ops *weft_worker_message_ops(void)
 
 /* ---- the loop ---- */
 
-uint64_t weft_worker_random(struct weft_worker *worker)
-{
-    worker->rng ^= worker->rng >> 12;
-    worker->rng ^= worker->rng << 25;
-    worker->rng ^= worker->rng >> 27;
-    return worker->rng * UINT64_C(2685821657736338717);
-}
-
 /* A part of the waiting ones each time, so that no turn is long. */
 static void sweep(struct weft_worker *worker) WEFT_ON_WORKER
 {

@@ -130,7 +130,6 @@ static inline struct weft_str weft_str_of(h2o_iovec_t iov)
 /* ---- worker.c ---- */
 void weft_ticket_take(struct weft_worker *worker, struct weft_waiting *w) WEFT_ON_WORKER;
 void weft_ticket_free(struct weft_worker *worker, struct weft_waiting *w) WEFT_ON_WORKER;
-uint64_t weft_worker_random(struct weft_worker *worker) WEFT_ON_WORKER;
 
 /* ---- accept.c ---- */
 void weft_accept_start(struct weft_worker *worker) WEFT_ON_WORKER;

@@ -17,6 +17,7 @@
 
 #include <weft/base/assert.h>
 #include <weft/base/clock.h>
+#include <weft/base/random.h>
 #include <weft/telemetry/log.h>
 #include <weft/telemetry/metrics.h>
 
@@ -72,15 +73,6 @@ struct weft_redis_conn {
 };
 
 static void connect_now(struct weft_redis_conn *cn);
-
-/* xorshift64*: jitter needs no more. */
-static uint64_t next_random(struct weft_redis_conn *cn)
-{
-    cn->rng ^= cn->rng >> 12;
-    cn->rng ^= cn->rng << 25;
-    cn->rng ^= cn->rng >> 27;
-    return cn->rng * UINT64_C(2685821657736338717);
-}
 
 static void fifo_push(struct weft_redis_conn *cn, weft_redis_replied *replied, void *ctx)
 {
@@ -140,7 +132,7 @@ static void drop(struct weft_redis_conn *cn, const char *why)
     if (wait_ms > cn->o.backoff_max_ms) {
         wait_ms = cn->o.backoff_max_ms;
     }
-    wait_ms = wait_ms / 2 + next_random(cn) % (wait_ms / 2 + 1);
+    wait_ms = wait_ms / 2 + weft_random_next(&cn->rng) % (wait_ms / 2 + 1);
     if (cn->failures < 16) {
         cn->failures++;
     }

@@ -167,13 +167,32 @@ static void hash(void **state)
     assert_int_equal(weft_hash64("foobar", 6), 0x85944171f73967e8U);
 }
 
+static void before_and_trim(void **state)
+{
+    struct weft_str rest = WEFT_STR("a,,bc");
+
+    (void)state;
+    assert_true(weft_str_eq(weft_str_before(&rest, ','), WEFT_STR("a")));
+    assert_true(weft_str_eq(weft_str_before(&rest, ','), WEFT_STR("")));
+    assert_true(weft_str_eq(weft_str_before(&rest, ','), WEFT_STR("bc")));
+    assert_int_equal(rest.len, 0);
+    rest = WEFT_STR("a,"); /* nothing behind the last one */
+    assert_true(weft_str_eq(weft_str_before(&rest, ','), WEFT_STR("a")));
+    assert_int_equal(rest.len, 0);
+    rest = weft_str(NULL, 0);
+    assert_int_equal(weft_str_before(&rest, ',').len, 0);
+    assert_true(weft_str_eq(weft_str_trim(WEFT_STR(" \ta b\t ")), WEFT_STR("a b")));
+    assert_int_equal(weft_str_trim(WEFT_STR(" \t ")).len, 0);
+    assert_int_equal(weft_str_trim(weft_str(NULL, 0)).len, 0);
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(equality),  cmocka_unit_test(u64),
         cmocka_unit_test(print),     cmocka_unit_test(utf8),
         cmocka_unit_test(printable), cmocka_unit_test(utf8_all_code_points),
-        cmocka_unit_test(hash),
+        cmocka_unit_test(hash),      cmocka_unit_test(before_and_trim),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -36,6 +36,12 @@ static inline bool weft_str_eq(struct weft_str a, struct weft_str b)
 /* As memcmp, a shorter one before a longer one that begins with it: for qsort. */
 int weft_str_cmp(struct weft_str a, struct weft_str b);
 
+/* What stands before the first sep, or all of it; *rest goes on behind the sep. */
+struct weft_str weft_str_before(struct weft_str *rest, char sep);
+
+/* Without the spaces and tabs around it. */
+struct weft_str weft_str_trim(struct weft_str s);
+
 /* ASCII case ignored. */
 bool weft_str_ieq(struct weft_str a, struct weft_str b);
 
