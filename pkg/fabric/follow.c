@@ -242,7 +242,7 @@ static void scores_arrived(void *ctx, const struct weft_reply *reply)
         free(s);
         return;
     }
-    if (weft_reply_is_error(reply)) {
+    if (weft_reply_is_error(reply) && weft_hub_is_news(hub, reply)) {
         weft_log(hub->o.log, WEFT_LOG_ERROR, "redis.error", WEFT_S("command", "ZMSCORE"),
                  WEFT_SN("error", reply->str.p, reply->str.len));
     }

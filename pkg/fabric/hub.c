@@ -10,6 +10,8 @@
 #include <weft/base/assert.h>
 #include <weft/base/clock.h>
 #include <weft/loop/wake.h>
+#include <weft/redis/sentinel.h>
+#include <weft/redis/tls.h>
 #include <weft/telemetry/log.h>
 #include <weft/telemetry/metrics.h>
 
@@ -193,6 +195,9 @@ static int connect_all(struct weft_hub *hub) WEFT_ON_HUB
     struct weft_redis_conn_opts o = {
         .base = hub->base,
         .url = &hub->url,
+        .tls = hub->tls,
+        .role = "master",
+        .find = hub->url.n_sentinels > 0 ? weft_hub_find_master : NULL,
         .connect_timeout_ms = cfg->redis.connect_timeout_ms,
         .command_timeout_ms = cfg->redis.command_timeout_ms,
         .backoff_min_ms = cfg->redis.backoff_min_ms,
@@ -206,13 +211,12 @@ static int connect_all(struct weft_hub *hub) WEFT_ON_HUB
         .down = cmd_down,
         .up = connection_up,
     };
-    int rc = 0;
+    int rc = weft_hub_ask_sentinels(hub);
 
     for (int i = 0; i < 3 && rc == 0; i++) {
         struct weft_redis_conn **at[] = {&hub->cmd, &hub->sub, &hub->rd};
 
-        (void)snprintf(hub->names[i], sizeof(hub->names[i]), "weft-%.48s-%s", hub->o.node_id,
-                       what[i]);
+        (void)snprintf(hub->names[i], sizeof(hub->names[i]), "%s-%s", hub->name, what[i]);
         o.name = hub->names[i];
         o.seed = hub->o.seed + (uint64_t)i * 7919;
         o.functions = i == 0;
@@ -248,7 +252,11 @@ int weft_hub_create(struct weft_hub **ret_hub, const struct weft_hub_opts *opts,
     weft_buf_init(&hub->channel, 256);
     weft_chan_partition(&hub->channel, &hub->keys);
     weft_batch_builder_init(&hub->bb);
+    (void)snprintf(hub->name, sizeof(hub->name), "weft-%.48s", opts->node_id);
     rc = weft_redis_url_parse(&hub->url, opts->cfg->redis.url, err);
+    if (rc == 0) {
+        rc = weft_hub_load_tls(hub, err);
+    }
     if (rc == 0) {
         hub->base = event_base_new();
         rc = hub->base == NULL ? WEFT_ESYS
@@ -358,6 +366,8 @@ void weft_hub_stop(struct weft_hub *hub)
     weft_redis_conn_destroy(hub->sub);
     weft_redis_conn_destroy(hub->rd);
     hub->cmd = hub->sub = hub->rd = NULL;
+    weft_sentinel_destroy(hub->sentinel);
+    hub->sentinel = NULL;
     weft_commit_flush(hub->committer);
     weft_hub_flush(hub);
 }
@@ -379,6 +389,7 @@ void weft_hub_destroy(struct weft_hub *hub)
     }
     weft_batch_builder_fini(&hub->bb);
     weft_buf_fini(&hub->channel);
+    weft_redis_tls_destroy(hub->tls);
     if (hub->base != NULL) {
         event_base_free(hub->base);
     }

@@ -2,6 +2,7 @@
  * hub_priv - the hub's parts, each in its file, all on the hub's thread (base/role.h):
  *
  *   hub.c     life, connections, up and down, what goes out to workers
+ *   master.c  which server is the master: Sentinels, TLS, leaving one that was demoted
  *   follow.c  topics that somebody follows: SUBSCRIBE, and from where on
  *   live.c    messages of the live channels -> batches
  *   commit.c  publishes -> FCALL weft1_publish
@@ -24,9 +25,13 @@
 #include <weft/redis/keys.h>
 #include <weft/redis/url.h>
 
+#include "refusal_priv.h"
+
 struct event;
 struct event_base;
 struct weft_wake;
+struct weft_sentinel;
+struct weft_redis_tls;
 struct weft_reader;
 struct weft_committer;
 
@@ -68,7 +73,9 @@ struct weft_hub {
     struct weft_hub_opts o;
     struct weft_keys keys;
     struct weft_redis_url url;
-    struct weft_buf channel; /* the partition channel's name */
+    struct weft_redis_tls *tls; /* NULL: without */
+    char name[64];              /* first part of the connections' names */
+    struct weft_buf channel;    /* the partition channel's name */
     struct event_base *base;
     struct weft_mailbox *mb;
     struct weft_wake *wake;
@@ -81,13 +88,15 @@ struct weft_hub {
 
     pthread_t owner;       /* who has the rest: the creator, then run(), then who stops the hub */
     bool stop WEFT_OF_HUB; /* set by a message */
-    struct weft_redis_conn *cmd WEFT_OF_HUB; /* publishes */
-    struct weft_redis_conn *sub WEFT_OF_HUB; /* channels */
-    struct weft_redis_conn *rd WEFT_OF_HUB;  /* reads */
-    char names[3][80] WEFT_OF_HUB;           /* of the connections */
-    bool up WEFT_OF_HUB;                     /* all three are */
-    uint64_t epoch WEFT_OF_HUB;              /* counts up; answers of an older one are void */
-    struct weft_id head WEFT_OF_HUB;         /* newest id seen */
+    struct weft_redis_conn *cmd WEFT_OF_HUB;    /* publishes */
+    struct weft_redis_conn *sub WEFT_OF_HUB;    /* channels */
+    struct weft_redis_conn *rd WEFT_OF_HUB;     /* reads */
+    char names[3][80] WEFT_OF_HUB;              /* of the connections */
+    struct weft_sentinel *sentinel WEFT_OF_HUB; /* NULL: the URL says where Redis is */
+    struct weft_refusal_log refusals WEFT_OF_HUB;
+    bool up WEFT_OF_HUB;             /* all three are */
+    uint64_t epoch WEFT_OF_HUB;      /* counts up; answers of an older one are void */
+    struct weft_id head WEFT_OF_HUB; /* newest id seen */
     struct weft_outbox out[WEFT_WORKERS_MAX] WEFT_OF_HUB;
 
     struct weft_follow *follows WEFT_OF_HUB; /* uthash by name */
@@ -109,6 +118,16 @@ void weft_hub_flush(struct weft_hub *hub) WEFT_ON_HUB;
 /* The history in Redis is another one than before: everything starts again. */
 void weft_hub_history_changed(struct weft_hub *hub, const char *why) WEFT_ON_HUB;
 void weft_hub_see_head(struct weft_hub *hub, struct weft_id id) WEFT_ON_HUB;
+
+/* ---- master.c ---- */
+int weft_hub_load_tls(struct weft_hub *hub, struct weft_err *err) WEFT_MUST_CHECK;
+int weft_hub_ask_sentinels(struct weft_hub *hub) WEFT_ON_HUB WEFT_MUST_CHECK;
+/* For weft_redis_conn_opts.find; ctx is the hub. */
+bool weft_hub_find_master(void *ctx, struct weft_redis_host *ret_host);
+/* All connections end and are made anew; the reply being handled is void after this. */
+void weft_hub_leave_master(struct weft_hub *hub, const char *why) WEFT_ON_HUB;
+/* Whether this error is worth a line in the log. */
+bool weft_hub_is_news(struct weft_hub *hub, const struct weft_reply *error) WEFT_ON_HUB;
 
 /* ---- follow.c ---- */
 void weft_follow_ask(struct weft_hub *hub, const struct weft_follow_msg *m) WEFT_ON_HUB;

@@ -34,12 +34,12 @@ static void accepted(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         assert_int_equal(weft_redis_url_parse(&url, cases[i].text, &err), 0);
-        assert_string_equal(url.host, cases[i].host);
+        assert_string_equal(url.host.name, cases[i].host);
         assert_string_equal(url.path, cases[i].path);
         assert_string_equal(url.user, cases[i].user);
         assert_string_equal(url.password, cases[i].password);
         assert_string_equal(url.label, cases[i].label);
-        assert_int_equal(url.port, cases[i].port);
+        assert_int_equal(url.host.port, cases[i].port);
         assert_int_equal(url.db, cases[i].db);
     }
 }
