@@ -6,7 +6,7 @@ import { Program, run } from './process.mjs';
 import { deadline, until } from './wait.mjs';
 
 // Below the range from which the kernel takes ports for outgoing connections.
-function anyPort() {
+export function anyPort() {
   return 10_000 + Math.floor(Math.random() * 22_000);
 }
 
@@ -69,6 +69,7 @@ export class Redis {
 
   // One command; replies as JavaScript values, error replies thrown.
   async cmd(...words) {
+    if (this.client?.ended) this.#drop(); // a server that becomes a replica kills its clients
     this.client ??= new RedisClient(this.socket);
     return this.client.cmd(...words);
   }
@@ -127,6 +128,7 @@ class RedisClient {
   }
 
   #fail(error) {
+    this.ended = true;
     for (const { reject } of this.waiting.splice(0)) reject(error);
   }
 
