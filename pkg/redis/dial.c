@@ -72,9 +72,9 @@ void weft_dialer_why(struct bufferevent *bev, short what, char *out, size_t size
         return;
     }
     (void)snprintf(out, size, "%s",
-                   (what & BEV_EVENT_EOF) != 0 ? "closed by Redis"
-                   : dns != 0                  ? evutil_gai_strerror(dns)
-                                               : evutil_socket_error_to_string(error));
+                   (what & BEV_EVENT_EOF) != 0 || (dns == 0 && error == 0) ? "closed by Redis"
+                   : dns != 0 ? evutil_gai_strerror(dns)
+                              : evutil_socket_error_to_string(error));
 }
 
 void weft_dialer_fini(struct weft_dialer *d)

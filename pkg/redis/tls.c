@@ -82,7 +82,8 @@ int weft_redis_tls_create(struct weft_redis_tls **ret_tls, const struct weft_red
         weft_redis_tls_destroy(tls);
         return weft_err_set(err, WEFT_ENOMEM, "", "out of memory");
     }
-    (void)SSL_CTX_set_options(tls->ctx, SSL_OP_NO_RENEGOTIATION);
+    /* Redis closes without TLS's goodbye; a reply that is cut off shows by itself. */
+    (void)SSL_CTX_set_options(tls->ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_IGNORE_UNEXPECTED_EOF);
     SSL_CTX_set_verify(tls->ctx, SSL_VERIFY_PEER, NULL);
     rc = believe(tls->ctx, opts->ca, err);
     if (rc == 0) {
@@ -120,36 +121,33 @@ struct bufferevent *weft_redis_tls_open(struct weft_redis_tls *tls, struct event
                                         const char *host)
 {
     SSL *ssl = SSL_new(tls->ctx);
-    struct bufferevent *bev;
 
     if (ssl == NULL || !expect(ssl, host)) {
         SSL_free(ssl);
         ERR_clear_error();
         return NULL;
     }
-    bev = bufferevent_openssl_socket_new(base, -1, ssl, BUFFEREVENT_SSL_CONNECTING,
-                                         BEV_OPT_CLOSE_ON_FREE);
-    if (bev == NULL) {
-        return NULL; /* it has freed ssl */
-    }
-    /* Redis closes without TLS's goodbye; a reply that is cut off shows by itself. */
-    bufferevent_openssl_set_allow_dirty_shutdown(bev, 1);
-    return bev;
+    /* If this fails, it has freed ssl. */
+    return bufferevent_openssl_socket_new(base, -1, ssl, BUFFEREVENT_SSL_CONNECTING,
+                                          BEV_OPT_CLOSE_ON_FREE);
 }
 
 bool weft_redis_tls_why(struct bufferevent *bev, char *out, size_t size)
 {
     SSL *ssl = bufferevent_openssl_get_ssl(bev);
-    unsigned long code = 0;
-    unsigned long next;
+    const char *reason = NULL;
+    unsigned long code;
     long verdict;
 
     if (ssl == NULL) {
         return false;
     }
     verdict = SSL_get_verify_result(ssl);
-    while ((next = bufferevent_get_openssl_error(bev)) != 0) {
-        code = code == 0 ? next : code;
+    /* Among them are errors of the system, which come as errno too, and codes of libevent. */
+    while ((code = bufferevent_get_openssl_error(bev)) != 0) {
+        const char *text = ERR_SYSTEM_ERROR(code) ? NULL : ERR_reason_error_string(code);
+
+        reason = text == NULL ? reason : text;
     }
     ERR_clear_error();
     if (verdict != X509_V_OK) {
@@ -157,10 +155,9 @@ bool weft_redis_tls_why(struct bufferevent *bev, char *out, size_t size)
                        X509_verify_cert_error_string(verdict));
         return true;
     }
-    if (code == 0) {
-        return false; /* the connection below it failed */
+    if (reason == NULL) {
+        return false; /* what is below it failed */
     }
-    const char *reason = ERR_reason_error_string(code);
-    (void)snprintf(out, size, "TLS: %s", reason == NULL ? "refused" : reason);
+    (void)snprintf(out, size, "TLS: %s", reason);
     return true;
 }

@@ -8,6 +8,8 @@
 //   await set.failover()          by hand; the new master
 //   await set.killMaster()        kill -9; await set.promoted(old) for the new one
 //   await set.isolateMaster()     it lives on as a master that neither Sentinels nor replicas reach
+//
+// With tls: { ca, cert, key } all ports speak TLS; the certificate has to name `host`.
 import path from 'node:path';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { Program, run } from './process.mjs';
@@ -23,23 +25,27 @@ function fields(list) {
   return out;
 }
 
+function tlsLines({ ca, cert, key }) {
+  return [`tls-ca-cert-file ${ca}`, `tls-cert-file ${cert}`, `tls-key-file ${key}`, 'tls-auth-clients no', 'tls-replication yes'];
+}
+
 // One Sentinel: redis-server --sentinel.
 export class Sentinel {
-  constructor(folder, { name, masterPort, quorum, user, downAfter, host, password, lines }) {
+  constructor(folder, { name, masterPort, quorum, user, downAfter, host, password, tls, lines }) {
     this.folder = folder;
-    this.options = { name, masterPort, quorum, user, downAfter, host, password, lines };
+    this.options = { name, masterPort, quorum, user, downAfter, host, password, tls, lines };
     mkdirSync(folder, { recursive: true });
   }
 
   async start() {
-    const { name, masterPort, quorum, user, downAfter, host, password, lines } = this.options;
+    const { name, masterPort, quorum, user, downAfter, host, password, tls, lines } = this.options;
     for (let attempt = 0; ; attempt++) {
       const fixed = this.port !== undefined;
       const port = this.port ?? anyPort();
       const config = path.join(this.folder, 'sentinel.conf');
       if (!fixed) {
         writeFileSync(config, [
-          `port ${port}`, 'bind 127.0.0.1', `dir ${this.folder}`, 'logfile ""', 'protected-mode no',
+          ...(tls ? ['port 0', `tls-port ${port}`, ...tlsLines(tls)] : [`port ${port}`]), 'bind 127.0.0.1', `dir ${this.folder}`, 'logfile ""', 'protected-mode no',
           'sentinel resolve-hostnames yes', ...lines,
           `sentinel monitor ${name} ${host} ${masterPort} ${quorum}`,
           `sentinel auth-user ${name} ${user.name}`, `sentinel auth-pass ${name} ${user.password}`,
@@ -63,9 +69,10 @@ export class Sentinel {
 
   // One command by redis-cli; lists as arrays of strings.
   async cmd(...words) {
-    const { password } = this.options;
+    const { password, tls } = this.options;
+    const secure = tls ? ['--tls', '--cacert', tls.ca, '-h', this.options.host] : [];
     const auth = password ? ['--no-auth-warning', '-a', password] : [];
-    const done = await run('redis-cli', ['-p', String(this.port), ...auth, '--json', ...words]);
+    const done = await run('redis-cli', ['-p', String(this.port), ...secure, ...auth, '--json', ...words]);
     if (done.code !== 0 || /^(ERR|NOAUTH|INPROG|NOGOODSLAVE|"?error)/.test(done.stdout)) throw new Error(`${words.join(' ')}: ${done.stdout} ${done.stderr}`);
     return JSON.parse(done.stdout);
   }
@@ -92,10 +99,10 @@ export class Sentinel {
 }
 
 export class Sentinels {
-  constructor(folder, { replicas = 2, sentinels = 3, downAfter = 500, host = '127.0.0.1', password, args = [], lines = [] } = {}) {
+  constructor(folder, { replicas = 2, sentinels = 3, downAfter = 500, host = '127.0.0.1', password, tls, args = [], lines = [] } = {}) {
     this.folder = folder;
     this.name = NAME;
-    this.options = { replicas, sentinels, downAfter, host, password, args, lines };
+    this.options = { replicas, sentinels, downAfter, host, password, tls, args, lines };
     // Sentinels and replicas are users of their own, so that they can be locked out of a server; nodes are another.
     this.watcher = { name: 'watcher', password: 'watch' };
     this.follower = { name: 'follower', password: 'follow' };
@@ -114,12 +121,12 @@ export class Sentinels {
   }
 
   async start() {
-    const { replicas, sentinels, downAfter, host, password, lines } = this.options;
+    const { replicas, sentinels, downAfter, host, password, tls, lines } = this.options;
     for (let i = 0; i <= replicas; i++) {
       const server = new Redis(path.join(this.folder, `server-${i}`));
       this.servers.push(server);
       const follow = i === 0 ? [] : ['--replicaof', host, String(this.servers[0].port)];
-      await server.start({ args: [...this.#args(), ...follow] });
+      await server.start({ tls: tls !== undefined, args: [...this.#args(), ...(tls ? tlsLines(tls).flatMap((l) => `--${l}`.split(' ')) : []), ...follow] });
     }
     const [master] = this.servers;
     await until(async () => {
@@ -128,7 +135,7 @@ export class Sentinels {
     }, { what: 'the replicas to follow the master' });
     for (let i = 0; i < sentinels; i++) {
       const sentinel = new Sentinel(path.join(this.folder, `sentinel-${i}`), {
-        name: NAME, masterPort: master.port, quorum: Math.floor(sentinels / 2) + 1, user: this.watcher, downAfter, host, password, lines,
+        name: NAME, masterPort: master.port, quorum: Math.floor(sentinels / 2) + 1, user: this.watcher, downAfter, host, password, tls, lines,
       });
       this.sentinels.push(sentinel);
       await sentinel.start();
@@ -145,7 +152,7 @@ export class Sentinels {
     }
   }
 
-  urlWith({ user = `${this.reader.name}:${this.reader.password}`, tail = '', scheme = 'redis+sentinel' } = {}) {
+  urlWith({ user = `${this.reader.name}:${this.reader.password}`, tail = '', scheme = this.options.tls ? 'rediss+sentinel' : 'redis+sentinel' } = {}) {
     const hosts = this.sentinels.map((s) => `${this.options.host}:${s.port}`).join(',');
     const query = this.options.password ? `?sentinel_password=${encodeURIComponent(this.options.password)}` : '';
     return `${scheme}://${user}@${hosts}/${NAME}${tail}${query}`;
