@@ -133,7 +133,7 @@ static void drop(struct weft_redis_conn *cn, const char *why)
     cn->ping_unanswered = false;
     rest_for(cn, wait_ms);
 
-    tell = tell || weft_retry_is_news(&cn->retry, why, now);
+    tell = tell || weft_retry_is_news(&cn->retry, why);
     weft_log(cn->o.log, tell ? WEFT_LOG_WARN : WEFT_LOG_DEBUG,
              was_up ? "redis.disconnected" : "redis.unreachable", WEFT_S("connection", cn->o.name),
              WEFT_S("address", cn->label), WEFT_S("why", why), WEFT_U("retry_ms", wait_ms));
@@ -163,7 +163,7 @@ static void refused(struct weft_redis_conn *cn, const char *what, struct weft_st
     char why[160];
 
     (void)snprintf(why, sizeof(why), "%s: %.*s", what, (int)text.len, text.p);
-    if (weft_retry_is_news(&cn->retry, why, now)) {
+    if (weft_retry_is_news(&cn->retry, why)) {
         weft_log(cn->o.log, WEFT_LOG_ERROR, "redis.refused", WEFT_S("connection", cn->o.name),
                  WEFT_S("address", cn->label), WEFT_S("user", cn->o.url->user), WEFT_S("to", what),
                  WEFT_SN("error", text.p, text.len));

@@ -1,9 +1,10 @@
 #include "retry_priv.h"
 
-#include <stdio.h>
 #include <string.h>
 
+#include <weft/base/assert.h>
 #include <weft/base/random.h>
+#include <weft/base/str.h>
 
 #define SETTLED_NS   UINT64_C(10000000000)
 #define FAILURES_MAX 16
@@ -24,14 +25,19 @@ uint64_t weft_retry_failed(struct weft_retry *r)
     return wait_ms / 2 + weft_random_next(&r->rng) % (wait_ms / 2 + 1);
 }
 
-bool weft_retry_is_news(struct weft_retry *r, const char *why, uint64_t now_ns)
+bool weft_retry_is_news(struct weft_retry *r, const char *why)
 {
-    if (r->told[0] != '\0' &&
-        (strncmp(r->told, why, sizeof(r->told) - 1) == 0 || now_ns - r->told_ns < SETTLED_NS)) {
+    uint64_t hash = weft_hash64(why, strlen(why));
+
+    for (size_t i = 0; i < r->n_told; i++) {
+        if (r->told[i] == hash) {
+            return false;
+        }
+    }
+    if (r->n_told == WEFT_COUNT_OF(r->told)) {
         return false;
     }
-    (void)snprintf(r->told, sizeof(r->told), "%s", why);
-    r->told_ns = now_ns;
+    r->told[r->n_told++] = hash;
     return true;
 }
 
@@ -49,6 +55,6 @@ void weft_retry_worked(struct weft_retry *r, uint64_t now_ns)
 {
     if (!weft_retry_is_suspect(r, now_ns)) {
         r->failures = 0;
-        r->told[0] = '\0';
+        r->n_told = 0;
     }
 }

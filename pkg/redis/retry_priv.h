@@ -7,6 +7,7 @@
 #define WEFT_REDIS_RETRY_PRIV_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct weft_retry {
@@ -15,15 +16,15 @@ struct weft_retry {
     uint64_t rng;        /* state of the jitter, not 0 */
     unsigned failures;   /* in a row */
     uint64_t refused_ns; /* 0: never */
-    uint64_t told_ns;
-    char told[160]; /* "": nothing since it last worked */
+    uint64_t told[8];    /* hashes of the reasons told since it last worked */
+    size_t n_told;
 };
 
 /* One more failure: how long to wait. Half of the backoff for certain, the other half by chance. */
 uint64_t weft_retry_failed(struct weft_retry *r);
 
-/* Whether this reason is worth a line: not the same at each attempt, nor two in turn. Then it counts as told. */
-bool weft_retry_is_news(struct weft_retry *r, const char *why, uint64_t now_ns);
+/* Whether this reason is worth a line: each is told once until it works again, and not more than a few. */
+bool weft_retry_is_news(struct weft_retry *r, const char *why);
 
 /*
  * It was connected, and refused what we cannot do without (a right is missing). For a while being
