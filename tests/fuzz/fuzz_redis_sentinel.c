@@ -31,8 +31,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             uint64_t before = view.epoch;
             bool moved = weft_sentinel_view_hear(&view, heard % 3, &host, epoch, heard);
 
-            WEFT_ASSERT(host.name[0] != '\0' && host.port != 0 &&
-                        memchr(host.name, '\n', sizeof(host.name)) == NULL);
+            WEFT_ASSERT(host.name[0] != '\0' && host.port != 0 && strchr(host.name, '\n') == NULL);
             WEFT_ASSERT(!moved || strcmp(view.host.name, host.name) == 0);
             WEFT_ASSERT(view.known && view.epoch >= before); /* no time passes */
             heard++;

@@ -41,7 +41,7 @@ static void two_with_other_seeds_do_not_march_together(void **state)
 static void each_reason_is_told_once(void **state)
 {
     struct weft_retry r = {.min_ms = 1, .max_ms = 1, .rng = 7};
-    char reason[16];
+    char reason[32];
 
     assert_true(weft_retry_is_news(&r, "refused"));
     assert_true(weft_retry_is_news(&r, "no answer"));
