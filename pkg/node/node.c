@@ -205,20 +205,20 @@ int weft_node_create(struct weft_node **ret_node, const struct weft_config *cfg,
         return weft_err_set(err, WEFT_ENOMEM, "", "out of memory");
     }
     weft_metrics_watch_log(node->metrics, log);
-    rc = create_workers(node, err);
+    /* First: what is wrong with the configuration of Redis is told before there is a listener. */
+    struct weft_hub_opts o = {
+        .cfg = cfg,
+        .ops = weft_worker_message_ops(),
+        .workers = node->mailboxes,
+        .n_workers = node->n_workers,
+        .node_id = node->id,
+        .shard = weft_metrics_shard(node->metrics, 0),
+        .log = log,
+        .seed = random_seed(),
+    };
+    rc = weft_hub_create(&node->hub, &o, err);
     if (rc == 0) {
-        struct weft_hub_opts o = {
-            .cfg = cfg,
-            .ops = weft_worker_message_ops(),
-            .workers = node->mailboxes,
-            .n_workers = node->n_workers,
-            .node_id = node->id,
-            .shard = weft_metrics_shard(node->metrics, 0),
-            .log = log,
-            .seed = random_seed(),
-        };
-
-        rc = weft_hub_create(&node->hub, &o, err);
+        rc = create_workers(node, err);
     }
     if (rc != 0) {
         weft_node_destroy(node);
