@@ -175,15 +175,13 @@ export class Sentinels {
   // Waits until every running Sentinel names another server than `old`, and that one is a master.
   async promoted(old) {
     const up = this.sentinels.filter((s) => s.program.running);
-    const port = await until(async () => {
+    return until(async () => {
       const named = new Set();
       for (const sentinel of up) named.add(await sentinel.masterPort());
-      const [only] = named;
-      return named.size === 1 && only !== old.port && only;
-    }, { what: 'the Sentinels to name another master', ms: 60_000, every: 50 });
-    const master = this.server(port);
-    await until(async () => (await master.cmd('ROLE'))[0] === 'master', { what: 'the new master to be one' });
-    return master;
+      const [port] = named;
+      const master = this.server(port);
+      return named.size === 1 && port !== old.port && (await master.cmd('ROLE'))[0] === 'master' && master;
+    }, { what: 'the Sentinels to name another master, which is one', ms: 60_000, every: 50 });
   }
 
   async failover() {
