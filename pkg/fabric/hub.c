@@ -391,6 +391,8 @@ void weft_hub_destroy(struct weft_hub *hub)
     weft_buf_fini(&hub->channel);
     weft_redis_tls_destroy(hub->tls);
     if (hub->base != NULL) {
+        /* Questions to the name server that nobody waits for any more end here. */
+        (void)event_base_loop(hub->base, EVLOOP_NONBLOCK);
         event_base_free(hub->base);
     }
     free(hub);
