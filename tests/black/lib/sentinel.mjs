@@ -100,7 +100,8 @@ export class Sentinel {
 }
 
 export class Sentinels {
-  constructor(folder, { replicas = 2, sentinels = 3, downAfter = 500, host = '127.0.0.1', password, tls, args = [], lines = [] } = {}) {
+  // With a downAfter of less than about a second, on a busy machine, Sentinels fail over when nothing has happened.
+  constructor(folder, { replicas = 2, sentinels = 3, downAfter = 1500, host = '127.0.0.1', password, tls, args = [], lines = [] } = {}) {
     this.folder = folder;
     this.name = NAME;
     this.options = { replicas, sentinels, downAfter, host, password, tls, args, lines };
