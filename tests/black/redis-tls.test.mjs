@@ -9,6 +9,7 @@ import { logLine } from './lib/node.mjs';
 import { run } from './lib/process.mjs';
 import { anyPort } from './lib/redis.mjs';
 import { Sentinels } from './lib/sentinel.mjs';
+import { until } from './lib/wait.mjs';
 
 const FAST = { backoff_min_ms: 10, backoff_max_ms: 50 };
 
@@ -100,6 +101,7 @@ story('publish, follow and resume over TLS', async (w) => {
   // Cut and restarted it comes back as without TLS.
   await w.store.restart();
   await again.waitControl('weft.recovered');
+  await until(async () => (await w.client(b).get('/readyz')).status === 200, { what: 'the other node to be back' });
   const [id] = await w.client(b).published('t', event(3));
   await again.until(() => again.events.at(-1).id === id, { what: 'the event after the restart' });
 });
