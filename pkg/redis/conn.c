@@ -18,6 +18,7 @@
 #include <weft/base/assert.h>
 #include <weft/base/clock.h>
 #include <weft/base/random.h>
+#include <weft/config/config.h>
 #include <weft/telemetry/log.h>
 #include <weft/telemetry/metrics.h>
 
@@ -475,6 +476,18 @@ static void ticked(evutil_socket_t fd, short what, void *ctx)
             fifo_push(cn, pong_arrived, NULL);
         }
     }
+}
+
+struct weft_redis_conn_opts weft_redis_conn_defaults(const struct weft_config *cfg,
+                                                     const struct weft_redis_url *url)
+{
+    return (struct weft_redis_conn_opts){
+        .url = url,
+        .connect_timeout_ms = cfg->redis.connect_timeout_ms,
+        .command_timeout_ms = cfg->redis.command_timeout_ms,
+        .backoff_min_ms = cfg->redis.backoff_min_ms,
+        .backoff_max_ms = cfg->redis.backoff_max_ms,
+    };
 }
 
 int weft_redis_conn_create(struct weft_redis_conn **ret_cn, const struct weft_redis_conn_opts *opts)

@@ -23,6 +23,7 @@
 
 struct event_base;
 struct evdns_base;
+struct weft_config;
 struct weft_log;
 struct weft_shard;
 struct weft_redis_conn; /* opaque */
@@ -53,6 +54,10 @@ struct weft_redis_conn_opts {
     /* After everything that had arrived was handed over. May be NULL. */
     void (*drained)(void *ctx);
 };
+
+/* What every connection of a node has in common, the times of the configuration; the rest is the caller's. */
+struct weft_redis_conn_opts weft_redis_conn_defaults(const struct weft_config *cfg,
+                                                     const struct weft_redis_url *url);
 
 /* Yours; starts to connect at once. WEFT_ENOMEM or WEFT_ESYS. */
 int weft_redis_conn_create(struct weft_redis_conn **ret_cn, const struct weft_redis_conn_opts *opts)
