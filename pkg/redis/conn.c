@@ -583,3 +583,11 @@ int weft_redis_load_functions(struct weft_redis_conn *cn, weft_redis_replied *re
     weft_count(cn->o.shard, WEFT_M_FUNCTION_LOADS, 1);
     return weft_redis_send(cn, replied, ctx, 4, argv);
 }
+
+bool weft_redis_function_missing(const struct weft_reply *reply)
+{
+    static const struct weft_str missing = {"ERR Function not found", 22};
+
+    return weft_reply_is_error(reply) && reply->str.len >= missing.len &&
+           memcmp(reply->str.p, missing.p, missing.len) == 0;
+}

@@ -78,10 +78,8 @@ static bool command(struct weft_lease *lease, const char *function, bool with_fe
 /* True: it was an error or nothing at all. Functions that somebody has flushed are loaded again. */
 static bool failed(struct weft_lease *lease, const struct weft_reply *reply)
 {
-    static const struct weft_str gone = {"ERR Function not found", 22};
-
     if (weft_reply_is_error(reply)) {
-        if (reply->str.len >= gone.len && memcmp(reply->str.p, gone.p, gone.len) == 0) {
+        if (weft_redis_function_missing(reply)) {
             int rc = weft_redis_load_functions(lease->o.cn, NULL, NULL);
             (void)rc; /* not up any more: then they are loaded with the next connection */
         }

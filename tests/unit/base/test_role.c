@@ -64,6 +64,7 @@ static void anyone_else_aborts(void **state)
 {
     aborts_for_another(weft_role_assert_hub);
     aborts_for_another(weft_role_assert_worker);
+    aborts_for_another(weft_role_assert_control);
 }
 
 int main(void)

@@ -75,6 +75,9 @@ size_t weft_redis_conn_waiting(const struct weft_redis_conn *cn);
 int weft_redis_send(struct weft_redis_conn *cn, weft_redis_replied *replied, void *ctx, size_t argc,
                     const struct weft_str *argv) WEFT_MUST_CHECK;
 
+/* The answer to FCALL says that somebody has flushed the library: nothing was executed. */
+bool weft_redis_function_missing(const struct weft_reply *reply);
+
 /* Loads the functions library again (somebody flushed it); replied gets the reply of FUNCTION LOAD. */
 int weft_redis_load_functions(struct weft_redis_conn *cn, weft_redis_replied *replied, void *ctx)
     WEFT_MUST_CHECK;
