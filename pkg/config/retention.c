@@ -4,7 +4,7 @@
 
 #include "config_priv.h"
 
-#define PATTERN_MAX 200 /* without its `*`: as long as a topic's name */
+#define PATTERN_MAX 200
 #define EVENTS_MAX  1000000000
 #define SECONDS_MAX 3153600000 /* 100 years */
 
@@ -25,7 +25,7 @@ static bool is_pattern(struct weft_str s)
             return false;
         }
     }
-    return s.len > 0 && n <= PATTERN_MAX;
+    return s.len > 0 && s.len <= PATTERN_MAX;
 }
 
 /* NULL, or what is wrong with it. */

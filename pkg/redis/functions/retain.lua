@@ -16,8 +16,8 @@ Returns how many topics were dealt with (the caller goes on with the rest), even
 Ages are counted from Redis's clock back. Trimming touches neither `prev` nor scores, so whoever has not seen
 what went is told by the chain. A topic that is removed begins anew, with `prev` 0, when something is
 published to it; what its last event was stays in `removed`, so that a gap is told to those, and only those,
-who had not seen it. Beyond the number that is remembered the oldest are forgotten and the head's `forgotten`
-says up to where; `floor` is the highest sequence among all that were removed.
+who had not seen it. Beyond the number that is remembered the oldest are forgotten, and the head's `floor`
+says up to where: then a cursor from before it is told a gap that may be none.
 ]]
 
 -- Removes what how/bound says. Whole blocks first, a bounded number of entries in each command; what is
@@ -54,23 +54,27 @@ local function last_ms(log)
     end
 end
 
-local function raise(head_key, field, seq)
-    local now = tonumber(redis.call('HGET', head_key, field) or '0') or 0
-    if seq > now then
-        redis.call('HSET', head_key, field, string.format('%d', seq))
-    end
-end
-
-local function remove(head_key, topics_key, removed_key, topic, log)
+local function remove(topics_key, removed_key, topic, log)
     local score = redis.call('ZSCORE', topics_key, topic)
     if not score then
         return 0
     end
-    raise(head_key, 'floor', tonumber(score))
     redis.call('ZADD', removed_key, score, topic)
     redis.call('ZREM', topics_key, topic)
     redis.call('UNLINK', log) -- its memory is given back in the background
     return 1
+end
+
+local function forget(head_key, removed_key, remembered)
+    local over = redis.call('ZCARD', removed_key) - remembered
+    if over > 0 then
+        local gone = redis.call('ZPOPMIN', removed_key, over)
+        local floor = tonumber(redis.call('HGET', head_key, 'floor') or '0')
+        local seq = tonumber(gone[#gone])
+        if seq > floor then
+            redis.call('HSET', head_key, 'floor', string.format('%d', seq))
+        end
+    end
 end
 
 local function retain(KEYS, ARGV)
@@ -91,7 +95,7 @@ local function retain(KEYS, ARGV)
             break
         end
         if newest and newest < now_ms - idle then
-            removed = removed + remove(head_key, topics_key, removed_key, topic, log)
+            removed = removed + remove(topics_key, removed_key, topic, log)
         else
             if age > 0 then
                 n, all = trim(log, 'MINID', string.format('%d', now_ms - age), true, limit)
@@ -107,10 +111,8 @@ local function retain(KEYS, ARGV)
         end
         done = i
     end
-    local over = removed > 0 and redis.call('ZCARD', removed_key) - remembered or 0
-    if over > 0 then
-        local gone = redis.call('ZPOPMIN', removed_key, over)
-        raise(head_key, 'forgotten', tonumber(gone[#gone]))
+    if removed > 0 then
+        forget(head_key, removed_key, remembered)
     end
     return { done, trimmed, removed }
 end

@@ -86,8 +86,8 @@ static void refuses_and_says_why(void **state)
         {"a=IDLE:1d", "no other keys"},
     };
 
-    memset(longest, 'a', 201);
-    memcpy(longest + 201, "=idle:1", 8);
+    memset(longest, 'a', 200);
+    memcpy(longest + 200, "*=idle:1", 9);
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         struct weft_retention_rule rule = {.keep = {1, 2, 3}};
         const char *why = NULL;
