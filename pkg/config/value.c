@@ -29,9 +29,7 @@ _Static_assert(WEFT_COUNT_OF(s_units) == UNITS && WEFT_COUNT_OF(size_units) == U
 
 static const struct unit *units_of(enum weft_param_type type)
 {
-    return type == WEFT_PARAM_TYPE_MS ? ms_units
-           : type == WEFT_PARAM_TYPE_S ? s_units
-                                       : size_units;
+    return type == WEFT_PARAM_TYPE_MS ? ms_units : type == WEFT_PARAM_TYPE_S ? s_units : size_units;
 }
 
 /* The fields. Offsets come from offsetof(), so each cast restores the declared type. */

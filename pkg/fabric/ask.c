@@ -9,7 +9,8 @@
 
 /*
  * History and topics for people and programs that read on their own: answered as JSON, one or two
- * round trips, never kept. A topic that never had an event is not found.
+ * round trips, never kept. A topic that never had an event, or was removed since, is not
+ * found.
  */
 
 #define TOPICS_SEEN_MAX  100000 /* of one listing: the most recently active ones */

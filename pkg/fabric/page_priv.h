@@ -48,7 +48,7 @@ struct weft_page_maker {
     struct weft_id head; /* seq 0: no event ever */
     uint64_t born_ms;
     uint64_t floor; /* topics removed up to here are not known by name any more */
-    bool reset; /* the start is of another history: read from the first event held */
+    bool reset;     /* the start is of another history: read from the first event held */
     struct weft_page_topic *topics;
     size_t n_topics, topics_cap;
     struct weft_entry *entries;

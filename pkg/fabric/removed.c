@@ -13,7 +13,8 @@
  * meanwhile is not missed. A topic that is born again stays in `removed`, for the same reason.
  */
 
-#define LOOK_AT_MAX 20000 /* removed topics after the start, for patterns; the rest is taken as a gap */
+#define LOOK_AT_MAX \
+    20000 /* removed topics after the start, for patterns; the rest is taken as a gap */
 
 struct asking {
     struct weft_hub *hub;

@@ -26,12 +26,12 @@
  * is the only one.
  */
 
-#define SCAN_COUNT      200   /* topics in one ZSCAN, about */
-#define TOPICS_PER_CALL 100   /* in one weft1_retain ... */
-#define ENTRIES_LIMIT   10000 /* ... which ends after removing so many entries, about */
+#define SCAN_COUNT      200    /* topics in one ZSCAN, about */
+#define TOPICS_PER_CALL 100    /* in one weft1_retain ... */
+#define ENTRIES_LIMIT   10000  /* ... which ends after removing so many entries, about */
 #define REMEMBERED      100000 /* removed topics whose last event is known by name */
-#define PAUSE_MS        2     /* between two commands: Redis has others to serve */
-#define RETRY_MS        1000  /* after a sweep that failed */
+#define PAUSE_MS        2      /* between two commands: Redis has others to serve */
+#define RETRY_MS        1000   /* after a sweep that failed */
 
 struct target {
     size_t off; /* of its name */
@@ -65,8 +65,7 @@ struct weft_sweeper {
 
 static void wait_ms(struct weft_sweeper *sw, uint32_t ms)
 {
-    struct timeval tv = {.tv_sec = (time_t)(ms / 1000),
-                         .tv_usec = (suseconds_t)(ms % 1000 * 1000)};
+    struct timeval tv = {.tv_sec = (time_t)(ms / 1000), .tv_usec = (suseconds_t)(ms % 1000 * 1000)};
 
     (void)event_add(sw->timer, &tv);
 }

@@ -105,8 +105,8 @@ static void lease_lost(void *ctx)
     running->job->end(running->self);
 }
 
-static int begin_job(struct weft_control *control, const struct weft_job *job, struct weft_err *err)
-    WEFT_ON_CONTROL
+static int begin_job(struct weft_control *control, const struct weft_job *job,
+                     struct weft_err *err) WEFT_ON_CONTROL
 {
     struct weft_job_env env = {.base = control->base,
                                .cn = control->cn,

@@ -53,8 +53,8 @@ struct weft_job_env {
 struct weft_job {
     const char *name; /* of the lease */
     int (*create)(void **ret_self, const struct weft_job_env *env, struct weft_err *err);
-    void (*begin)(void *self); /* the lease is ours */
-    void (*end)(void *self);   /* ... and not any more: nothing is sent from now on */
+    void (*begin)(void *self);   /* the lease is ours */
+    void (*end)(void *self);     /* ... and not any more: nothing is sent from now on */
     void (*destroy)(void *self); /* after the connection was destroyed */
 };
 

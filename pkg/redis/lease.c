@@ -44,8 +44,8 @@ static size_t print_holder(const struct weft_lease *lease, uint64_t fence, char 
     return (size_t)n;
 }
 
-static bool command(struct weft_lease *lease, const char *function, bool with_fence, struct weft_str who,
-                 bool with_life, weft_redis_replied *replied)
+static bool command(struct weft_lease *lease, const char *function, bool with_fence,
+                    struct weft_str who, bool with_life, weft_redis_replied *replied)
 {
     struct weft_buf keys;
     struct weft_str argv[7];
@@ -168,7 +168,8 @@ static void go_on(struct weft_lease *lease)
         if (step == WEFT_LEASE_LOSE) {
             tell_lost(lease, "it could not be renewed in time");
         } else if (step == WEFT_LEASE_TAKE) {
-            sent = command(lease, WEFT_FN_TAKE, true,
+            sent =
+                command(lease, WEFT_FN_TAKE, true,
                         weft_str(lease->o.node_id, strlen(lease->o.node_id)), true, take_answered);
         } else {
             size_t n = print_holder(lease, lease->m.fence, holder);

@@ -23,8 +23,8 @@ enum weft_lease_step {
 
 struct weft_lease_machine {
     enum weft_lease_state state;
-    bool asked;        /* a command is under way */
-    bool stopped;      /* given back for good */
+    bool asked;   /* a command is under way */
+    bool stopped; /* given back for good */
     uint64_t life_ns;
     uint64_t rng;
     uint64_t sent_ns;  /* when the command went out */

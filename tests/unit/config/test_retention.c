@@ -40,9 +40,8 @@ static void takes_units(void **state)
     static const struct {
         const char *text;
         uint32_t seconds;
-    } rows[] = {{"*=idle:0", 0},     {"*=idle:45", 45},     {"*=idle:45s", 45},
-                {"*=idle:2m", 120},  {"*=idle:1h", 3600},   {"*=idle:1d", 86400},
-                {"*=idle:1d;", 86400}};
+    } rows[] = {{"*=idle:0", 0},     {"*=idle:45", 45},    {"*=idle:45s", 45},   {"*=idle:2m", 120},
+                {"*=idle:1h", 3600}, {"*=idle:1d", 86400}, {"*=idle:1d;", 86400}};
 
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         struct weft_retention_rule rule;

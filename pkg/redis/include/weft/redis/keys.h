@@ -25,8 +25,8 @@ struct weft_keys {
 };
 
 /* Each appends its name to b. */
-void weft_key_head(struct weft_buf *b, const struct weft_keys *k);   /* weft:{0}:head */
-void weft_key_topics(struct weft_buf *b, const struct weft_keys *k); /* weft:{0}:topics */
+void weft_key_head(struct weft_buf *b, const struct weft_keys *k);    /* weft:{0}:head */
+void weft_key_topics(struct weft_buf *b, const struct weft_keys *k);  /* weft:{0}:topics */
 void weft_key_removed(struct weft_buf *b, const struct weft_keys *k); /* weft:{0}:removed */
 void weft_key_log(struct weft_buf *b, const struct weft_keys *k,
                   struct weft_str topic); /* weft:{0}:log:<topic> */

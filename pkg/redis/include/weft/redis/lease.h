@@ -26,11 +26,11 @@ struct weft_redis_conn;
 struct weft_shard;
 
 struct weft_lease_opts {
-    struct event_base *base;       /* borrowed */
-    struct weft_redis_conn *cn;    /* borrowed */
-    const struct weft_keys *keys;  /* borrowed */
-    const char *what;              /* borrowed: the name in the key */
-    const char *node_id;           /* borrowed: who holds it */
+    struct event_base *base;      /* borrowed */
+    struct weft_redis_conn *cn;   /* borrowed */
+    const struct weft_keys *keys; /* borrowed */
+    const char *what;             /* borrowed: the name in the key */
+    const char *node_id;          /* borrowed: who holds it */
     uint32_t life_ms;
     uint64_t seed;            /* of jitter */
     struct weft_shard *shard; /* borrowed */
