@@ -72,15 +72,10 @@ static void wait_ms(struct weft_sweeper *sw, uint32_t ms)
 
 /* ---- ends of a sweep ---- */
 
-static void fail(struct weft_sweeper *sw, const struct weft_reply *reply) WEFT_ON_CONTROL
+static void fail(struct weft_sweeper *sw, struct weft_str why) WEFT_ON_CONTROL
 {
     uint32_t ms = sw->o.cfg->history.sweep_ms;
-    struct weft_str why = reply == NULL ? WEFT_STR("Redis is away") : reply->str;
 
-    if (weft_redis_function_missing(reply)) {
-        int rc = weft_redis_load_functions(sw->o.cn, NULL, NULL);
-        (void)rc; /* not up any more: then they are loaded with the next connection */
-    }
     weft_count(sw->o.shard, WEFT_M_RETENTION_FAILED, 1);
     weft_log(sw->o.log, WEFT_LOG_WARN, "retention.failed", WEFT_SN("why", why.p, why.len));
     sw->sweeping = false;
@@ -119,8 +114,12 @@ static bool answered(struct weft_sweeper *sw, const struct weft_reply *reply) WE
         start(sw);
         return false;
     }
+    if (weft_redis_function_missing(reply)) {
+        int rc = weft_redis_load_functions(sw->o.cn, NULL, NULL);
+        (void)rc; /* not up any more: then they are loaded with the next connection */
+    }
     if (reply == NULL || weft_reply_is_error(reply)) {
-        fail(sw, reply);
+        fail(sw, reply == NULL ? WEFT_STR("Redis is away") : reply->str);
         return false;
     }
     return true;
@@ -183,7 +182,10 @@ static void scanned(void *ctx, const struct weft_reply *reply)
     if (!answered(sw, reply)) {
         return;
     }
-    WEFT_ASSERT(cursor.len < sizeof(sw->cursor));
+    if (cursor.p == NULL || cursor.len >= sizeof(sw->cursor)) {
+        fail(sw, WEFT_STR("ZSCAN gave no cursor"));
+        return;
+    }
     memcpy(sw->cursor, cursor.p, cursor.len);
     sw->cursor[cursor.len] = '\0';
     sw->n = sw->at = 0;
@@ -191,7 +193,10 @@ static void scanned(void *ctx, const struct weft_reply *reply)
     for (size_t i = 0; list != NULL && i + 1 < list->n; i += 2) {
         add_target(sw, weft_reply_str(list->items[i]));
     }
-    WEFT_ASSERT(!sw->names.toobig);
+    if (sw->names.toobig) {
+        fail(sw, WEFT_STR("ZSCAN gave too many names at once"));
+        return;
+    }
     wait_ms(sw, PAUSE_MS);
 }
 
@@ -228,7 +233,7 @@ static void send_command(struct weft_sweeper *sw, struct command *c,
     sw->waiting = weft_redis_send(sw->o.cn, replied, sw, c->n, argv) == 0;
     weft_buf_fini(&c->text);
     if (!sw->waiting) {
-        fail(sw, NULL);
+        fail(sw, WEFT_STR("Redis is away"));
     }
 }
 
