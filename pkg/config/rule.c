@@ -1,5 +1,7 @@
 #include "config_priv.h"
 
+#include <weft/config/retention.h>
+
 #include <stdio.h>
 #include <string.h>
 
@@ -80,6 +82,14 @@ static const char *check_redis_url(const char *value)
     return "must be redis://[user:password@]host[:port][/db] or unix:///path/to.sock[?db=n]";
 }
 
+static const char *check_retention(const char *value)
+{
+    struct weft_retention_rule rule;
+    const char *why = NULL;
+
+    return weft_retention_rule_parse(&rule, value, &why) == 0 ? NULL : why;
+}
+
 const struct weft_param_rule weft_rule_any = {.check = check_any};
 const struct weft_param_rule weft_rule_not_empty = {.check = check_not_empty};
 const struct weft_param_rule weft_rule_node_id = {.check = check_node_id};
@@ -87,6 +97,7 @@ const struct weft_param_rule weft_rule_prefix = {.check = check_prefix};
 const struct weft_param_rule weft_rule_listen = {.check = check_listen};
 const struct weft_param_rule weft_rule_origin = {.check = check_origin};
 const struct weft_param_rule weft_rule_redis_url = {.check = check_redis_url, .secret = true};
+const struct weft_param_rule weft_rule_retention = {.check = check_retention};
 
 int weft_config_split_listen(const char *listen, char *ret_host, size_t host_size,
                              uint16_t *ret_port)

@@ -429,11 +429,11 @@ static void send_call(struct call *call) WEFT_ON_HUB
         arg_str(c, weft_str(c->once.data + c->once_keys[i].off, c->once_keys[i].len));
     }
     arg_str(c, weft_str(hub->channel.data, hub->channel.len));
-    arg_u64(c, hub->o.cfg->history.max_events);
     arg_u64(c, hub->o.cfg->publish.idempotency_ttl_ms);
     arg_u64(c, c->n_topics);
     for (size_t i = 0; i < c->n_topics; i++) {
         arg_str(c, c->topics[i].name);
+        arg_u64(c, weft_retention_of(&hub->retention, c->topics[i].name).max_events);
     }
     add_requests(call);
     WEFT_ASSERT(!c->text.toobig && !c->once.toobig);

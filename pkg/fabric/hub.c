@@ -225,26 +225,18 @@ static void turn_ended(void *ctx)
 static int connect_all(struct weft_hub *hub) WEFT_ON_HUB
 {
     static const char *const what[] = {"publish", "live", "read"};
-    const struct weft_config *cfg = hub->o.cfg;
-    struct weft_redis_conn_opts o = {
-        .base = hub->base,
-        .url = &hub->url,
-        .connect_timeout_ms = cfg->redis.connect_timeout_ms,
-        .command_timeout_ms = cfg->redis.command_timeout_ms,
-        .backoff_min_ms = cfg->redis.backoff_min_ms,
-        .backoff_max_ms = cfg->redis.backoff_max_ms,
-        .shard = hub->o.shard,
-        .log = hub->o.log,
-        .ctx = hub,
-        .message_arrived = message_arrived,
-        .subscribed = subscribed,
-        .pong = pong,
-        .drained = turn_ended,
-        .down = cmd_down,
-        .up = connection_up,
-    };
+    struct weft_redis_conn_opts o = weft_redis_conn_defaults(hub->o.cfg, &hub->url);
     int rc = 0;
 
+    o.base = hub->base;
+    o.shard = hub->o.shard;
+    o.log = hub->o.log;
+    o.ctx = hub;
+    o.message_arrived = message_arrived;
+    o.subscribed = subscribed;
+    o.pong = pong;
+    o.drained = turn_ended;
+    o.up = connection_up;
     for (int i = 0; i < 3 && rc == 0; i++) {
         struct weft_redis_conn **at[] = {&hub->cmd, &hub->sub, &hub->rd};
 
@@ -286,6 +278,9 @@ int weft_hub_create(struct weft_hub **ret_hub, const struct weft_hub_opts *opts,
     weft_chan_partition(&hub->channel, &hub->keys);
     weft_batch_builder_init(&hub->bb);
     rc = weft_redis_url_parse(&hub->url, opts->cfg->redis.url, err);
+    if (rc == 0) {
+        rc = weft_retention_rules_init(&hub->retention, &opts->cfg->history, err);
+    }
     if (rc == 0) {
         hub->base = event_base_new();
         rc = hub->base == NULL ? WEFT_ESYS
@@ -424,6 +419,7 @@ void weft_hub_destroy(struct weft_hub *hub)
     }
     weft_batch_builder_fini(&hub->bb);
     weft_buf_fini(&hub->channel);
+    weft_retention_rules_fini(&hub->retention);
     if (hub->base != NULL) {
         event_base_free(hub->base);
     }

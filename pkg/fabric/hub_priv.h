@@ -27,6 +27,8 @@
 #include <weft/redis/keys.h>
 #include <weft/redis/url.h>
 
+#include "retention_rules_priv.h"
+
 struct event;
 struct event_base;
 struct weft_wake;
@@ -73,6 +75,7 @@ struct weft_hub {
     struct weft_hub_opts o;
     struct weft_keys keys;
     struct weft_redis_url url;
+    struct weft_retention_rules retention;
     struct weft_buf channel; /* the partition channel's name */
     struct event_base *base;
     struct weft_mailbox *mb;

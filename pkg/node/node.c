@@ -21,6 +21,8 @@
 #include <weft/telemetry/log.h>
 #include <weft/telemetry/metrics.h>
 
+#include "control_priv.h"
+
 #define BACKLOG 4096
 
 struct weft_node {
@@ -30,11 +32,12 @@ struct weft_node {
     char address[300];
     atomic_uint connections;
     struct weft_canaries canaries;
-    struct weft_metrics *metrics; /* shard 0: hub; 1..: workers */
+    struct weft_metrics *metrics; /* shard 0: hub; 1..: workers; the last one: control */
     uint32_t n_workers;
     struct weft_worker *workers[WEFT_WORKERS_MAX];
     struct weft_mailbox *mailboxes[WEFT_WORKERS_MAX];
     struct weft_hub *hub;
+    struct weft_control *control;
 };
 
 void weft_node_make_id(const char *configured, char *out)
@@ -204,7 +207,7 @@ int weft_node_create(struct weft_node **ret_node, const struct weft_config *cfg,
     }
     node->canaries.n = node->n_workers;
     weft_node_make_id(cfg->node.id, node->id);
-    node->metrics = weft_metrics_create(node->n_workers + 1);
+    node->metrics = weft_metrics_create(node->n_workers + 2);
     if (node->metrics == NULL) {
         weft_node_destroy(node);
         return weft_err_set(err, WEFT_ENOMEM, "", "out of memory");
@@ -226,6 +229,17 @@ int weft_node_create(struct weft_node **ret_node, const struct weft_config *cfg,
 
         rc = weft_hub_create(&node->hub, &o, err);
     }
+    if (rc == 0) {
+        struct weft_control_opts o = {
+            .cfg = cfg,
+            .node_id = node->id,
+            .shard = weft_metrics_shard(node->metrics, node->n_workers + 1),
+            .log = log,
+            .seed = random_seed(),
+        };
+
+        rc = weft_control_create(&node->control, &o, err);
+    }
     if (rc != 0) {
         weft_node_destroy(node);
         return rc;
@@ -243,6 +257,9 @@ int weft_node_start(struct weft_node *node, struct weft_err *err)
     }
     if (rc == 0) {
         rc = weft_hub_start(node->hub);
+    }
+    if (rc == 0) {
+        rc = weft_control_start(node->control);
     }
     if (rc != 0) {
         return weft_err_set(err, rc, "", "a thread cannot be started");
@@ -272,6 +289,7 @@ void weft_node_stop(struct weft_node *node)
     for (uint32_t i = 0; i < node->n_workers; i++) {
         weft_worker_join(node->workers[i]);
     }
+    weft_control_stop(node->control);
     weft_hub_stop(node->hub);
     weft_log(node->log, WEFT_LOG_INFO, "node.stopped", WEFT_S("address", node->address));
 }
@@ -281,6 +299,7 @@ void weft_node_destroy(struct weft_node *node)
     if (node == NULL) {
         return;
     }
+    weft_control_destroy(node->control);
     weft_hub_destroy(node->hub);
     for (uint32_t i = 0; i < node->n_workers; i++) {
         weft_worker_destroy(node->workers[i]);

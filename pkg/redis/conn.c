@@ -18,6 +18,7 @@
 #include <weft/base/assert.h>
 #include <weft/base/clock.h>
 #include <weft/base/random.h>
+#include <weft/config/config.h>
 #include <weft/telemetry/log.h>
 #include <weft/telemetry/metrics.h>
 
@@ -483,6 +484,18 @@ static void ticked(evutil_socket_t fd, short what, void *ctx)
     }
 }
 
+struct weft_redis_conn_opts weft_redis_conn_defaults(const struct weft_config *cfg,
+                                                     const struct weft_redis_url *url)
+{
+    return (struct weft_redis_conn_opts){
+        .url = url,
+        .connect_timeout_ms = cfg->redis.connect_timeout_ms,
+        .command_timeout_ms = cfg->redis.command_timeout_ms,
+        .backoff_min_ms = cfg->redis.backoff_min_ms,
+        .backoff_max_ms = cfg->redis.backoff_max_ms,
+    };
+}
+
 int weft_redis_conn_create(struct weft_redis_conn **ret_cn, const struct weft_redis_conn_opts *opts)
 {
     static const struct timeval tick = {0, TICK_MS * 1000};
@@ -583,4 +596,12 @@ int weft_redis_load_functions(struct weft_redis_conn *cn, weft_redis_replied *re
 
     weft_count(cn->o.shard, WEFT_M_FUNCTION_LOADS, 1);
     return weft_redis_send(cn, replied, ctx, 4, argv);
+}
+
+bool weft_redis_function_missing(const struct weft_reply *reply)
+{
+    static const struct weft_str missing = {"ERR Function not found", 22};
+
+    return weft_reply_is_error(reply) && reply->str.len >= missing.len &&
+           memcmp(reply->str.p, missing.p, missing.len) == 0;
 }

@@ -19,6 +19,11 @@ void weft_key_topics(struct weft_buf *b, const struct weft_keys *k)
     start(b, k, "topics");
 }
 
+void weft_key_removed(struct weft_buf *b, const struct weft_keys *k)
+{
+    start(b, k, "removed");
+}
+
 void weft_key_log(struct weft_buf *b, const struct weft_keys *k, struct weft_str topic)
 {
     start(b, k, "log:");
@@ -32,6 +37,20 @@ void weft_key_once(struct weft_buf *b, const struct weft_keys *k, struct weft_st
     weft_buf_str(b, topic);
     weft_buf_append(b, ":", 1);
     weft_buf_str(b, key);
+}
+
+void weft_key_lease(struct weft_buf *b, const struct weft_keys *k, const char *what)
+{
+    weft_buf_puts(b, k->prefix);
+    weft_buf_puts(b, ":lease:{");
+    weft_buf_puts(b, what);
+    weft_buf_append(b, "}", 1);
+}
+
+void weft_key_fence(struct weft_buf *b, const struct weft_keys *k, const char *what)
+{
+    weft_key_lease(b, k, what);
+    weft_buf_puts(b, ":fence");
 }
 
 void weft_chan_partition(struct weft_buf *b, const struct weft_keys *k)

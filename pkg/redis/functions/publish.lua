@@ -6,10 +6,9 @@ KEYS  1          head
       3 .. 2+T   log of each topic named in ARGV, in the same order
       3+T ..     once keys
 ARGV  1          channel of the partition (`weft:{0}:live`)
-      2          events kept for each topic (0: all)
-      3          how long once keys live, ms
-      4          T
-      5 .. 4+T   the topics
+      2          how long once keys live, ms
+      3          T
+      4 .. 3+2T  T times: topic, events kept for it (0: all)
       then each request: index of its once key (0: none), number of events, and for each event:
                  type, envelope, topics as indexes from 1 (`1` or `1,3`)
 
@@ -25,8 +24,15 @@ local function publish(KEYS, ARGV)
     local format, concat, gmatch = string.format, table.concat, string.gmatch
     local call = redis.call
     local head_key, topics_key = KEYS[1], KEYS[2]
-    local channel, keep, once_ttl = ARGV[1], ARGV[2], ARGV[3]
-    local n_topics = tonumber(ARGV[4])
+    local channel, once_ttl = ARGV[1], ARGV[2]
+    local fixed = 3 -- arguments before the topics
+    local n_topics = tonumber(ARGV[fixed])
+    local names, keeps = {}, {}
+    for i = 1, n_topics do
+        names[i] = ARGV[fixed + 2 * i - 1]
+        keeps[i] = ARGV[fixed + 2 * i]
+    end
+    local requests = fixed + 2 * n_topics + 1 -- where they begin
     local seq, ms, more = open_head(head_key)
     local ms_text = format('%d', ms) .. '-'
 
@@ -37,7 +43,7 @@ local function publish(KEYS, ARGV)
         if to > n_topics then
             to = n_topics
         end
-        local scores = call('ZMSCORE', topics_key, unpack(ARGV, 4 + from, 4 + to))
+        local scores = call('ZMSCORE', topics_key, unpack(names, from, to))
         for i = from, to do
             local score = scores[i - from + 1]
             last[i] = score or '0'
@@ -70,6 +76,7 @@ local function publish(KEYS, ARGV)
         local prev = last[ti]
         local seq_text = format('%d', seq)
         local id = ms_text .. seq_text
+        local keep = keeps[ti]
         if touched[ti] or keep == '0' then -- trimmed once in a call: a log may be longer by one call
             call('XADD', KEYS[2 + ti], id, 'prev', prev, 'type', kind, 'event', envelope)
         else
@@ -78,7 +85,7 @@ local function publish(KEYS, ARGV)
         end
         last[ti] = seq_text
         touched[ti] = true
-        local line = id .. ' ' .. prev .. ' ' .. ARGV[4 + ti] .. ' ' .. kind .. ' ' .. envelope
+        local line = id .. ' ' .. prev .. ' ' .. names[ti] .. ' ' .. kind .. ' ' .. envelope
         n_all = n_all + 1
         all[n_all] = line
         if n_topics == 1 then
@@ -102,7 +109,7 @@ local function publish(KEYS, ARGV)
     -- else in the place of a log), none of them is ever given twice.
     local argc = #ARGV
     local taken = seq
-    local at = 5 + n_topics
+    local at = requests
     while at <= argc do
         local n = tonumber(ARGV[at + 1])
         taken = taken + n
@@ -113,7 +120,7 @@ local function publish(KEYS, ARGV)
     end
     call('HSET', head_key, 'seq', format('%d', taken), 'ms', format('%d', ms))
 
-    local a = 5 + n_topics
+    local a = requests
     while a <= argc do
         local once = tonumber(ARGV[a])
         local n = tonumber(ARGV[a + 1])
@@ -164,7 +171,7 @@ local function publish(KEYS, ARGV)
     local scores = {}
     for ti in pairs(touched) do
         scores[#scores + 1] = last[ti]
-        scores[#scores + 1] = ARGV[4 + ti]
+        scores[#scores + 1] = names[ti]
         if #scores >= 1000 then
             call('ZADD', topics_key, unpack(scores))
             scores = {}
@@ -177,12 +184,12 @@ local function publish(KEYS, ARGV)
     local text = concat(all, '\n')
     call('PUBLISH', channel, text)
     if n_topics == 1 then
-        call('PUBLISH', channel .. ':' .. ARGV[5], text)
+        call('PUBLISH', channel .. ':' .. names[1], text)
         return answers
     end
     cut()
     for k = 1, #cuts, 2 do
-        call('PUBLISH', channel .. ':' .. ARGV[4 + cuts[k]], cuts[k + 1])
+        call('PUBLISH', channel .. ':' .. names[cuts[k]], cuts[k + 1])
     end
     return answers
 end

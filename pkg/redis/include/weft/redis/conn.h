@@ -23,6 +23,7 @@
 
 struct event_base;
 struct evdns_base;
+struct weft_config;
 struct weft_log;
 struct weft_shard;
 struct weft_redis_conn; /* opaque */
@@ -55,6 +56,10 @@ struct weft_redis_conn_opts {
     void (*drained)(void *ctx);
 };
 
+/* What every connection of a node has in common, the times of the configuration; the rest is the caller's. */
+struct weft_redis_conn_opts weft_redis_conn_defaults(const struct weft_config *cfg,
+                                                     const struct weft_redis_url *url);
+
 /* Yours; starts to connect at once. WEFT_ENOMEM or WEFT_ESYS. */
 int weft_redis_conn_create(struct weft_redis_conn **ret_cn, const struct weft_redis_conn_opts *opts)
     WEFT_MUST_CHECK;
@@ -76,6 +81,8 @@ int weft_redis_send(struct weft_redis_conn *cn, weft_redis_replied *replied, voi
  * it took this PING has arrived. WEFT_EUNAVAILABLE when not up.
  */
 int weft_redis_ping(struct weft_redis_conn *cn, struct weft_str token) WEFT_MUST_CHECK;
+/* The answer to FCALL says that somebody has flushed the library: nothing was executed. */
+bool weft_redis_function_missing(const struct weft_reply *reply);
 
 /* Loads the functions library again (somebody flushed it); replied gets the reply of FUNCTION LOAD. */
 int weft_redis_load_functions(struct weft_redis_conn *cn, weft_redis_replied *replied, void *ctx)
