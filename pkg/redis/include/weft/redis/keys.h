@@ -27,6 +27,8 @@ void weft_key_log(struct weft_buf *b, const struct weft_keys *k,
                   struct weft_str topic); /* weft:{0}:log:<topic> */
 void weft_key_once(struct weft_buf *b, const struct weft_keys *k, struct weft_str topic,
                    struct weft_str key); /* weft:{0}:once:<topic>:<key> */
+void weft_key_producer(struct weft_buf *b, const struct weft_keys *k, struct weft_str topic,
+                       struct weft_str id); /* weft:{0}:producer:<topic>:<id> */
 void weft_chan_partition(struct weft_buf *b, const struct weft_keys *k); /* weft:{0}:live */
 void weft_chan_topic(struct weft_buf *b, const struct weft_keys *k,
                      struct weft_str topic); /* weft:{0}:live:<topic> */
