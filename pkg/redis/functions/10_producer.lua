@@ -37,8 +37,8 @@ local function producer_verdict(key, ttl, epoch, first, n)
     return '='
 end
 
-local function producer_took(key, ttl, epoch, first, n, answer, ms)
+local function producer_took(key, ttl, epoch, first, n, answer, ms_text)
     redis.call('HSET', key, 'epoch', string.format('%d', epoch), 'seq', string.format('%d', first + n - 1),
-        'from', string.format('%d', first), 'answer', answer, 'at_ms', string.format('%d', ms))
+        'from', string.format('%d', first), 'answer', answer, 'at_ms', ms_text)
     redis.call('PEXPIRE', key, ttl)
 end

@@ -24,123 +24,152 @@ numbers it was, the ids are not known any more). With `!` in front: refused, not
 A message on a channel is a run of lines `<id> <prev> <topic> <type> <envelope>`. The partition's channel gets
 all lines in one message before the topics' channels get theirs; a topic's run is cut wherever another topic's
 event stands between, so that whoever reads several channels sees ids that never go back.
+
+Most calls are for one event: what they do not need is not made, no table and no closure.
 ]]
+
+-- The seq of each topic's newest event, where its chain goes on; false for a new topic.
+local function read_last(topics_key, ARGV, n_topics)
+    if n_topics <= 1000 then
+        return redis.call('ZMSCORE', topics_key, unpack(ARGV, 6, 5 + n_topics))
+    end
+    local last = {}
+    for from = 1, n_topics, 1000 do
+        local scores = redis.call('ZMSCORE', topics_key, unpack(ARGV, 5 + from, 5 + math.min(from + 999, n_topics)))
+        for i = 1, #scores do
+            last[from + i - 1] = scores[i]
+        end
+    end
+    return last
+end
+
+-- The new topics whose key holds something that is not ours; nil if there are none.
+local function find_bad(KEYS, last, n_topics)
+    local bad
+    for i = 1, n_topics do
+        if not last[i] then
+            local kind = redis.call('TYPE', KEYS[2 + i]).ok
+            if kind ~= 'none' and kind ~= 'stream' then
+                bad = bad or {}
+                bad[i] = true
+            end
+        end
+    end
+    return bad
+end
+
+-- Numbers are taken before they are used: should a command fail halfway (somebody has put something
+-- else in the place of a log), none of them is ever given twice. At most as many are needed as there are
+-- events from the request at `a` on. Before this nothing was written: a refused call leaves no trace.
+local function take_numbers(head_key, ARGV, a, seq, ms_text, more)
+    while a <= #ARGV do
+        if ARGV[a + 1] ~= '0' then
+            a = a + 2
+        end
+        local n = tonumber(ARGV[a + 2])
+        seq = seq + n
+        a = a + 3 + 3 * n
+    end
+    if more then
+        redis.call('HSET', head_key, unpack(more))
+    end
+    redis.call('HSET', head_key, 'seq', string.format('%d', seq), 'ms', ms_text)
+    return seq
+end
+
+-- One event to the log of topic ti. s: what the call has done so far, see publish().
+local function append(s, ti, seq_text, kind, envelope)
+    local id = s.ms_text .. '-' .. seq_text
+    local newest = s.newest[ti]
+    local prev = newest or s.last[ti] or '0'
+    if newest or s.keep == '0' then -- trimmed once in a call: a log may be longer by one call
+        redis.call('XADD', s.KEYS[2 + ti], id, 'prev', prev, 'type', kind, 'event', envelope)
+    else
+        redis.call('XADD', s.KEYS[2 + ti], 'MAXLEN', '~', s.keep, id,
+            'prev', prev, 'type', kind, 'event', envelope)
+    end
+    s.newest[ti] = seq_text
+    local n = s.n_lines + 1
+    s.n_lines = n
+    s.lines[n] = id .. ' ' .. prev .. ' ' .. s.ARGV[5 + ti] .. ' ' .. kind .. ' ' .. envelope
+    if s.owners then
+        s.owners[n] = ti
+    end
+end
+
+-- The ends of the chains.
+local function write_last(topics_key, ARGV, newest, n_topics)
+    if n_topics == 1 then
+        redis.call('ZADD', topics_key, newest[1], ARGV[6])
+        return
+    end
+    local scores = {}
+    for ti, seq_text in pairs(newest) do
+        scores[#scores + 1] = seq_text
+        scores[#scores + 1] = ARGV[5 + ti]
+        if #scores >= 1000 then
+            redis.call('ZADD', topics_key, unpack(scores))
+            scores = {}
+        end
+    end
+    if #scores > 0 then
+        redis.call('ZADD', topics_key, unpack(scores))
+    end
+end
+
+local function tell(s, channel)
+    local lines, owners = s.lines, s.owners
+    local text = table.concat(lines, '\n')
+    redis.call('PUBLISH', channel, text)
+    if not owners then
+        redis.call('PUBLISH', channel .. ':' .. s.ARGV[6], text)
+        return
+    end
+    local from = 1
+    while from <= s.n_lines do
+        local ti, to = owners[from], from
+        while owners[to + 1] == ti do
+            to = to + 1
+        end
+        redis.call('PUBLISH', channel .. ':' .. s.ARGV[5 + ti], table.concat(lines, '\n', from, to))
+        from = to + 1
+    end
+end
+
 local function publish(KEYS, ARGV)
-    local format, concat, gmatch = string.format, table.concat, string.gmatch
-    local call = redis.call
     local head_key, topics_key = KEYS[1], KEYS[2]
-    local channel, keep, once_ttl, producer_ttl = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+    local once_ttl, producer_ttl = ARGV[3], ARGV[4]
     local n_topics = tonumber(ARGV[5])
     local seq, ms, more = open_head(head_key)
-    local ms_text = format('%d', ms) .. '-'
+    local last = read_last(topics_key, ARGV, n_topics)
+    local bad = find_bad(KEYS, last, n_topics)
+    local s = {
+        KEYS = KEYS, ARGV = ARGV, keep = ARGV[2], last = last, ms_text = string.format('%d', ms),
+        newest = {}, -- by topic: seq of its newest event of this call
+        lines = {}, n_lines = 0,
+        owners = n_topics > 1 and {} or nil, -- the topic of each line
+    }
+    local answers, n_answers = {}, 0
+    local taken -- the last number taken; nil: none yet
 
-    -- What each topic's newest event is: the start of its chain.
-    local last, bad = {}, nil
-    for from = 1, n_topics, 1000 do
-        local to = from + 999
-        if to > n_topics then
-            to = n_topics
-        end
-        local scores = call('ZMSCORE', topics_key, unpack(ARGV, 5 + from, 5 + to))
-        for i = from, to do
-            local score = scores[i - from + 1]
-            last[i] = score or '0'
-            if not score then
-                -- A new topic: its key may hold something that is not ours.
-                local kind = call('TYPE', KEYS[2 + i]).ok
-                if kind ~= 'none' and kind ~= 'stream' then
-                    bad = bad or {}
-                    bad[i] = true
-                end
-            end
-        end
-    end
-
-    local answers, all, n_all = {}, {}, 0
-    local runs, order, newest_topic = {}, {}, 0
-    local touched = {}
-    local cuts = {} -- messages for the topics' channels, in order: topic index, text
-    local function cut()
-        for k = 1, #order do
-            local ti = order[k]
-            cuts[#cuts + 1] = ti
-            cuts[#cuts + 1] = concat(runs[ti], '\n')
-            runs[ti] = nil
-        end
-        order = {}
-    end
-
-    local function append(ti, kind, envelope)
-        local prev = last[ti]
-        local seq_text = format('%d', seq)
-        local id = ms_text .. seq_text
-        if touched[ti] or keep == '0' then -- trimmed once in a call: a log may be longer by one call
-            call('XADD', KEYS[2 + ti], id, 'prev', prev, 'type', kind, 'event', envelope)
-        else
-            call('XADD', KEYS[2 + ti], 'MAXLEN', '~', keep, id,
-                'prev', prev, 'type', kind, 'event', envelope)
-        end
-        last[ti] = seq_text
-        touched[ti] = true
-        local line = id .. ' ' .. prev .. ' ' .. ARGV[5 + ti] .. ' ' .. kind .. ' ' .. envelope
-        n_all = n_all + 1
-        all[n_all] = line
-        if n_topics == 1 then
-            return -- its channel gets what the partition's gets
-        end
-        local run = runs[ti]
-        if run and newest_topic ~= ti then
-            cut()
-            run = nil
-        end
-        if run then
-            run[#run + 1] = line
-        else
-            runs[ti] = { line }
-            order[#order + 1] = ti
-        end
-        newest_topic = ti
-    end
-
-    -- Numbers are taken before they are used: should a command fail halfway (somebody has put something
-    -- else in the place of a log), none of them is ever given twice. At most as many are needed as there are
-    -- events from the request at `at` on. Before this nothing was written: a refused call leaves no trace.
-    local argc = #ARGV
-    local function take_numbers(at)
-        local taken = seq
-        while at <= argc do
-            if ARGV[at + 1] ~= '0' then
-                at = at + 2
-            end
-            local n = tonumber(ARGV[at + 2])
-            taken = taken + n
-            at = at + 3 + 3 * n
-        end
-        if more then
-            call('HSET', head_key, unpack(more))
-        end
-        call('HSET', head_key, 'seq', format('%d', taken), 'ms', format('%d', ms))
-        return taken
-    end
-
-    local taken
     local a = 6 + n_topics
-    while a <= argc do
+    while a <= #ARGV do
         local at = a
         local once, producer, epoch, first = ARGV[a], ARGV[a + 1], nil, nil
         if producer ~= '0' then
             epoch, first = tonumber(ARGV[a + 2]), tonumber(ARGV[a + 3])
             a = a + 2
         end
-        local n = tonumber(ARGV[a + 2])
+        local n_text = ARGV[a + 2]
+        local n = tonumber(n_text)
         a = a + 3
 
         local answer
         if once ~= '0' then
-            local before = call('GET', KEYS[2 + n_topics + once])
+            local before = redis.call('GET', KEYS[2 + n_topics + once])
             if before then
                 answer = '=' .. before
-                call('SET', KEYS[2 + n_topics + once], before, 'KEEPTTL') -- for a WAIT behind this call
+                redis.call('SET', KEYS[2 + n_topics + once], before, 'KEEPTTL') -- for a WAIT behind this call
             end
         end
         if producer ~= '0' then
@@ -148,7 +177,7 @@ local function publish(KEYS, ARGV)
         end
         if bad and not answer then
             for e = 0, n - 1 do
-                for index in gmatch(ARGV[a + 3 * e + 2], '%d+') do
+                for index in string.gmatch(ARGV[a + 3 * e + 2], '%d+') do
                     if bad[tonumber(index)] then
                         answer = '!the key of a topic holds something that is not a log'
                     end
@@ -158,60 +187,42 @@ local function publish(KEYS, ARGV)
         if answer then
             a = a + 3 * n
         else
-            taken = taken or take_numbers(at)
-            answer = ms_text .. format('%d', seq + 1) .. ' ' .. n
-            for _ = 1, n do
+            taken = taken or take_numbers(head_key, ARGV, at, seq, s.ms_text, more)
+            for e = 1, n do
                 local kind, envelope, indexes = ARGV[a], ARGV[a + 1], ARGV[a + 2]
                 a = a + 3
                 seq = seq + 1
-                local ti = tonumber(indexes)
+                local seq_text = string.format('%d', seq)
+                if e == 1 then
+                    answer = s.ms_text .. '-' .. seq_text .. ' ' .. n_text
+                end
+                local ti = n_topics == 1 and 1 or tonumber(indexes)
                 if ti then -- nearly always: one topic
-                    append(ti, kind, envelope)
+                    append(s, ti, seq_text, kind, envelope)
                 else
-                    for index in gmatch(indexes, '%d+') do
-                        append(tonumber(index), kind, envelope)
+                    for index in string.gmatch(indexes, '%d+') do
+                        append(s, tonumber(index), seq_text, kind, envelope)
                     end
                 end
             end
             if once ~= '0' then
-                call('SET', KEYS[2 + n_topics + once], answer, 'PX', once_ttl)
+                redis.call('SET', KEYS[2 + n_topics + once], answer, 'PX', once_ttl)
             end
             if producer ~= '0' then
-                producer_took(KEYS[2 + n_topics + producer], producer_ttl, epoch, first, n, answer, ms)
+                producer_took(KEYS[2 + n_topics + producer], producer_ttl, epoch, first, n, answer, s.ms_text)
             end
         end
-        answers[#answers + 1] = answer
+        n_answers = n_answers + 1
+        answers[n_answers] = answer
     end
     if not taken then
         return answers
     end
     if seq ~= taken then -- some requests were not taken
-        call('HSET', head_key, 'seq', format('%d', seq))
+        redis.call('HSET', head_key, 'seq', string.format('%d', seq))
     end
-
-    local scores = {}
-    for ti in pairs(touched) do
-        scores[#scores + 1] = last[ti]
-        scores[#scores + 1] = ARGV[5 + ti]
-        if #scores >= 1000 then
-            call('ZADD', topics_key, unpack(scores))
-            scores = {}
-        end
-    end
-    if #scores > 0 then
-        call('ZADD', topics_key, unpack(scores))
-    end
-
-    local text = concat(all, '\n')
-    call('PUBLISH', channel, text)
-    if n_topics == 1 then
-        call('PUBLISH', channel .. ':' .. ARGV[6], text)
-        return answers
-    end
-    cut()
-    for k = 1, #cuts, 2 do
-        call('PUBLISH', channel .. ':' .. ARGV[5 + cuts[k]], cuts[k + 1])
-    end
+    write_last(topics_key, ARGV, s.newest, n_topics)
+    tell(s, ARGV[1])
     return answers
 end
 
