@@ -62,6 +62,12 @@ static bool is_up(const struct weft_committer *c) WEFT_ON_HUB
     return c->hub->up && c->conn != NULL && weft_redis_conn_is_up(c->conn);
 }
 
+static struct weft_str why_away(const struct weft_committer *c) WEFT_ON_HUB
+{
+    return c->hub->up ? WEFT_STR("the connection that waits for replicas is away")
+                      : WEFT_STR("Redis is away");
+}
+
 /* ---- answers ---- */
 
 static struct weft_published_msg *answer_create(struct weft_hub *hub,
@@ -405,7 +411,7 @@ void weft_commit_take(struct weft_committer *c, struct weft_publish_msg *m)
     WEFT_ASSERT(m->events.n > 0 && m->topic_refs <= WEFT_PUBLISH_APPENDS_MAX);
     WEFT_ASSERT((m->replicas > 0) == c->waits);
     if (!is_up(c)) {
-        answer_failed(c->hub, m, WEFT_PUBLISHED_UNAVAILABLE, WEFT_STR("Redis is away"));
+        answer_failed(c->hub, m, WEFT_PUBLISHED_UNAVAILABLE, why_away(c));
         return;
     }
     if (c->events + m->events.n > cfg->publish.queue_events ||
@@ -441,7 +447,7 @@ void weft_commit_flush(struct weft_committer *c)
     size_t most = c->waits ? 1 : CALLS_IN_FLIGHT;
 
     while (c->head != NULL && !is_up(c)) {
-        answer_failed(c->hub, take_head(c), WEFT_PUBLISHED_UNAVAILABLE, WEFT_STR("Redis is away"));
+        answer_failed(c->hub, take_head(c), WEFT_PUBLISHED_UNAVAILABLE, why_away(c));
     }
     if (c->waits && c->head != NULL) {
         drop_late(c);

@@ -136,7 +136,7 @@ void weft_live_seal(struct weft_hub *hub) WEFT_ON_HUB;
 int weft_committer_create(struct weft_committer **ret_c, struct weft_hub *hub, bool waits)
     WEFT_ON_HUB WEFT_MUST_CHECK;
 void weft_committer_destroy(struct weft_committer *c) WEFT_ON_HUB;
-/* The connection that it works on, borrowed; NULL before it is destroyed, once it has answered. */
+/* The connection that it works on, borrowed; NULL: it is gone, and has answered everything. */
 void weft_commit_connect(struct weft_committer *c, struct weft_redis_conn *conn) WEFT_ON_HUB;
 /* Takes m. */
 void weft_commit_take(struct weft_committer *c, struct weft_publish_msg *m) WEFT_ON_HUB;
