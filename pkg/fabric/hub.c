@@ -130,7 +130,8 @@ static void history_arrived(void *ctx, const struct weft_reply *reply)
 void weft_hub_come_up(struct weft_hub *hub)
 {
     if (!hub->up && !hub->asking && weft_redis_conn_is_up(hub->cmd) &&
-        weft_redis_conn_is_up(hub->sub) && weft_redis_conn_is_up(hub->rd)) {
+        weft_redis_conn_is_up(hub->sub) && weft_redis_conn_is_up(hub->rd) &&
+        weft_redis_conn_is_up(hub->ack)) {
         hub->asking = weft_head_ask(hub, history_arrived, hub) == 0;
     }
 }
@@ -169,6 +170,13 @@ static void sub_down(void *ctx, const char *why)
     (void)why;
     weft_follow_disconnected(hub);
     go_down(hub);
+}
+
+/* Only who waits for replicas misses it; the committer answers them. */
+static void ack_down(void *ctx, const char *why)
+{
+    (void)ctx;
+    (void)why;
 }
 
 void weft_hub_history_changed(struct weft_hub *hub, const char *why)
@@ -210,6 +218,15 @@ static void subscribed(void *ctx, struct weft_str channel, bool on)
     }
 }
 
+static void flush_commits(struct weft_hub *hub) WEFT_ON_HUB
+{
+    weft_commit_flush(hub->committer);
+    weft_commit_flush(hub->acker);
+    weft_gauge_set(
+        hub->o.shard, WEFT_G_PUBLISH_QUEUE_EVENTS,
+        (int64_t)(weft_commit_waiting(hub->committer) + weft_commit_waiting(hub->acker)));
+}
+
 /* The end of a turn, whoever began it. */
 static void turn_ended(void *ctx)
 {
@@ -217,14 +234,14 @@ static void turn_ended(void *ctx)
 
     weft_role_assert_hub(hub->owner);
     weft_follow_flush(hub);
-    weft_commit_flush(hub->committer);
+    flush_commits(hub);
     weft_hub_flush(hub);
     hub->turn_ns = 0;
 }
 
 static int connect_all(struct weft_hub *hub) WEFT_ON_HUB
 {
-    static const char *const what[] = {"publish", "live", "read"};
+    static const char *const what[] = {"publish", "live", "read", "ack"};
     struct weft_redis_conn_opts o = weft_redis_conn_defaults(hub->o.cfg, &hub->url);
     int rc = 0;
 
@@ -237,8 +254,8 @@ static int connect_all(struct weft_hub *hub) WEFT_ON_HUB
     o.pong = pong;
     o.drained = turn_ended;
     o.up = connection_up;
-    for (int i = 0; i < 3 && rc == 0; i++) {
-        struct weft_redis_conn **at[] = {&hub->cmd, &hub->sub, &hub->rd};
+    for (int i = 0; i < 4 && rc == 0; i++) {
+        struct weft_redis_conn **at[] = {&hub->cmd, &hub->sub, &hub->rd, &hub->ack};
 
         (void)snprintf(hub->names[i], sizeof(hub->names[i]), "weft-%.48s-%s", hub->o.node_id,
                        what[i]);
@@ -246,9 +263,14 @@ static int connect_all(struct weft_hub *hub) WEFT_ON_HUB
         o.seed = hub->o.seed + (uint64_t)i * 7919;
         o.functions = i == 0;
         o.subscriber = i == 1;
-        o.down = i == 1 ? sub_down : cmd_down;
+        o.down = i == 1 ? sub_down : i == 3 ? ack_down : cmd_down;
+        if (i == 3) {
+            o.command_timeout_ms += hub->o.cfg->publish.ack_timeout_ms; /* WAIT takes so long */
+        }
         rc = weft_redis_conn_create(at[i], &o);
     }
+    weft_commit_connect(hub->committer, hub->cmd);
+    weft_commit_connect(hub->acker, hub->ack);
     return rc;
 }
 
@@ -286,7 +308,10 @@ int weft_hub_create(struct weft_hub **ret_hub, const struct weft_hub_opts *opts,
         rc = hub->base == NULL ? WEFT_ESYS
                                : weft_mailbox_create(&hub->mb, opts->cfg->hub.mailbox, hub);
         if (rc == 0) {
-            rc = weft_committer_create(&hub->committer, hub);
+            rc = weft_committer_create(&hub->committer, hub, false);
+        }
+        if (rc == 0) {
+            rc = weft_committer_create(&hub->acker, hub, true);
         }
         if (rc == 0) {
             rc = weft_reader_create(&hub->reader, hub);
@@ -395,8 +420,11 @@ void weft_hub_stop(struct weft_hub *hub)
     weft_redis_conn_destroy(hub->cmd);
     weft_redis_conn_destroy(hub->sub);
     weft_redis_conn_destroy(hub->rd);
-    hub->cmd = hub->sub = hub->rd = NULL;
-    weft_commit_flush(hub->committer);
+    weft_redis_conn_destroy(hub->ack);
+    hub->cmd = hub->sub = hub->rd = hub->ack = NULL;
+    weft_commit_connect(hub->committer, NULL);
+    weft_commit_connect(hub->acker, NULL);
+    flush_commits(hub);
     weft_hub_flush(hub);
 }
 
@@ -411,6 +439,7 @@ void weft_hub_destroy(struct weft_hub *hub)
     weft_reconciler_destroy(hub->reconciler);
     weft_reader_destroy(hub->reader);
     weft_committer_destroy(hub->committer);
+    weft_committer_destroy(hub->acker);
     weft_follow_fini(hub);
     weft_wake_destroy(hub->wake);
     weft_mailbox_destroy(hub->mb);

@@ -102,9 +102,9 @@ export class Redis {
   // Events that are in the log, acknowledged, and whose live messages go nowhere.
   async unheard(topic, from, to) {
     const requests = [];
-    for (let n = from; n <= to; n++) requests.push('0', '1', 'a.b', `{"type":"a.b","ts":1,"payload":{"n":${n}}}`, '1');
+    for (let n = from; n <= to; n++) requests.push('0', '0', '1', 'a.b', `{"type":"a.b","ts":1,"payload":{"n":${n}}}`, '1');
     await this.cmd('FCALL', 'weft1_publish', '3', 'weft:{0}:head', 'weft:{0}:topics', `weft:{0}:log:${topic}`,
-      'weft:{0}:nowhere', '1000', '1', topic, '0', ...requests);
+      'weft:{0}:nowhere', '1000', '1000', '1', topic, '0', ...requests);
   }
 
   async waitUntilAnswers() {

@@ -40,6 +40,8 @@ void weft_key_lease(struct weft_buf *b, const struct weft_keys *k,
                     const char *what); /* weft:lease:{<what>} */
 void weft_key_fence(struct weft_buf *b, const struct weft_keys *k,
                     const char *what); /* weft:lease:{<what>}:fence */
+void weft_key_producer(struct weft_buf *b, const struct weft_keys *k, struct weft_str topic,
+                       struct weft_str id); /* weft:{0}:producer:<topic>:<id> */
 void weft_chan_partition(struct weft_buf *b, const struct weft_keys *k); /* weft:{0}:live */
 void weft_chan_topic(struct weft_buf *b, const struct weft_keys *k,
                      struct weft_str topic); /* weft:{0}:live:<topic> */
