@@ -314,6 +314,11 @@ bool weft_sub_floats(const struct weft_sub *sub)
            sub->from == WEFT_FROM_AGO;
 }
 
+bool weft_sub_may_leave(const struct weft_sub *sub)
+{
+    return sub->late == NULL;
+}
+
 /*
  * A topic that was trimmed far beyond the cursor says so in each page that comes before the end of what is missing: it is
  * told with the first.
