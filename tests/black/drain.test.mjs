@@ -98,6 +98,20 @@ story('a new stream is told to go elsewhere, with 200; a poll is served', async 
   assert.deepEqual((await waiting).json, { events: [], cursor: id, gaps: [] });
 });
 
+story('streams without names or chunks are told as well', async (w) => {
+  const [node] = await w.cluster();
+  const nameless = await w.follow(node, 'topic=t&named=0');
+  const old = await w.follow(node, 'topic=t', { http: '1.0' });
+  const both = await w.follow(node, 'topic=t&named=0', { http: '1.0' });
+  assert.deepEqual(await node.stop(), CLEAN);
+  for (const stream of [nameless, old, both]) {
+    await deadline(stream.closed, { what: 'the stream to end' });
+    assert.deepEqual(stream.all.at(-1).data, { reason: 'draining', retry_ms: stream.retry });
+    assert.equal(stream.all.at(-1).type, stream === old ? 'weft.moved' : 'message');
+  }
+  assert.ok(nameless.complete);
+});
+
 story('a second signal ends it at once: every stream is told, and the code is 0', async (w) => {
   for (const second of ['SIGTERM', 'SIGINT']) {
     const [node] = await w.cluster(1, drainOf(LONG));
