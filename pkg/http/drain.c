@@ -21,8 +21,8 @@ void weft_worker_leave(struct weft_worker *worker)
 void weft_worker_drain(struct weft_worker *worker, uint32_t period_ms)
 {
     worker->drain_period_ms = period_ms;
-    atomic_store_explicit(&worker->drain_left, 1,
-                          memory_order_relaxed); /* until they are counted */
+    /* Until they are counted. */
+    atomic_store_explicit(&worker->drain_left, 1, memory_order_relaxed);
     atomic_store_explicit(&worker->drain_asked, true, memory_order_release);
 }
 
@@ -135,29 +135,37 @@ void weft_moved_print(struct weft_buf *out, const char *reason, uint32_t retry_m
     weft_buf_fini(&data);
 }
 
-uint32_t weft_moved_retry_ms(struct weft_worker *worker)
+static uint32_t some(struct weft_worker *worker, uint32_t at_least, uint32_t more) WEFT_ON_WORKER
+{
+    return at_least + (uint32_t)(weft_random_next(&worker->rng) % ((uint64_t)more + 1));
+}
+
+/* As after any other cut. */
+static uint32_t long_retry_ms(struct weft_worker *worker) WEFT_ON_WORKER
 {
     const struct weft_config *cfg = worker->o.cfg;
-    uint32_t random = (uint32_t)(weft_random_next(&worker->rng) >> 32);
 
-    /* At the end all that are left go at once: as spread as after any other cut. */
-    return worker->stopping ? cfg->sse.retry_ms + random % (cfg->sse.retry_jitter_ms + 1)
-                            : cfg->sse.moved_retry_ms + random % (cfg->sse.moved_retry_ms + 1);
+    return some(worker, cfg->sse.retry_ms, cfg->sse.retry_jitter_ms);
+}
+
+uint32_t weft_moved_retry_ms(struct weft_worker *worker)
+{
+    uint32_t short_ms = worker->o.cfg->sse.moved_retry_ms;
+
+    /* At the end all that are left go at once: nothing has spread them yet. */
+    return worker->stopping ? long_retry_ms(worker) : some(worker, short_ms, short_ms);
 }
 
 bool weft_drain_turned_away(struct weft_call *call, const struct weft_subscription *s)
 {
     struct weft_worker *worker = call->worker;
     struct weft_buf *b = &worker->scratch;
-    uint32_t random = (uint32_t)(weft_random_next(&worker->rng) >> 32);
 
     if (!is_asked(worker)) {
         return false;
     }
-    /* Who comes now was sent here by somebody who does not know yet: he needs the longer time. */
-    weft_moved_print(
-        b, "draining",
-        worker->o.cfg->sse.retry_ms + random % (worker->o.cfg->sse.retry_jitter_ms + 1), s->named);
+    /* Who comes now was sent here by somebody who does not know yet, so that he may be sent here again. */
+    weft_moved_print(b, "draining", long_retry_ms(worker), s->named);
     weft_count(worker->o.shard, WEFT_M_CONTROL_EVENTS, 1);
     weft_respond(call->req, 200, "text/event-stream", weft_str(b->data, b->len));
     weft_buf_clear(b);

@@ -412,7 +412,8 @@ static bool pump(struct stream *st) WEFT_ON_WORKER
             ok = tell_id(st);
         } else if (st->tell_degraded || st->tell_recovered) {
             ok = tell_redis(st);
-        } else if (st->moving != NULL && weft_sub_may_leave(&st->rx.sub)) {
+        } else if (st->moving != NULL &&
+                   (weft_sub_may_leave(&st->rx.sub) || st->rx.worker->stopping)) {
             ok = tell_moved(st);
         } else {
             switch (weft_sub_pull(&st->rx.sub, runs, RUNS_MAX, PULL_BYTES, &n)) {

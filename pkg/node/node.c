@@ -23,8 +23,8 @@
 
 #define BACKLOG         4096
 #define BRIEF_PERIOD_MS 1000
-#define SLACK_MS \
-    200 /* a worker begins its drain within a tick, and the last one moved has to get its bytes */
+/* A worker begins its drain within a tick, and the last one moved has to get its bytes. */
+#define SLACK_MS 200
 
 struct weft_node {
     const struct weft_config *cfg;

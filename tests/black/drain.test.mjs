@@ -5,6 +5,7 @@ import assert from 'node:assert/strict';
 import { story } from './lib/story.mjs';
 import { events } from './lib/http.mjs';
 import { bin, cleanEnv } from './lib/node.mjs';
+import { run } from './lib/process.mjs';
 import { deadline, sleep, until } from './lib/wait.mjs';
 
 const CLEAN = { code: 0, signal: null };
@@ -277,6 +278,14 @@ story('weft tail goes on at the other node', async (w) => {
   assert.match(program.output('stderr'), /sends its clients elsewhere \(draining\)/);
   assert.deepEqual(await stopped, CLEAN);
 }, { needs: ['weftd', 'weft'] });
+
+story('a rolling restart of three nodes under publishing: nothing lost, repeated or out of order', async () => {
+  const how = await run(bin('weft-bench'), ['roll', '--subscribers', '150', '--period', '1', '--rate', '200', '--json'], { env: cleanEnv(), ms: 60_000 });
+  assert.equal(how.code, 0, how.stdout + how.stderr);
+  const { lost, repeated, out_of_order: unordered, gaps, moved: told } = JSON.parse(how.stdout);
+  assert.deepEqual({ lost, repeated, unordered, gaps }, { lost: 0, repeated: 0, unordered: 0, gaps: 0 });
+  assert.ok(told >= 150, `${told} streams were moved`);
+}, { needs: ['weftd', 'weft-bench'] });
 
 story('sse.max_lifetime_ms: each stream moves in its time, and goes on without a seam', async (w) => {
   const [node] = await w.cluster(1, { node: { set: { sse: { max_lifetime_ms: 3000, moved_retry_ms: 20 } } } });
