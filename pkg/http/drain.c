@@ -152,8 +152,11 @@ uint32_t weft_moved_retry_ms(struct weft_worker *worker)
 {
     uint32_t short_ms = worker->o.cfg->sse.moved_retry_ms;
 
-    /* At the end all that are left go at once: nothing has spread them yet. */
-    return worker->stopping ? long_retry_ms(worker) : some(worker, short_ms, short_ms);
+    /*
+     * At the end all that are left go at once: nothing has spread them yet. Else the pace has, and more
+     * chance would only blur it.
+     */
+    return worker->stopping ? long_retry_ms(worker) : some(worker, short_ms, short_ms / 2);
 }
 
 bool weft_drain_turned_away(struct weft_call *call, const struct weft_subscription *s)
