@@ -353,6 +353,11 @@ static bool has_reset(const struct weft_page *page)
     return false;
 }
 
+bool weft_sub_may_leave(const struct weft_sub *sub)
+{
+    return sub->late == NULL;
+}
+
 /*
  * A topic that was trimmed far beyond the cursor says so in each page that comes before the end of what is missing: it is
  * told with the first.

@@ -181,6 +181,8 @@ story('what the node answers fits the schemas', async (w) => {
   assert.deepEqual(faults(api.components.schemas.Gap, (await stream.waitControl('weft.gap')).data), []);
   await stream.take(1);
   assert.deepEqual(faults(api.components.schemas.Event, stream.events[0]), []);
+  await node.stop();
+  assert.deepEqual(faults(api.components.schemas.Moved, (await stream.waitControl('weft.moved')).data), []);
 });
 
 story('the node hands out the file', async (w) => {
