@@ -220,6 +220,24 @@ static bool starts(struct weft_str s, const char *prefix)
     return s.len >= n && memcmp(s.p, prefix, n) == 0;
 }
 
+/* Redis said no to the whole call. A reply that was handed to the caller is void after this. */
+static void refuse_call(struct call *call, const struct weft_reply *error) WEFT_ON_HUB
+{
+    struct weft_hub *hub = call->c->hub;
+    const struct weft_refusal *refusal = weft_refusal_of(error->str);
+
+    if (weft_hub_is_news(hub, error)) {
+        weft_log(hub->o.log, WEFT_LOG_ERROR, "publish.failed",
+                 WEFT_SN("error", error->str.p, error->str.len),
+                 WEFT_S("user", weft_redis_source_user(hub->source)),
+                 WEFT_U("events", call->events));
+    }
+    fail_call(call, weft_str(refusal->why, strlen(refusal->why)));
+    if (refusal->leave) {
+        weft_hub_leave_master(hub, refusal->why);
+    }
+}
+
 static void send_call(struct call *call) WEFT_ON_HUB;
 
 static void functions_loaded(void *ctx, const struct weft_reply *reply)
@@ -227,8 +245,10 @@ static void functions_loaded(void *ctx, const struct weft_reply *reply)
     struct call *call = ctx;
 
     weft_role_assert_hub(call->c->hub->owner);
-    if (reply == NULL || weft_reply_is_error(reply)) {
-        fail_call(call, reply == NULL ? WEFT_STR("Redis is away") : reply->str);
+    if (reply == NULL) {
+        fail_call(call, WEFT_STR("Redis is away"));
+    } else if (weft_reply_is_error(reply)) {
+        refuse_call(call, reply);
     } else {
         send_call(call);
     }
@@ -253,9 +273,7 @@ static void call_answered(void *ctx, const struct weft_reply *reply)
                 return;
             }
         }
-        weft_log(c->hub->o.log, WEFT_LOG_ERROR, "publish.failed",
-                 WEFT_SN("error", reply->str.p, reply->str.len), WEFT_U("events", call->events));
-        fail_call(call, reply->str);
+        refuse_call(call, reply);
         return;
     }
     for (size_t i = 0; i < call->n; i++) {

@@ -10,6 +10,8 @@
 #include <weft/base/assert.h>
 #include <weft/base/clock.h>
 #include <weft/loop/wake.h>
+#include <weft/redis/sentinel.h>
+#include <weft/redis/tls.h>
 #include <weft/telemetry/log.h>
 #include <weft/telemetry/metrics.h>
 
@@ -242,12 +244,16 @@ static void turn_ended(void *ctx)
 static int connect_all(struct weft_hub *hub) WEFT_ON_HUB
 {
     static const char *const what[] = {"publish", "live", "read", "ack"};
-    struct weft_redis_conn_opts o = weft_redis_conn_defaults(hub->o.cfg, &hub->url);
-    int rc = 0;
+    struct weft_redis_source_opts from = {.base = hub->base,
+                                          .name = hub->name,
+                                          .seed = hub->o.seed,
+                                          .shard = hub->o.shard,
+                                          .log = hub->o.log,
+                                          .ctx = hub,
+                                          .moved = weft_hub_master_moved};
+    int rc = weft_redis_source_begin(hub->source, &from);
+    struct weft_redis_conn_opts o = weft_redis_source_conn(hub->source);
 
-    o.base = hub->base;
-    o.shard = hub->o.shard;
-    o.log = hub->o.log;
     o.ctx = hub;
     o.message_arrived = message_arrived;
     o.subscribed = subscribed;
@@ -257,8 +263,7 @@ static int connect_all(struct weft_hub *hub) WEFT_ON_HUB
     for (int i = 0; i < 4 && rc == 0; i++) {
         struct weft_redis_conn **at[] = {&hub->cmd, &hub->sub, &hub->rd, &hub->ack};
 
-        (void)snprintf(hub->names[i], sizeof(hub->names[i]), "weft-%.48s-%s", hub->o.node_id,
-                       what[i]);
+        (void)snprintf(hub->names[i], sizeof(hub->names[i]), "%s-%s", hub->name, what[i]);
         o.name = hub->names[i];
         o.seed = hub->o.seed + (uint64_t)i * 7919;
         o.functions = i == 0;
@@ -299,7 +304,8 @@ int weft_hub_create(struct weft_hub **ret_hub, const struct weft_hub_opts *opts,
     weft_buf_init(&hub->channel, 256);
     weft_chan_partition(&hub->channel, &hub->keys);
     weft_batch_builder_init(&hub->bb);
-    rc = weft_redis_url_parse(&hub->url, opts->cfg->redis.url, err);
+    (void)snprintf(hub->name, sizeof(hub->name), "weft-%.48s", opts->node_id);
+    rc = weft_redis_source_load(&hub->source, opts->cfg, err);
     if (rc == 0) {
         rc = weft_retention_rules_init(&hub->retention, &opts->cfg->history, err);
     }
@@ -422,6 +428,8 @@ void weft_hub_stop(struct weft_hub *hub)
     weft_redis_conn_destroy(hub->rd);
     weft_redis_conn_destroy(hub->ack);
     hub->cmd = hub->sub = hub->rd = hub->ack = NULL;
+    weft_redis_source_destroy(hub->source);
+    hub->source = NULL;
     weft_commit_connect(hub->committer, NULL);
     weft_commit_connect(hub->acker, NULL);
     flush_commits(hub);
@@ -449,6 +457,7 @@ void weft_hub_destroy(struct weft_hub *hub)
     weft_batch_builder_fini(&hub->bb);
     weft_buf_fini(&hub->channel);
     weft_retention_rules_fini(&hub->retention);
+    weft_redis_source_destroy(hub->source);
     if (hub->base != NULL) {
         event_base_free(hub->base);
     }

@@ -5,6 +5,7 @@
  *   head.c    the partition's head: which history Redis holds
  *   reconcile.c  live messages that were lost, found by comparing
  *   canary.c  whether events arrive
+ *   master.c  leaving a server that is not the master any more, and what is worth a line of the log
  *   follow.c  topics that somebody follows: SUBSCRIBE, and from where on
  *   live.c    messages of the live channels -> batches
  *   commit.c  publishes -> FCALL weft1_publish, with commit_args.c and commit_answer.c
@@ -25,9 +26,10 @@
 #include <weft/fabric/hub.h>
 #include <weft/redis/conn.h>
 #include <weft/redis/keys.h>
-#include <weft/redis/url.h>
+#include <weft/redis/source.h>
 
 #include "retention_rules_priv.h"
+#include "refusal_priv.h"
 
 struct event;
 struct event_base;
@@ -74,9 +76,10 @@ struct weft_hub {
     /* Const after create. */
     struct weft_hub_opts o;
     struct weft_keys keys;
-    struct weft_redis_url url;
     struct weft_retention_rules retention;
+    char name[64];           /* first part of the connections' names */
     struct weft_buf channel; /* the partition channel's name */
+    struct weft_redis_source *source;
     struct event_base *base;
     struct weft_mailbox *mb;
     struct weft_wake *wake;
@@ -97,6 +100,7 @@ struct weft_hub {
     struct weft_redis_conn *rd WEFT_OF_HUB;  /* reads */
     struct weft_redis_conn *ack WEFT_OF_HUB; /* publishes that wait for replicas */
     char names[4][80] WEFT_OF_HUB;           /* of the connections */
+    struct weft_refusal_log refusals WEFT_OF_HUB;
     bool up WEFT_OF_HUB;        /* all were, the first three still are, and the history is known */
     bool asking WEFT_OF_HUB;    /* for the history */
     uint64_t epoch WEFT_OF_HUB; /* counts up; answers of an older one are void */
@@ -151,6 +155,14 @@ bool weft_canary_subscribed(struct weft_canary *canary, struct weft_str channel)
 /* True: the message was a canary. */
 bool weft_canary_arrived(struct weft_canary *canary, struct weft_str channel, struct weft_str text)
     WEFT_ON_HUB;
+
+/* ---- master.c ---- */
+/* Sentinels name another server; ctx is the hub. */
+void weft_hub_master_moved(void *ctx);
+/* All connections end and are made anew; the reply being handled is void after this. */
+void weft_hub_leave_master(struct weft_hub *hub, const char *why) WEFT_ON_HUB;
+/* Whether this error is worth a line in the log. */
+bool weft_hub_is_news(struct weft_hub *hub, const struct weft_reply *error) WEFT_ON_HUB;
 
 /* ---- follow.c ---- */
 void weft_follow_ask(struct weft_hub *hub, const struct weft_follow_msg *m) WEFT_ON_HUB;

@@ -215,7 +215,7 @@ static void entries_arrived(void *ctx, const struct weft_reply *reply)
     }
     if (reply == NULL || weft_reply_is_error(reply)) {
         job->failed = true;
-        if (reply != NULL) {
+        if (reply != NULL && weft_hub_is_news(job->r->hub, reply)) {
             weft_log(job->r->hub->o.log, WEFT_LOG_ERROR, "redis.error", WEFT_S("command", "XRANGE"),
                      WEFT_SN("error", reply->str.p, reply->str.len));
         }

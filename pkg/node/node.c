@@ -222,24 +222,24 @@ int weft_node_create(struct weft_node **ret_node, const struct weft_config *cfg,
         return weft_err_set(err, WEFT_ENOMEM, "", "out of memory");
     }
     weft_metrics_watch_log(node->metrics, log);
-    rc = create_workers(node, err);
+    /* First: what is wrong with the configuration of Redis is told before there is a listener. */
+    struct weft_hub_opts o = {
+        .cfg = cfg,
+        .ops = weft_worker_message_ops(),
+        .workers = node->mailboxes,
+        .n_workers = node->n_workers,
+        .node_id = node->id,
+        .canaries = &node->canaries,
+        .shard = weft_metrics_shard(node->metrics, 0),
+        .log = log,
+        .seed = random_seed(),
+    };
+    rc = weft_hub_create(&node->hub, &o, err);
     if (rc == 0) {
-        struct weft_hub_opts o = {
-            .cfg = cfg,
-            .ops = weft_worker_message_ops(),
-            .workers = node->mailboxes,
-            .n_workers = node->n_workers,
-            .node_id = node->id,
-            .canaries = &node->canaries,
-            .shard = weft_metrics_shard(node->metrics, 0),
-            .log = log,
-            .seed = random_seed(),
-        };
-
-        rc = weft_hub_create(&node->hub, &o, err);
+        rc = create_workers(node, err);
     }
     if (rc == 0) {
-        struct weft_control_opts o = {
+        struct weft_control_opts control = {
             .cfg = cfg,
             .node_id = node->id,
             .shard = weft_metrics_shard(node->metrics, node->n_workers + 1),
@@ -247,7 +247,7 @@ int weft_node_create(struct weft_node **ret_node, const struct weft_config *cfg,
             .seed = random_seed(),
         };
 
-        rc = weft_control_create(&node->control, &o, err);
+        rc = weft_control_create(&node->control, &control, err);
     }
     if (rc != 0) {
         weft_node_destroy(node);

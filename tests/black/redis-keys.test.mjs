@@ -108,7 +108,10 @@ story('a node works as the documented ACL user', async (w) => {
   const done = await run('sh', ['-c', line], { env: wrapped(w) });
   assert.equal(done.stdout, 'OK');
   const password = encodeURIComponent(/>([^']*)'/.exec(line)[1]);
-  const node = await w.node({ redis: `redis://weft-node:${password}@127.0.0.1:${w.store.port}`, set: { history: { rules: 'old=max_age:1s;idle:2s', sweep_ms: 100 } } });
+  const node = await w.node({
+    redis: `redis://weft-node:${password}@127.0.0.1:${w.store.port}/2`,
+    set: { redis: { command_timeout_ms: 200 }, history: { rules: 'old=max_age:1s;idle:2s', sweep_ms: 100 } },
+  });
   const api = w.client(node);
   await api.published('old', event(1));
   const stream = await w.follow(node, 'topic=t&topic=r*&since=earliest');
@@ -127,6 +130,21 @@ story('a node works as the documented ACL user', async (w) => {
   await until(async () => (await api.get('/api/topics/old')).status === 404, { what: 'retention to remove a topic' });
   assert.equal((await api.get('/api/topics')).json.topics.length, 2);
   assert.equal((await api.get('/api/topics/t')).json.length, 3);
+  assert.equal((await api.get('/api/topics/t/events?limit=2')).json.events.length, 2);
+  stream.cut(); // nothing but UNSUBSCRIBE may tell that it is gone
+  const other = await w.node({ redis: `redis://weft-node:${password}@127.0.0.1:${w.store.port}/2` });
+  const resumed = await w.follow(other, 'topic=t', { lastEventId: ids[0] });
+  assert.deepEqual((await resumed.take(2)).map((e) => e.id), ids.slice(1));
+  const headers = { 'idempotency-key': 'once' };
+  const once = await w.client(other).published('t', event(4), headers);
+  assert.deepEqual((await api.publish('t', event(4), headers)).json.ids, once);
+  await w.store.cmd('FUNCTION', 'FLUSH');
+  assert.equal((await api.publish('t', event(5))).status, 201, 'it loads its functions again');
+  await w.store.cmd('CLIENT', 'KILL', 'USER', 'weft-node');
+  await resumed.waitControl('weft.recovered');
+  await until(async () => (await api.get('/readyz')).status === 200, { what: 'the node to be back' });
+  const before = Number(/cmdstat_ping:calls=(\d+)/.exec(await w.store.cmd('INFO', 'commandstats'))?.[1] ?? 0);
+  await until(async () => Number(/cmdstat_ping:calls=(\d+)/.exec(await w.store.cmd('INFO', 'commandstats'))?.[1] ?? 0) > before + 3, { what: 'PINGs of idle connections' });
   const denied = await w.store.cmd('ACL', 'LOG');
   assert.deepEqual(denied, [], 'nothing was denied');
 });
