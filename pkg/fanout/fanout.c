@@ -49,6 +49,7 @@ static void begin_anew(struct weft_fanout *fo, struct weft_id head)
     HASH_ITER(hh, fo->topics, topic, next) {
         weft_ring_restart(fo, topic, head.seq);
         topic->met = false;
+        topic->born = 0;
     }
     DL_FOREACH(fo->subs, sub) {
         sub->wild_base = 0;
