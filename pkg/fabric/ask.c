@@ -41,9 +41,9 @@ static void answer(struct ask *ask, uint16_t status, struct weft_buf *body) WEFT
     free(ask);
 }
 
-static bool bad(struct ask *ask, const struct weft_reply *reply)
+static bool bad(struct ask *ask, const struct weft_reply *reply) WEFT_ON_HUB
 {
-    if (weft_reply_is_error(reply)) {
+    if (weft_reply_is_error(reply) && weft_hub_is_news(ask->hub, reply)) {
         weft_log(ask->hub->o.log, WEFT_LOG_ERROR, "redis.error", WEFT_S("for", "history"),
                  WEFT_SN("error", reply->str.p, reply->str.len));
     }

@@ -10,6 +10,7 @@
 #include <weft/loop/wake.h>
 
 #define TICK_MS         100
+#define DRAIN_MS        10 /* the longest turn while streams are moved away */
 #define TICKS_PER_SWEEP 10 /* each waiting one is ticked once a second */
 #define LINGER_SWEEPS   30 /* seconds a topic without subscribers is still followed */
 #define SCRATCH_MAX     ((size_t)64 * 1024 * 1024)
@@ -190,8 +191,29 @@ static void deliver_redis(struct weft_msg *msg, void *owner)
     struct weft_worker *worker = owner;
 
     weft_role_assert_worker(worker->owner);
-    weft_fanout_redis(worker->fanout, m->up);
+    if (m->up) {
+        weft_fanout_up(worker->fanout, &m->history);
+    } else {
+        weft_fanout_down(worker->fanout);
+    }
     weft_fanout_each(worker->fanout, tell_redis, &m->up);
+    free(m);
+}
+
+static void drop_canary(struct weft_msg *msg)
+{
+    free(WEFT_CONTAINER_OF(msg, struct weft_canary_msg, msg));
+}
+
+static void deliver_canary(struct weft_msg *msg, void *owner)
+{
+    struct weft_canary_msg *m = WEFT_CONTAINER_OF(msg, struct weft_canary_msg, msg);
+    struct weft_worker *worker = owner;
+
+    weft_role_assert_worker(worker->owner);
+    atomic_store_explicit(&worker->o.canaries->sent_ns[worker->o.index], m->sent_ns,
+                          memory_order_relaxed);
+    weft_observe_ns(worker->o.shard, WEFT_H_CANARY, weft_clock_mono_ns() - m->sent_ns);
     free(m);
 }
 
@@ -203,6 +225,7 @@ static const struct weft_worker_ops message_ops = {
     .page = {"page", deliver_page, drop_page},
     .answer = {"answer", deliver_answer, drop_answer},
     .redis = {"redis", deliver_redis, drop_redis},
+    .canary = {"canary", deliver_canary, drop_canary},
 };
 
 const struct weft_worker_ops *weft_worker_message_ops(void)
@@ -258,6 +281,15 @@ static void tick(struct weft_worker *worker) WEFT_ON_WORKER
     }
 }
 
+static void move_receiver(void *arg, struct weft_sub *sub)
+{
+    struct weft_receiver *rx = WEFT_CONTAINER_OF(sub, struct weft_receiver, sub);
+
+    weft_role_assert_worker(rx->worker->owner);
+    (void)arg;
+    rx->move(rx);
+}
+
 static void stop_receiver(void *arg, struct weft_sub *sub)
 {
     struct weft_receiver *rx = WEFT_CONTAINER_OF(sub, struct weft_receiver, sub);
@@ -273,7 +305,9 @@ static void begin_stop(struct weft_worker *worker) WEFT_ON_WORKER
     worker->stop_began_ms = worker->now_ms;
     weft_accept_stop(worker);
     h2o_context_request_shutdown(&worker->ctx.h2o);
-    weft_fanout_each(worker->fanout, stop_receiver, NULL);
+    weft_fanout_each(worker->fanout, move_receiver, NULL);
+    weft_fanout_flush(worker->fanout);
+    weft_fanout_each(worker->fanout, stop_receiver, NULL); /* who could not be told */
 }
 
 /* When nobody waits for an answer and answers had time to leave, idle connections are ended. */
@@ -322,12 +356,13 @@ static void *run(void *arg)
     worker->now_ms = worker->tick_ms = weft_clock_mono_ms();
     weft_accept_start(worker);
     for (;;) {
-        (void)h2o_evloop_run(worker->ctx.h2o.loop, TICK_MS);
+        (void)h2o_evloop_run(worker->ctx.h2o.loop, worker->drain.waits > 0 ? DRAIN_MS : TICK_MS);
         worker->now_ms = weft_clock_mono_ms();
         if (worker->now_ms - worker->tick_ms >= TICK_MS) {
             worker->tick_ms = worker->now_ms;
             tick(worker);
         }
+        weft_drain_turn(worker);
         weft_fanout_flush(worker->fanout);
         if (!worker->stopping && atomic_load_explicit(&worker->stop_asked, memory_order_acquire)) {
             begin_stop(worker);

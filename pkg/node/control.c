@@ -13,7 +13,7 @@
 #include <weft/loop/wake.h>
 #include <weft/redis/conn.h>
 #include <weft/redis/lease.h>
-#include <weft/redis/url.h>
+#include <weft/redis/source.h>
 #include <weft/telemetry/log.h>
 
 /*
@@ -36,7 +36,7 @@ struct weft_control {
     /* Const after create. */
     struct weft_control_opts o;
     struct weft_keys keys;
-    struct weft_redis_url url;
+    struct weft_redis_source *source;
     struct weft_mailbox *mb;
     char name[80]; /* of the connection */
 
@@ -72,20 +72,35 @@ static void connection_down(void *ctx, const char *why)
     (void)why;
 }
 
+static void master_moved(void *ctx)
+{
+    struct weft_control *control = ctx;
+
+    weft_role_assert_control(control->owner);
+    if (control->cn != NULL) {
+        weft_redis_conn_reconnect(control->cn, "the master is another server now");
+    }
+}
+
 static int connect_redis(struct weft_control *control) WEFT_ON_CONTROL
 {
-    struct weft_redis_conn_opts o = weft_redis_conn_defaults(control->o.cfg, &control->url);
+    struct weft_redis_source_opts from = {.base = control->base,
+                                          .name = control->name,
+                                          .seed = control->o.seed,
+                                          .shard = control->o.shard,
+                                          .log = control->o.log,
+                                          .ctx = control,
+                                          .moved = master_moved};
+    int rc = weft_redis_source_begin(control->source, &from);
+    struct weft_redis_conn_opts o = weft_redis_source_conn(control->source);
 
-    o.base = control->base;
     o.name = control->name;
     o.seed = control->o.seed;
     o.functions = true;
-    o.shard = control->o.shard;
-    o.log = control->o.log;
     o.ctx = control;
     o.up = connection_up;
     o.down = connection_down;
-    return weft_redis_conn_create(&control->cn, &o);
+    return rc == 0 ? weft_redis_conn_create(&control->cn, &o) : rc;
 }
 
 /* ---- jobs ---- */
@@ -190,6 +205,8 @@ static void end(struct weft_control *control) WEFT_ON_CONTROL
     }
     weft_redis_conn_destroy(control->cn);
     control->cn = NULL;
+    weft_redis_source_destroy(control->source);
+    control->source = NULL;
     while (control->n_jobs > 0) {
         struct running *running = &control->jobs[--control->n_jobs];
 
@@ -251,7 +268,7 @@ int weft_control_create(struct weft_control **ret_control, const struct weft_con
     control->o = *opts;
     control->keys.prefix = opts->cfg->redis.prefix;
     (void)snprintf(control->name, sizeof(control->name), "weft-%.48s-control", opts->node_id);
-    rc = weft_redis_url_parse(&control->url, opts->cfg->redis.url, err);
+    rc = weft_redis_source_load(&control->source, opts->cfg, err);
     if (rc == 0) {
         rc = weft_mailbox_create(&control->mb, MAILBOX_MESSAGES, control);
         if (rc != 0) {
@@ -298,6 +315,7 @@ void weft_control_destroy(struct weft_control *control)
         return;
     }
     WEFT_ASSERT(!control->started);
+    weft_redis_source_destroy(control->source); /* never started */
     weft_mailbox_destroy(control->mb);
     free(control);
 }
