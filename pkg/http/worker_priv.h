@@ -8,7 +8,7 @@
  *   respond.c    JSON answers, problems, CORS
  *   fallback.c   problems instead of the answers that h2o makes itself
  *   subscribe.c  parameters of a subscription
- *   sse.c        event streams         longpoll.c  the same as one answer
+ *   sse*.c       event streams         longpoll.c  the same as one answer
  *   publish.c    publishing            read.c      history and topics
  *   plain.c      page, health, metrics
  */
