@@ -135,7 +135,7 @@ bool weft_take_rings(struct weft_taker *tk)
             heads = more;
             cap *= 2;
         }
-        if (weft_ring_find(link->topic, sub->cursor.seq, &heads[n].entry, &heads[n].at)) {
+        if (weft_ring_find(link->topic, weft_link_after(link), &heads[n].entry, &heads[n].at)) {
             n++;
         }
     }

@@ -131,12 +131,17 @@ void weft_ring_restart(struct weft_fanout *fo, struct weft_topic *topic, uint64_
     }
     topic->floor = floor;
     topic->last = floor;
+    if (floor < topic->evicted) {
+        topic->evicted = 0; /* of another history */
+    }
 }
 
 /* Takes the oldest batch off a ring: from now on it is complete only after that batch. */
 static void evict(struct weft_fanout *fo, struct weft_ring_entry *entry)
 {
     entry->topic->floor = entry->last_seq;
+    entry->topic->evicted = entry->last_seq;
+    entry->topic->evicted_prev = entry->batch->frames[entry->batch->n - 1].prev;
     entry_drop(fo, entry);
 }
 

@@ -59,7 +59,7 @@ static void answer(struct poll *p) WEFT_ON_WORKER
 
 static void take_gaps(struct poll *p) WEFT_ON_WORKER
 {
-    const struct weft_page *page = p->rx.sub.page;
+    const struct weft_page *page = weft_sub_gaps(&p->rx.sub);
 
     for (size_t i = 0; i < page->n_gaps; i++) {
         if (p->gaps.len > 0) {

@@ -56,7 +56,17 @@ static void destroy(struct weft_stream *st) WEFT_ON_WORKER
 
 /* ---- the turn of a stream ---- */
 
-/* Writes what there is until there is no more or the socket takes no more. False: broken. */
+/* The end of the body, for those who want to know that it is the end and not a cut. */
+static void write_end(struct weft_stream *st) WEFT_ON_WORKER
+{
+    struct iovec end = {.iov_base = (void *)(uintptr_t) "0\r\n\r\n", .iov_len = 5};
+
+    if (st->chunked && st->unsent == NULL) {
+        (void)weft_stream_push(st, &end, 1);
+    }
+}
+
+/* Writes what there is until there is no more or the socket takes no more. False: broken, or over. */
 static bool pump(struct weft_stream *st) WEFT_ON_WORKER
 {
     struct weft_run runs[WEFT_STREAM_RUNS_MAX];
@@ -65,6 +75,10 @@ static bool pump(struct weft_stream *st) WEFT_ON_WORKER
     while (st->unsent == NULL) {
         bool ok = true;
 
+        if (st->ending) {
+            write_end(st);
+            return false;
+        }
         if (st->tell_id) {
             ok = weft_stream_tell_id(st);
         } else if (st->tell_degraded || st->tell_recovered) {
@@ -81,6 +95,10 @@ static bool pump(struct weft_stream *st) WEFT_ON_WORKER
                 break;
             case WEFT_PULL_EVENTS:
                 ok = weft_stream_write_runs(st, runs, n);
+                break;
+            case WEFT_PULL_CLOSE:
+                st->ending = true;
+                ok = weft_stream_tell_closed(st);
                 break;
             }
         }
@@ -129,7 +147,8 @@ static void socket_ready(struct weft_poll *poll, bool readable, bool writable)
         return;
     }
     if (writable && st->unsent == NULL) {
-        weft_sub_wake(&st->rx.sub); /* pulls at the end of the turn, with the others */
+        weft_sub_unblocked(
+            &st->rx.sub, st->rx.worker->now_ms); /* pulls at the end of the turn, with the others */
     }
 }
 
@@ -176,12 +195,8 @@ static void stream_stop(struct weft_receiver *rx)
     struct weft_stream *st = stream_of(rx);
 
     weft_role_assert_worker(st->rx.worker->owner);
-    if (st->live && st->chunked && st->unsent == NULL) {
-        struct iovec end = {.iov_base = (void *)(uintptr_t) "0\r\n\r\n", .iov_len = 5};
-
-        (void)weft_stream_push(st, &end, 1);
-    }
     if (st->live) {
+        write_end(st);
         destroy(st);
     }
 }

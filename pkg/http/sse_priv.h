@@ -33,6 +33,7 @@ struct weft_stream {
     bool live; /* the socket is ours */
     bool told_degraded;
     bool tell_degraded, tell_recovered;
+    bool ending;  /* nothing more is pulled; it ends when what is unsent is gone */
     bool tell_id; /* events came late: the client's last id is not the highest */
     size_t head_len;
     char head[160]; /* first bytes of the body, sent with the head */
@@ -64,6 +65,8 @@ bool weft_stream_tell_open(struct weft_stream *st) WEFT_ON_WORKER;
 bool weft_stream_tell_gaps(struct weft_stream *st) WEFT_ON_WORKER;
 /* Redis has gone, or is back. */
 bool weft_stream_tell_redis(struct weft_stream *st) WEFT_ON_WORKER;
+/* It is slow, and its policy is to end: the client goes on with this event's id. */
+bool weft_stream_tell_closed(struct weft_stream *st) WEFT_ON_WORKER;
 /*
  * After late events (fanout.h), an event of nothing but an id: by the standard it only sets the last
  * event id, with which the client then resumes.

@@ -38,7 +38,7 @@ bool weft_stream_tell_open(struct weft_stream *st)
 
 bool weft_stream_tell_gaps(struct weft_stream *st)
 {
-    const struct weft_page *page = st->rx.sub.page;
+    const struct weft_page *page = weft_sub_gaps(&st->rx.sub);
     struct weft_buf *out = &st->rx.worker->scratch;
     struct weft_buf b;
 
@@ -84,4 +84,20 @@ bool weft_stream_tell_id(struct weft_stream *st)
     weft_buf_append(b, id, weft_id_print(id, st->sent));
     weft_buf_append(b, "\n\n", 2);
     return weft_stream_write_scratch(st);
+}
+
+bool weft_stream_tell_closed(struct weft_stream *st)
+{
+    char id[WEFT_ID_MAX_LEN];
+    size_t id_len = weft_id_print(id, st->rx.sub.cursor);
+    struct weft_buf b;
+    bool ok;
+
+    weft_buf_init(&b, 128);
+    weft_buf_puts(&b, "{\"reason\":\"slow\",\"cursor\":");
+    weft_buf_json(&b, weft_str(id, id_len));
+    weft_buf_puts(&b, "}");
+    ok = weft_stream_write_control(st, WEFT_STR("weft.closed"), weft_str(id, id_len), &b);
+    weft_buf_fini(&b);
+    return ok;
 }

@@ -106,6 +106,7 @@ static bool write_pieces(struct weft_stream *st, const struct piece *pieces, siz
         }
     }
     st->unsent = u;
+    weft_sub_blocked(&st->rx.sub, st->rx.worker->now_ms);
     return true;
 }
 

@@ -377,6 +377,9 @@ int weft_worker_create(struct weft_worker **ret_worker, const struct weft_worker
         .ring_events = opts->cfg->ring.events,
         .ring_bytes = opts->cfg->ring.bytes,
         .linger_sweeps = LINGER_SWEEPS,
+        .latest_events = opts->cfg->slow.latest_events,
+        .latest_ms = opts->cfg->slow.latest_ms,
+        .held_bytes = opts->cfg->replay.held_bytes,
     };
     int rc;
 

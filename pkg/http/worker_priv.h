@@ -8,6 +8,7 @@
  *   respond.c    JSON answers, problems, CORS
  *   fallback.c   problems instead of the answers that h2o makes itself
  *   subscribe.c  parameters of a subscription
+ *   slow.c       which policy a slow subscriber has
  *   sse*.c       event streams         longpoll.c  the same as one answer
  *   publish.c    publishing            read.c      history and topics
  *   plain.c      page, health, metrics
@@ -195,6 +196,10 @@ bool weft_query_id(struct weft_call *call, const char *name, bool *ret_has, stru
     WEFT_ON_WORKER;
 /* The path's topic; answers 400 and returns false if it is none. */
 bool weft_call_topic(struct weft_call *call, struct weft_str *ret_topic) WEFT_ON_WORKER;
+
+/* ---- slow.c ---- */
+/* The subscription's policy; answers 400 and returns false if the request's is none. */
+bool weft_call_slow(struct weft_call *call, struct weft_sub_opts *opts) WEFT_ON_WORKER;
 
 /* ---- subscribe.c, sse.c, longpoll.c ---- */
 struct weft_subscription {

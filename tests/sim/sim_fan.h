@@ -12,9 +12,10 @@ struct weft_metrics;
 struct sim_fan {
     struct weft_fanout *fo;
     struct weft_metrics *metrics;
-    const char *type; /* of the events that come */
-    uint64_t ms;      /* when their history began */
-    bool refuse;      /* reads */
+    const char *type;    /* of the events that come */
+    uint64_t ms;         /* when their history began */
+    bool refuse;         /* reads */
+    enum weft_slow slow; /* of the subscribers that come */
     size_t n_reads;
     char read[200];    /* the last one: "a b after 5" */
     char follows[400]; /* "+a -a +*" */
@@ -29,6 +30,8 @@ struct sim_entry {
 
 /* Redis is up. */
 void sim_fan_init(struct sim_fan *f, size_t ring_events, size_t ring_bytes);
+/* Subscribers may hold so much of the log. */
+void sim_fan_init_held(struct sim_fan *f, size_t held_bytes);
 void sim_fan_fini(struct sim_fan *f);
 
 /* topics: "a b*", types: "" or globs. */
