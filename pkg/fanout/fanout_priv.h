@@ -53,10 +53,12 @@ struct weft_topic {
     uint64_t last;         /* its newest event that is known, also while the ring is empty */
     uint64_t last_ms;      /* no later event of it is from before */
     uint32_t direct;       /* subscribers that named it */
-    uint32_t idle_for;     /* sweeps without any */
-    bool followed;         /* the hub was asked to */
-    bool synced;           /* ... and told from where */
-    bool met;              /* last is true */
+    uint32_t n_links;
+    uint64_t events, deliveries; /* since weft_fanout_loads() */
+    uint32_t idle_for;           /* sweeps without any */
+    bool followed;               /* the hub was asked to */
+    bool synced;                 /* ... and told from where */
+    bool met;                    /* last is true */
     uint16_t name_len;
     char name[];
 };
@@ -113,6 +115,7 @@ struct weft_taker {
     struct weft_run *runs;
     size_t n, max_runs;
     size_t bytes, max_bytes;
+    size_t events;
 };
 
 /* One frame: taken, or skipped by its type. False: no room. The cursor is the caller's. */

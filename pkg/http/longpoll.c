@@ -115,6 +115,7 @@ static void poll_tick(struct weft_waiting *w, uint64_t now_ms)
         WEFT_CONTAINER_OF(WEFT_CONTAINER_OF(w, struct weft_receiver, waiting), struct poll, rx);
 
     weft_role_assert_worker(p->rx.worker->owner);
+    weft_slowest_saw(p->rx.worker, &p->rx, (struct weft_seen){0});
     if (now_ms >= p->until_ms) {
         answer(p);
     }

@@ -10,14 +10,19 @@
  * log, which leaves nothing out.
  */
 
+static const char *const words[] = {
+    [WEFT_SLOW_REPLAY] = "replay",
+    [WEFT_SLOW_LATEST] = "latest",
+    [WEFT_SLOW_CLOSE] = "close",
+};
+
+const char *weft_slow_word(unsigned slow)
+{
+    return words[slow];
+}
+
 static bool parse(struct weft_str word, enum weft_slow *ret_slow)
 {
-    static const char *const words[] = {
-        [WEFT_SLOW_REPLAY] = "replay",
-        [WEFT_SLOW_LATEST] = "latest",
-        [WEFT_SLOW_CLOSE] = "close",
-    };
-
     for (size_t i = 0; i < WEFT_COUNT_OF(words); i++) {
         if (weft_str_eq(word, weft_str(words[i], strlen(words[i])))) {
             *ret_slow = (enum weft_slow)i;

@@ -162,6 +162,7 @@ static void stream_tick(struct weft_waiting *w, uint64_t now_ms)
     if (!st->live) {
         return;
     }
+    weft_stream_show(st);
     if (st->unsent != NULL) {
         if (now_ms - st->progress_ms > worker->o.cfg->http.write_stall_ms) {
             weft_count(worker->o.shard, WEFT_M_SUBSCRIBER_STALLED, 1);
@@ -234,7 +235,7 @@ static void head_sent(void *ctx, h2o_socket_t *sock, size_t reqsize)
     st->poll.fd = bare.fd;
     st->poll.ready = socket_ready;
     st->live = true;
-    st->progress_ms = worker->now_ms;
+    st->began_ms = st->progress_ms = worker->now_ms;
     weft_connection_kept(worker);
     weft_gauge_add(worker->o.shard, WEFT_G_SUBSCRIBERS, 1);
     tune(worker, bare.fd);
@@ -260,6 +261,8 @@ void weft_sse_begin(struct weft_call *call, const struct weft_subscription *s)
     st->rx.ready = stream_ready;
     st->rx.redis = stream_redis;
     st->rx.stop = stream_stop;
+    st->rx.name = weft_stream_name;
+    st->rx.describe = weft_stream_describe;
     st->rx.waiting.tick = stream_tick;
     weft_receiver_init(&st->rx, worker);
     st->named = s->named;

@@ -4,6 +4,7 @@
  *   sse.c        a stream's life: beginning, turns, ticks, end
  *   sse_write.c  bytes to the socket, and what it did not take
  *   sse_tell.c   control events
+ *   sse_look.c   what it shows of itself to those who look for slow ones
  */
 #ifndef WEFT_HTTP_SSE_PRIV_H
 #define WEFT_HTTP_SSE_PRIV_H
@@ -24,6 +25,7 @@ struct weft_stream {
     struct weft_receiver rx;
     struct weft_poll poll;
     struct weft_unsent *unsent;
+    uint64_t began_ms;
     uint64_t progress_ms; /* when the socket last took a byte */
     uint64_t number;
     struct weft_id sent; /* highest id that the client was given */
@@ -57,6 +59,7 @@ bool weft_stream_write_control(struct weft_stream *st, struct weft_str type, str
 /* At most WEFT_STREAM_RUNS_MAX. */
 bool weft_stream_write_runs(struct weft_stream *st, const struct weft_run *runs, size_t n)
     WEFT_ON_WORKER;
+size_t weft_unsent_bytes(const struct weft_unsent *u);
 void weft_unsent_free(struct weft_unsent *u);
 
 /* ---- sse_tell.c: the same bools ---- */
@@ -72,5 +75,13 @@ bool weft_stream_tell_closed(struct weft_stream *st) WEFT_ON_WORKER;
  * event id, with which the client then resumes.
  */
 bool weft_stream_tell_id(struct weft_stream *st) WEFT_ON_WORKER;
+
+/* ---- sse_look.c ---- */
+/* Once a second. */
+void weft_stream_show(struct weft_stream *st) WEFT_ON_WORKER;
+/* For weft_receiver. */
+void weft_stream_name(struct weft_receiver *rx, struct weft_stream_name *ret_name);
+void weft_stream_describe(struct weft_receiver *rx, const struct weft_seen *seen,
+                          struct weft_buf *out);
 
 #endif

@@ -25,6 +25,16 @@ struct weft_unsent {
     struct piece pieces[];
 };
 
+size_t weft_unsent_bytes(const struct weft_unsent *u)
+{
+    size_t bytes = 0;
+
+    for (size_t i = u->at; i < u->n; i++) {
+        bytes += u->pieces[i].len;
+    }
+    return bytes;
+}
+
 void weft_unsent_free(struct weft_unsent *u)
 {
     for (size_t i = u->at; i < u->n; i++) {

@@ -99,6 +99,17 @@ void weft_fanout_tick(struct weft_fanout *fo);
 void weft_fanout_each(struct weft_fanout *fo, void (*fn)(void *arg, struct weft_sub *sub),
                       void *arg);
 
+/* One topic since it was last asked about. */
+struct weft_topic_load {
+    struct weft_str name;
+    uint32_t subscribers; /* those of patterns too */
+    uint64_t events;      /* that came live */
+    uint64_t deliveries;  /* of these, by rings */
+};
+/* Calls fn for each topic with subscribers, in no order, and counts anew from now on. */
+void weft_fanout_loads(struct weft_fanout *fo,
+                       void (*fn)(void *arg, const struct weft_topic_load *load), void *arg);
+
 /* ---- subscribers ---- */
 
 enum weft_sub_mode { WEFT_SUB_OPENING, WEFT_SUB_RING, WEFT_SUB_LOG };
