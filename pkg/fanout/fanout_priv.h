@@ -36,10 +36,9 @@ struct weft_link {
     struct weft_link *news_next;           /* of the subscriber's news */
     struct weft_topic *topic;
     struct weft_sub *sub;
-    uint64_t
-        skip_to; /* seq: nothing of the ring before this is given; the cursor is about to pass it */
-    bool news;   /* in that list */
-    bool direct; /* named; else one of its patterns matches */
+    uint64_t skip_to; /* seq: nothing of the ring before this one is given (slow.c) */
+    bool news;        /* in that list */
+    bool direct;      /* named; else one of its patterns matches */
 };
 
 struct weft_topic {

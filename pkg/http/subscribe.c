@@ -174,6 +174,7 @@ void weft_handle_events(struct weft_call *call)
     if (accept.len == 0 || accepts(accept, "text/event-stream") || accepts(accept, "text/*")) {
         weft_sse_begin(call, &s);
     } else if (accepts(accept, "application/json") || accepts(accept, "application/*")) {
+        s.opts.slow = WEFT_SLOW_REPLAY; /* there is no writer that could be behind */
         weft_longpoll_begin(call, &s);
     } else if (accepts(accept, "*/*")) {
         weft_sse_begin(call, &s);

@@ -199,10 +199,11 @@ story('a log of huge events is read in pieces', async (w) => {
     assert.ok(!reader.ended, 'the stream ended');
   }
   assert.deepEqual(reader.events.map((e) => e.id), ids);
-  assert.ok((await cold.metric('weft_replay_reads_total')) >= HUGE / 16);
-  // The whole log is 50 MB, several times that while it is taken apart; a page is a few.
-  const limit = process.env.WEFT_BIN || process.env.WEFT_SLOW ? 200e6 : 70e6; // sanitizers keep what was freed
-  assert.ok(most - before < limit, `${(most - before) / 1e6} MB`);
+  // 16 of a topic that nothing is known of, then as many as come to 256 KiB.
+  assert.ok((await cold.metric('weft_replay_reads_total')) > HUGE - 16);
+  w.note(`${(most - before) / 1e6} MB`);
+  // The whole log is 50 MB, several times that while it is taken apart. (A sanitizer's build keeps what was freed.)
+  if (!process.env.WEFT_BIN) assert.ok(most - before < 70e6, `${(most - before) / 1e6} MB`);
 });
 
 story('over replay.held_bytes reads wait, and everything comes all the same', async (w) => {

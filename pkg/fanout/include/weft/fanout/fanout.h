@@ -16,8 +16,9 @@
  * have not seen beyond it to the log. All rings together are bounded in bytes, each in events; the oldest go first.
  *
  * What holds: each event of its topics and types after its start, once, in the order of seq; what was trimmed before
- * it could be read is told as a gap. One exception, as a cursor is one number for several topics: a live message of
- * topic A alone is lost, and a later event of topic B is given before A's next message shows it. The events that
+ * it could be read is told as a gap, and so is what a slow subscriber has chosen not to get (enum weft_slow). One
+ * exception, as a cursor is one number for several topics: a live message of topic A alone is lost, and a later event
+ * of topic B is given before A's next message shows it. The events that
  * were lost are then read again and given late, in A's order, before anything else of the subscriber
  * (their seq is below the cursor, which stays). Who leaves in between resumes with a cursor beyond them, and never gets
  * them; whoever resumes with the id of a late event gets again what it had got after it, so a writer whose
