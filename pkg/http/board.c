@@ -5,15 +5,19 @@
 
 #include <weft/base/assert.h>
 
+struct pin {
+    struct weft_report *report; /* NULL: none yet */
+};
+
 struct weft_board {
-    pthread_mutex_t lock;          /* of the pointers */
-    uint32_t n;                    /* const after create */
-    struct weft_report *reports[]; /* NULL: none yet */
+    pthread_mutex_t lock; /* of the pins */
+    uint32_t n;           /* const after create */
+    struct pin pins[];
 };
 
 int weft_board_create(struct weft_board **ret_board, uint32_t workers)
 {
-    struct weft_board *board = calloc(1, sizeof(*board) + workers * sizeof(board->reports[0]));
+    struct weft_board *board = calloc(1, sizeof(*board) + workers * sizeof(struct pin));
 
     if (board == NULL) {
         return WEFT_ENOMEM;
@@ -30,7 +34,7 @@ void weft_board_destroy(struct weft_board *board)
         return;
     }
     for (uint32_t i = 0; i < board->n; i++) {
-        weft_report_unref(board->reports[i]);
+        weft_report_unref(board->pins[i].report);
     }
     (void)pthread_mutex_destroy(&board->lock);
     free(board);
@@ -47,8 +51,8 @@ void weft_board_pin(struct weft_board *board, uint32_t worker, struct weft_repor
 
     WEFT_ASSERT(worker < board->n);
     (void)pthread_mutex_lock(&board->lock);
-    last = board->reports[worker];
-    board->reports[worker] = report;
+    last = board->pins[worker].report;
+    board->pins[worker].report = report;
     (void)pthread_mutex_unlock(&board->lock);
     weft_report_unref(last);
 }
@@ -59,7 +63,7 @@ struct weft_report *weft_board_look(struct weft_board *board, uint32_t worker)
 
     WEFT_ASSERT(worker < board->n);
     (void)pthread_mutex_lock(&board->lock);
-    report = board->reports[worker];
+    report = board->pins[worker].report;
     if (report != NULL) {
         (void)atomic_fetch_add_explicit(&report->refs, 1, memory_order_relaxed);
     }

@@ -39,7 +39,10 @@ static int busiest_first(const void *a, const void *b)
     if (x->deliveries_per_s != y->deliveries_per_s) {
         return x->deliveries_per_s > y->deliveries_per_s ? -1 : 1;
     }
-    return x->events_per_s == y->events_per_s ? 0 : x->events_per_s > y->events_per_s ? -1 : 1;
+    if (x->events_per_s != y->events_per_s) {
+        return x->events_per_s > y->events_per_s ? -1 : 1;
+    }
+    return strcmp(x->name, y->name);
 }
 
 /* All workers see all events of a topic; subscribers and deliveries are each worker's own. */
@@ -97,6 +100,7 @@ static void add_totals(struct weft_report *sum, const struct weft_report *report
 static void answer(struct weft_call *call, uint32_t limit, struct weft_report **reports, uint32_t n)
     WEFT_ON_WORKER
 {
+    WEFT_ASSERT(n > 0);
     struct weft_report *sum = weft_report_create();
     struct pick *picks = calloc((size_t)n * WEFT_REPORT_STREAMS, sizeof(*picks));
     struct weft_report_topic *topics = calloc((size_t)n * WEFT_REPORT_TOPICS, sizeof(*topics));

@@ -137,7 +137,8 @@ story('the slowest is named: by the API, the command line and the log', async (w
     const { json } = await api.get('/api/connections?sort=lag&limit=1');
     assert.ok(json.slowest.length <= 1);
     const [s] = json.slowest;
-    return s?.stalled_ms > 0 && s.lag === seq(ids.at(-1)) - seq(s.cursor) ? json : null;
+    // Of the same moment only when nothing goes on.
+    return s?.stalled_ms > 0 && s.lag === seq(ids.at(-1)) - seq(s.cursor) && json.totals.lagging === 1 ? json : null;
   }, { what: 'somebody to be slow' });
   const [one] = first.slowest;
   assert.equal(one.stream, name);
@@ -149,9 +150,9 @@ story('the slowest is named: by the API, the command line and the log', async (w
   assert.ok(one.socket_bytes > 0);
   assert.ok(Math.abs(one.since_ms - Date.now()) < 600_000);
   assert.equal(first.totals.streams, 2);
-  assert.equal(first.totals.lagging, 1);
-  assert.deepEqual(first.topics.map((t) => t.topic).sort(), ['t']);
-  assert.equal(first.topics[0].subscribers, 2);
+  assert.equal(first.topics.length, 1);
+  const { topics } = (await api.get('/api/connections')).json;
+  assert.deepEqual(topics.map((t) => [t.topic, t.subscribers]).sort(), [['t', 2], ['u', 1], ['v', 1], ['x', 1], ['y', 1]]);
 
   const line = await node.logged('subscriber.slow');
   assert.equal(line.level, 'warn');
