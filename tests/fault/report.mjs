@@ -1,7 +1,7 @@
 // The judgement in words: one line of counts, and for each violation what its subscriber saw around it.
 
 const AROUND = 5;
-const SHOWN = 12;
+const OF_A_KIND = 2;
 
 export function countsText(counts) {
   const gaps = Object.entries(counts.gaps).map(([reason, n]) => `${n} ${reason}`).join(', ') || 'none';
@@ -39,8 +39,17 @@ export function violationText(record, violation) {
   return lines.join('\n');
 }
 
+// One of each kind and subscriber in full, the first ones of all kinds.
 export function violationsText(record, violations) {
-  const lines = violations.slice(0, SHOWN).map((violation) => violationText(record, violation));
-  if (violations.length > SHOWN) lines.push(`... and ${violations.length - SHOWN} more`);
+  const first = new Map();
+  for (const violation of violations) {
+    const key = `${violation.kind} ${violation.subscriber ?? ''}`;
+    if (!first.has(key)) first.set(key, violation);
+  }
+  const byKind = new Map();
+  for (const violation of first.values()) byKind.set(violation.kind, [...(byKind.get(violation.kind) ?? []), violation]);
+  const shown = [...byKind.values()].flatMap((list) => list.slice(0, OF_A_KIND));
+  const lines = shown.map((violation) => violationText(record, violation));
+  if (violations.length > shown.length) lines.push(`... and ${violations.length - shown.length} more`);
   return lines.join('\n');
 }
