@@ -140,6 +140,17 @@ void weft_follow_ask(struct weft_hub *hub, const struct weft_follow_msg *m)
     }
 }
 
+void weft_follow_repair(struct weft_hub *hub, struct weft_follow *f, uint64_t last)
+{
+    weft_live_seal(hub);
+    f->last = last;
+    for (uint32_t w = 0; w < hub->o.n_workers; w++) {
+        if ((f->workers & UINT64_C(1) << w) != 0) {
+            tell(hub, w, f);
+        }
+    }
+}
+
 void weft_follow_again(struct weft_hub *hub, uint32_t worker)
 {
     struct weft_follow *f, *next;
@@ -189,7 +200,8 @@ void weft_follow_confirmed(struct weft_hub *hub, struct weft_str channel, bool o
     struct weft_str name;
     struct weft_follow *f;
 
-    if (!on || channel.len < hub->channel.len) {
+    if (!on || channel.len < hub->channel.len ||
+        memcmp(channel.p, hub->channel.data, hub->channel.len) != 0) {
         return;
     }
     name = weft_str(channel.p + hub->channel.len, channel.len - hub->channel.len);
@@ -225,10 +237,12 @@ struct sync {
 static void head_arrived(void *ctx, const struct weft_reply *reply)
 {
     struct sync *s = ctx;
+    struct weft_history history;
 
     weft_role_assert_hub(s->hub->owner);
-    (void)(weft_reply_u64(weft_reply_at(reply, 0), &s->head.seq) &&
-           weft_reply_u64(weft_reply_at(reply, 1), &s->head.ms));
+    if (weft_head_take(s->hub, reply, &history, NULL)) {
+        s->head = history.head;
+    }
 }
 
 static void scores_arrived(void *ctx, const struct weft_reply *reply)
@@ -278,20 +292,15 @@ static void send_sync(struct weft_hub *hub, size_t n) WEFT_ON_HUB
     struct weft_names *names = &hub->to_sync;
     struct sync *s = calloc(1, sizeof(*s) + n * sizeof(s->names[0]));
     struct weft_str argv[SCORES_PER_COMMAND + 2];
-    struct weft_buf keys;
+    struct weft_buf key;
 
     WEFT_ASSERT(s != NULL);
     s->hub = hub;
     s->epoch = hub->epoch;
-    weft_buf_init(&keys, 1024);
-    weft_key_head(&keys, &hub->keys);
-    size_t head_len = keys.len;
-    weft_key_topics(&keys, &hub->keys);
-
-    struct weft_str head[] = {WEFT_STR("HMGET"), weft_str(keys.data, head_len), WEFT_STR("seq"),
-                              WEFT_STR("ms")};
+    weft_buf_init(&key, 256);
+    weft_key_topics(&key, &hub->keys);
     argv[0] = WEFT_STR("ZMSCORE");
-    argv[1] = weft_str(keys.data + head_len, keys.len - head_len);
+    argv[1] = weft_str(key.data, key.len);
     for (size_t i = 0; i < n; i++) {
         struct weft_follow *f = names->list[--names->n];
 
@@ -301,12 +310,12 @@ static void send_sync(struct weft_hub *hub, size_t n) WEFT_ON_HUB
     }
     s->n = n;
     /* The head first: it is then not newer than what the scores show. */
-    if (weft_redis_send(hub->rd, head_arrived, s, 4, head) != 0 ||
+    if (weft_head_ask(hub, head_arrived, s) != 0 ||
         weft_redis_send(hub->rd, scores_arrived, s, n + 2, argv) != 0) {
         /* Not up: asked again when it is. Both fail or none: no answer comes to what is freed. */
         free(s);
     }
-    weft_buf_fini(&keys);
+    weft_buf_fini(&key);
 }
 
 void weft_follow_flush(struct weft_hub *hub)

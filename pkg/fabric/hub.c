@@ -57,6 +57,8 @@ static void send_redis(struct weft_hub *hub, uint32_t worker, bool up) WEFT_ON_H
     WEFT_ASSERT(m != NULL);
     m->msg.ops = &hub->o.ops->redis;
     m->up = up;
+    m->history = hub->history;
+    m->history.head = hub->head;
     weft_hub_send(hub, worker, &m->msg);
 }
 
@@ -105,22 +107,43 @@ static void tell_redis(struct weft_hub *hub, bool up) WEFT_ON_HUB
     }
 }
 
+/* Which history Redis holds is known: only now subscribers can be told that it is back. */
+static void history_arrived(void *ctx, const struct weft_reply *reply)
+{
+    struct weft_hub *hub = ctx;
+    struct weft_history history;
+
+    weft_role_assert_hub(hub->owner);
+    hub->asking = false;
+    if (!weft_head_take(hub, reply, &history, NULL)) {
+        return; /* the connection has gone again; after an error it is asked for with the canary's beat */
+    }
+    hub->history = history;
+    hub->head = history.head;
+    tell_redis(hub, true);
+    weft_follow_connected(hub);
+    weft_reader_resume(hub->reader);
+    weft_canary_connected(hub->canary);
+    weft_hub_flush(hub);
+}
+
+void weft_hub_come_up(struct weft_hub *hub)
+{
+    if (!hub->up && !hub->asking && weft_redis_conn_is_up(hub->cmd) &&
+        weft_redis_conn_is_up(hub->sub) && weft_redis_conn_is_up(hub->rd)) {
+        hub->asking = weft_head_ask(hub, history_arrived, hub) == 0;
+    }
+}
+
 static void connection_up(void *ctx)
 {
     struct weft_hub *hub = ctx;
 
     weft_role_assert_hub(hub->owner);
-    if (hub->up || !weft_redis_conn_is_up(hub->cmd) || !weft_redis_conn_is_up(hub->sub) ||
-        !weft_redis_conn_is_up(hub->rd)) {
-        return;
-    }
-    tell_redis(hub, true);
-    weft_follow_connected(hub);
-    weft_reader_resume(hub->reader);
-    weft_hub_flush(hub);
+    weft_hub_come_up(hub);
 }
 
-static void connection_down(struct weft_hub *hub) WEFT_ON_HUB
+static void go_down(struct weft_hub *hub) WEFT_ON_HUB
 {
     if (hub->up) {
         tell_redis(hub, false);
@@ -135,7 +158,7 @@ static void cmd_down(void *ctx, const char *why)
 
     weft_role_assert_hub(hub->owner);
     (void)why;
-    connection_down(hub);
+    go_down(hub);
 }
 
 static void sub_down(void *ctx, const char *why)
@@ -145,17 +168,18 @@ static void sub_down(void *ctx, const char *why)
     weft_role_assert_hub(hub->owner);
     (void)why;
     weft_follow_disconnected(hub);
-    connection_down(hub);
+    go_down(hub);
 }
 
 void weft_hub_history_changed(struct weft_hub *hub, const char *why)
 {
+    if (!hub->up) {
+        return; /* it is asked for already */
+    }
     weft_log(hub->o.log, WEFT_LOG_WARN, "redis.history_changed", WEFT_S("why", why));
-    memset(&hub->head, 0, sizeof(hub->head));
-    tell_redis(hub, false);
-    weft_reader_forget(hub->reader);
-    tell_redis(hub, true);
-    weft_follow_connected(hub);
+    weft_count(hub->o.shard, WEFT_M_HISTORY_CHANGES, 1);
+    go_down(hub);
+    weft_hub_come_up(hub);
 }
 
 static void message_arrived(void *ctx, struct weft_str channel, struct weft_str payload)
@@ -163,7 +187,17 @@ static void message_arrived(void *ctx, struct weft_str channel, struct weft_str 
     struct weft_hub *hub = ctx;
 
     weft_role_assert_hub(hub->owner);
-    weft_live_arrived(hub, channel, payload);
+    if (!weft_canary_arrived(hub->canary, channel, payload)) {
+        weft_live_arrived(hub, channel, payload);
+    }
+}
+
+static void pong(void *ctx, struct weft_str token)
+{
+    struct weft_hub *hub = ctx;
+
+    weft_role_assert_hub(hub->owner);
+    weft_reconcile_pong(hub->reconciler, token);
 }
 
 static void subscribed(void *ctx, struct weft_str channel, bool on)
@@ -171,7 +205,9 @@ static void subscribed(void *ctx, struct weft_str channel, bool on)
     struct weft_hub *hub = ctx;
 
     weft_role_assert_hub(hub->owner);
-    weft_follow_confirmed(hub, channel, on);
+    if (!weft_canary_subscribed(hub->canary, channel)) {
+        weft_follow_confirmed(hub, channel, on);
+    }
 }
 
 /* The end of a turn, whoever began it. */
@@ -202,6 +238,7 @@ static int connect_all(struct weft_hub *hub) WEFT_ON_HUB
         .ctx = hub,
         .message_arrived = message_arrived,
         .subscribed = subscribed,
+        .pong = pong,
         .drained = turn_ended,
         .down = cmd_down,
         .up = connection_up,
@@ -258,6 +295,12 @@ int weft_hub_create(struct weft_hub **ret_hub, const struct weft_hub_opts *opts,
         }
         if (rc == 0) {
             rc = weft_reader_create(&hub->reader, hub);
+        }
+        if (rc == 0) {
+            rc = weft_reconciler_create(&hub->reconciler, hub);
+        }
+        if (rc == 0) {
+            rc = weft_canary_create(&hub->canary, hub);
         }
         if (rc == 0) {
             rc = weft_wake_on_event(&hub->wake, hub->base, hub->mb, turn_ended, hub);
@@ -369,6 +412,8 @@ void weft_hub_destroy(struct weft_hub *hub)
     }
     WEFT_ASSERT(!hub->started);
     take_over(hub);
+    weft_canary_destroy(hub->canary);
+    weft_reconciler_destroy(hub->reconciler);
     weft_reader_destroy(hub->reader);
     weft_committer_destroy(hub->committer);
     weft_follow_fini(hub);

@@ -2,6 +2,9 @@
  * hub_priv - the hub's parts, each in its file, all on the hub's thread (base/role.h):
  *
  *   hub.c     life, connections, up and down, what goes out to workers
+ *   head.c    the partition's head: which history Redis holds
+ *   reconcile.c  live messages that were lost, found by comparing
+ *   canary.c  whether events arrive
  *   follow.c  topics that somebody follows: SUBSCRIBE, and from where on
  *   live.c    messages of the live channels -> batches
  *   commit.c  publishes -> FCALL weft1_publish
@@ -27,8 +30,10 @@
 struct event;
 struct event_base;
 struct weft_wake;
-struct weft_reader;
+struct weft_canary;
 struct weft_committer;
+struct weft_reader;
+struct weft_reconciler;
 
 enum weft_subscription {
     WEFT_SUBSCRIPTION_OFF,
@@ -74,6 +79,8 @@ struct weft_hub {
     struct weft_wake *wake;
     struct weft_committer *committer;
     struct weft_reader *reader;
+    struct weft_reconciler *reconciler;
+    struct weft_canary *canary;
 
     /* The creator's thread. */
     pthread_t thread;
@@ -85,8 +92,10 @@ struct weft_hub {
     struct weft_redis_conn *sub WEFT_OF_HUB; /* channels */
     struct weft_redis_conn *rd WEFT_OF_HUB;  /* reads */
     char names[3][80] WEFT_OF_HUB;           /* of the connections */
-    bool up WEFT_OF_HUB;                     /* all three are */
+    bool up WEFT_OF_HUB;                     /* all three are, and the history is known */
+    bool asking WEFT_OF_HUB;                 /* for the history */
     uint64_t epoch WEFT_OF_HUB;              /* counts up; answers of an older one are void */
+    struct weft_history history WEFT_OF_HUB; /* as it was when Redis came up */
     struct weft_id head WEFT_OF_HUB;         /* newest id seen */
     struct weft_outbox out[WEFT_WORKERS_MAX] WEFT_OF_HUB;
 
@@ -109,6 +118,34 @@ void weft_hub_flush(struct weft_hub *hub) WEFT_ON_HUB;
 /* The history in Redis is another one than before: everything starts again. */
 void weft_hub_history_changed(struct weft_hub *hub, const char *why) WEFT_ON_HUB;
 void weft_hub_see_head(struct weft_hub *hub, struct weft_id id) WEFT_ON_HUB;
+/* All connections are up: asks for the history, and is up when it is known. */
+void weft_hub_come_up(struct weft_hub *hub) WEFT_ON_HUB;
+
+/* ---- head.c ---- */
+/* Asks on the read connection; replied hands what comes to weft_head_take(). WEFT_EUNAVAILABLE. */
+int weft_head_ask(struct weft_hub *hub, weft_redis_replied *replied, void *ctx)
+    WEFT_ON_HUB WEFT_MUST_CHECK;
+/* False: no answer, or an error, which was logged; what is set is empty then. ret_floor may be NULL. */
+bool weft_head_take(struct weft_hub *hub, const struct weft_reply *reply,
+                    struct weft_history *ret_history, uint64_t *ret_floor) WEFT_ON_HUB;
+
+/* ---- reconcile.c ---- */
+int weft_reconciler_create(struct weft_reconciler **ret_rc, struct weft_hub *hub)
+    WEFT_ON_HUB WEFT_MUST_CHECK;
+void weft_reconciler_destroy(struct weft_reconciler *rc) WEFT_ON_HUB;
+void weft_reconcile_pong(struct weft_reconciler *rc, struct weft_str token) WEFT_ON_HUB;
+
+/* ---- canary.c ---- */
+int weft_canary_create(struct weft_canary **ret_canary, struct weft_hub *hub)
+    WEFT_ON_HUB WEFT_MUST_CHECK;
+void weft_canary_destroy(struct weft_canary *canary) WEFT_ON_HUB;
+/* Redis is up: listens, and sends one as soon as it does. */
+void weft_canary_connected(struct weft_canary *canary) WEFT_ON_HUB;
+/* True: the confirmation was for the canary's channel. */
+bool weft_canary_subscribed(struct weft_canary *canary, struct weft_str channel) WEFT_ON_HUB;
+/* True: the message was a canary. */
+bool weft_canary_arrived(struct weft_canary *canary, struct weft_str channel, struct weft_str text)
+    WEFT_ON_HUB;
 
 /* ---- follow.c ---- */
 void weft_follow_ask(struct weft_hub *hub, const struct weft_follow_msg *m) WEFT_ON_HUB;
@@ -122,6 +159,8 @@ void weft_follow_confirmed(struct weft_hub *hub, struct weft_str channel, bool o
 /* Tells the worker about all its topics once more. */
 void weft_follow_again(struct weft_hub *hub, uint32_t worker) WEFT_ON_HUB;
 struct weft_follow *weft_follow_find(struct weft_hub *hub, struct weft_str name) WEFT_ON_HUB;
+/* An event up to last did not come live: who follows goes to the log for it. */
+void weft_follow_repair(struct weft_hub *hub, struct weft_follow *f, uint64_t last) WEFT_ON_HUB;
 void weft_follow_fini(struct weft_hub *hub) WEFT_ON_HUB;
 
 /* ---- live.c ---- */

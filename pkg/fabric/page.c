@@ -80,12 +80,20 @@ void weft_page_maker_rewind(struct weft_page_maker *pm)
     }
 }
 
-bool weft_page_maker_judge(struct weft_page_maker *pm)
+void weft_page_maker_head(struct weft_page_maker *pm, const struct weft_history *h, uint64_t floor)
 {
-    /* Events that this history does not have, or older than it: reset (docs/guarantees.md). */
+    pm->head = h->head;
+    pm->floor = floor;
     pm->reset = pm->from == WEFT_READ_AFTER && pm->start.seq > 0 &&
-                (pm->start.seq > pm->head.seq || pm->start.ms < pm->born_ms);
-    return pm->reset;
+                !weft_history_holds(h, pm->start, &pm->resume);
+}
+
+struct weft_id weft_page_maker_after(const struct weft_page_maker *pm)
+{
+    if (pm->from != WEFT_READ_AFTER) {
+        return (struct weft_id){0, 0};
+    }
+    return pm->reset ? pm->resume : pm->start;
 }
 
 static int by_seq(const void *a, const void *b)

@@ -13,6 +13,7 @@
 
 #include <weft/base/buf.h>
 #include <weft/fabric/msg.h>
+#include <weft/wire/history.h>
 #include <weft/wire/page.h>
 
 /* One log entry; the texts lie in the maker's buffer. */
@@ -40,9 +41,9 @@ struct weft_page_maker {
     enum weft_read_start from;
     struct weft_id start;
     struct weft_id head; /* seq 0: no event ever */
-    uint64_t born_ms;
     uint64_t floor;
-    bool reset; /* the start is of another history: read from the first event held */
+    bool reset;            /* not all up to the start is of this history */
+    struct weft_id resume; /* ... read after this instead; seq 0: from the first event held */
     struct weft_page_topic *topics;
     size_t n_topics, topics_cap;
     struct weft_entry *entries;
@@ -60,8 +61,10 @@ void weft_page_maker_entry(struct weft_page_maker *pm, uint32_t topic, struct we
 /* Drops the entries; topics and head stay. */
 void weft_page_maker_rewind(struct weft_page_maker *pm);
 
-/* After the head is known: does the start belong to this history? Sets and returns pm->reset. */
-bool weft_page_maker_judge(struct weft_page_maker *pm);
+/* The head, which is read before anything else: also whether the start belongs to this history. */
+void weft_page_maker_head(struct weft_page_maker *pm, const struct weft_history *h, uint64_t floor);
+/* What is to be read lies after this; seq 0: from the first event held, or by time. */
+struct weft_id weft_page_maker_after(const struct weft_page_maker *pm);
 
 /*
  * `what`: the names that were asked for, for the gaps of a reset. bb is scratch. Yours; NULL when

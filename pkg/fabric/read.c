@@ -40,10 +40,11 @@ struct job {
     struct waiter *waiters;
     struct weft_page_maker pm;
     uint64_t began_ns;
+    uint64_t epoch;      /* of the hub when it began */
     size_t replies_due;  /* of the entries */
     uint32_t count;      /* entries asked for, for each topic */
     uint32_t next_topic; /* the next XRANGE reply is of this one, or of a later one asked for */
-    bool running, single, failed, too_many;
+    bool running, single, matched_again, failed, too_many;
     struct weft_str what; /* inside key */
     size_t key_len;
     char key[];
@@ -112,6 +113,10 @@ static void finish_page(struct job *job) WEFT_ON_HUB
     struct weft_reader *r = job->r;
     struct weft_page *page;
 
+    if (job->epoch != r->hub->epoch) {
+        job->failed =
+            true; /* another history meanwhile: it would be judged by one and read from the other */
+    }
     if (job->failed || job->too_many) {
         finish(job, job->too_many ? WEFT_READ_TOO_MANY : WEFT_READ_UNAVAILABLE, NULL);
         return;
@@ -199,11 +204,8 @@ static void entries_arrived(void *ctx, const struct weft_reply *reply)
     if (--job->replies_due > 0) {
         return;
     }
-    if (job->single && !job->failed && weft_page_maker_judge(pm) && pm->topics[0].first.seq == 0) {
-        /*
-         * The entries were asked for after a start that this history does not know: ask from its
-         * beginning.
-         */
+    if (job->single && !job->failed && pm->reset) {
+        /* They were asked for after a start that this history does not have: ask after another. */
         job->single = false;
         weft_page_maker_rewind(pm);
         send_entries(job);
@@ -215,15 +217,17 @@ static void entries_arrived(void *ctx, const struct weft_reply *reply)
 /* "(ms-seq": behind the start; "ms-0", "-": from it on. */
 static size_t print_start(const struct weft_page_maker *pm, char *out)
 {
-    if (pm->reset || pm->from == WEFT_READ_EARLIEST) {
-        out[0] = '-';
-        return 1;
-    }
-    if (pm->from == WEFT_READ_AFTER) {
+    struct weft_id after = weft_page_maker_after(pm);
+
+    if (after.seq > 0 || after.ms > 0) {
         out[0] = '(';
-        return 1 + weft_id_print(out + 1, pm->start);
+        return 1 + weft_id_print(out + 1, after);
     }
-    return weft_id_print(out, (struct weft_id){pm->start.ms, 0});
+    if (pm->from == WEFT_READ_TIME) {
+        return weft_id_print(out, (struct weft_id){pm->start.ms, 0});
+    }
+    out[0] = '-';
+    return 1;
 }
 
 static bool send_xrange(struct job *job, uint32_t topic) WEFT_ON_HUB
@@ -260,7 +264,7 @@ static bool send_xrange(struct job *job, uint32_t topic) WEFT_ON_HUB
 static void send_entries(struct job *job) WEFT_ON_HUB
 {
     struct weft_page_maker *pm = &job->pm;
-    uint64_t after = pm->from == WEFT_READ_AFTER && !pm->reset ? pm->start.seq : 0;
+    uint64_t after = weft_page_maker_after(pm).seq;
     size_t n = 0;
 
     for (size_t i = 0; i < pm->n_topics; i++) {
@@ -281,17 +285,16 @@ static void send_entries(struct job *job) WEFT_ON_HUB
 static void head_arrived(void *ctx, const struct weft_reply *reply)
 {
     struct job *job = ctx;
-    struct weft_page_maker *pm = &job->pm;
+    struct weft_history history;
+    uint64_t floor = 0;
 
     weft_role_assert_hub(job->r->hub->owner);
     if (reply == NULL || weft_reply_is_error(reply)) {
         job->failed = true;
         return;
     }
-    (void)weft_reply_u64(weft_reply_at(reply, 0), &pm->head.seq);
-    (void)weft_reply_u64(weft_reply_at(reply, 1), &pm->head.ms);
-    (void)weft_reply_u64(weft_reply_at(reply, 2), &pm->born_ms);
-    (void)weft_reply_u64(weft_reply_at(reply, 3), &pm->floor);
+    weft_head_take(job->r->hub, reply, &history, &floor);
+    weft_page_maker_head(&job->pm, &history, floor);
 }
 
 /* Scores of the named topics, in their order; the job has only those topics then. */
@@ -314,7 +317,6 @@ static void scores_arrived(void *ctx, const struct weft_reply *reply)
         finish_page(job);
         return;
     }
-    (void)weft_page_maker_judge(pm);
     send_entries(job);
 }
 
@@ -340,8 +342,12 @@ static void matches_arrived(void *ctx, const struct weft_reply *reply)
     weft_role_assert_hub(job->r->hub->owner);
     if (reply == NULL || weft_reply_is_error(reply)) {
         job->failed = true;
-    } else if (!pm->reset && weft_page_maker_judge(pm) && send_matches(job)) {
-        return; /* the start was of another history: once more, from the beginning */
+    } else if (pm->reset && !job->matched_again) {
+        job->matched_again = true; /* they were asked for after a start that this history lacks */
+        if (send_matches(job)) {
+            return;
+        }
+        job->failed = true;
     }
     for (size_t i = 0; !job->failed && i + 1 < reply->n; i += 2) {
         struct weft_str name = weft_reply_str(reply->items[i]);
@@ -369,33 +375,16 @@ static void matches_arrived(void *ctx, const struct weft_reply *reply)
 static bool send_matches(struct job *job) WEFT_ON_HUB
 {
     struct weft_hub *hub = job->r->hub;
-    struct weft_page_maker *pm = &job->pm;
     char min[24] = "(";
     struct weft_buf key;
     int rc;
 
     weft_buf_init(&key, 256);
     weft_key_topics(&key, &hub->keys);
-    size_t n =
-        1 + weft_u64_print(min + 1, pm->from == WEFT_READ_AFTER && !pm->reset ? pm->start.seq : 0);
+    size_t n = 1 + weft_u64_print(min + 1, weft_page_maker_after(&job->pm).seq);
     struct weft_str argv[] = {WEFT_STR("ZRANGEBYSCORE"), weft_str(key.data, key.len),
                               weft_str(min, n), WEFT_STR("+inf"), WEFT_STR("WITHSCORES")};
     rc = weft_redis_send(hub->rd, matches_arrived, job, WEFT_COUNT_OF(argv), argv);
-    weft_buf_fini(&key);
-    return rc == 0;
-}
-
-static bool send_head(struct job *job) WEFT_ON_HUB
-{
-    struct weft_hub *hub = job->r->hub;
-    struct weft_buf key;
-    int rc;
-
-    weft_buf_init(&key, 256);
-    weft_key_head(&key, &hub->keys);
-    struct weft_str argv[] = {WEFT_STR("HMGET"), weft_str(key.data, key.len), WEFT_STR("seq"),
-                              WEFT_STR("ms"),    WEFT_STR("born_ms"),         WEFT_STR("floor")};
-    rc = weft_redis_send(hub->rd, head_arrived, job, WEFT_COUNT_OF(argv), argv);
     weft_buf_fini(&key);
     return rc == 0;
 }
@@ -431,7 +420,8 @@ static bool send_scores(struct job *job) WEFT_ON_HUB
 static void send_first(struct job *job) WEFT_ON_HUB
 {
     bool patterns = memchr(job->what.p, '*', job->what.len) != NULL;
-    bool sent = send_head(job) && (patterns ? send_matches(job) : send_scores(job));
+    bool sent = weft_head_ask(job->r->hub, head_arrived, job) == 0 &&
+                (patterns ? send_matches(job) : send_scores(job));
 
     job->single = sent && job->pm.n_topics == 1;
     if (!sent) {
@@ -470,6 +460,7 @@ static void start(struct job *job) WEFT_ON_HUB
 
     job->running = true;
     job->began_ns = weft_clock_mono_ns();
+    job->epoch = r->hub->epoch;
     r->n_running++;
     weft_gauge_set(r->hub->o.shard, WEFT_G_REPLAY_IN_FLIGHT, (int64_t)r->n_running);
     if (job->pm.from != WEFT_READ_AGO) {

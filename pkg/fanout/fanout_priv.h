@@ -64,10 +64,10 @@ struct weft_fanout {
     size_t ring_bytes;
     struct weft_id head; /* newest id seen */
     uint64_t origin_ms;  /* cursors from before it may be of a history that is gone; 0: none is */
+    uint64_t born_ms;    /* of the history; 0: not known */
     size_t n_again;      /* subscribers whose read was refused */
     uint32_t ticks;
     bool up;
-    bool head_open;         /* Redis was away: the next id is the head, whatever was seen before */
     size_t n_wild;          /* subscribers with a pattern */
     uint32_t wild_idle_for; /* sweeps without any */
     bool all_followed, all_synced;
@@ -126,6 +126,8 @@ void weft_sub_offer(struct weft_sub *sub, struct weft_topic *topic);
 void weft_sub_lose(struct weft_link *link);
 /* Its cursor may be of a history that is gone: the log is asked before it goes on. */
 void weft_sub_doubt(struct weft_sub *sub);
+/* Redis is back with this history: is what the subscriber was given in it? */
+void weft_sub_judge(struct weft_sub *sub, const struct weft_history *history);
 /* Asks for a page, unless one is on its way or Redis is away. */
 void weft_sub_read(struct weft_sub *sub, bool late);
 

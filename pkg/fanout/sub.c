@@ -82,6 +82,31 @@ void weft_sub_doubt(struct weft_sub *sub)
     weft_sub_mark(sub);
 }
 
+void weft_sub_judge(struct weft_sub *sub, const struct weft_history *history)
+{
+    struct weft_id resume, ignored;
+
+    if (sub->page != NULL && !weft_history_holds(history, sub->page->upto, &ignored)) {
+        weft_page_unref(sub->page); /* of what is lost: it is read again */
+        sub->page = NULL;
+    }
+    if (sub->mode == WEFT_SUB_OPENING || sub->from != WEFT_FROM_CURSOR || sub->cursor.seq == 0 ||
+        weft_history_holds(history, sub->cursor, &resume)) {
+        return;
+    }
+    if (sub->given.seq != 0 && !weft_history_holds(history, sub->given, &ignored)) {
+        weft_sub_doubt(sub); /* the page tells it */
+        return;
+    }
+    /* It has lost nothing: only other topics' events lay between the last that it has and its cursor. */
+    sub->cursor = resume;
+    if (sub->sure.seq > resume.seq) {
+        sub->sure = resume;
+    }
+    sub->log_from = sub->log_from < resume.seq ? sub->log_from : resume.seq;
+    sub->log_to = sub->log_to < resume.seq ? sub->log_to : resume.seq;
+}
+
 /* ---- beginning and ending ---- */
 
 void weft_sub_offer(struct weft_sub *sub, struct weft_topic *topic)
@@ -144,6 +169,7 @@ int weft_sub_init(struct weft_sub *sub, struct weft_fanout *fo, const struct wef
     sub->cursor = opts->start;
     if (opts->from == WEFT_FROM_CURSOR) {
         sub->sure = opts->start;
+        sub->given = opts->start;
     }
     sub->mode = opts->from == WEFT_FROM_NOW ? WEFT_SUB_OPENING : WEFT_SUB_LOG;
     sub->scan_all = true;
@@ -240,8 +266,9 @@ static bool trusted(const struct weft_sub *sub)
 {
     const struct weft_fanout *fo = sub->fo;
 
-    return !sub->doubt &&
-           (sub->known || (sub->cursor.seq <= fo->head.seq && sub->cursor.ms >= fo->origin_ms));
+    return !sub->doubt && (sub->known || (sub->cursor.seq <= fo->head.seq &&
+                                          fo->head.seq - sub->cursor.seq < WEFT_LEAP_MIN &&
+                                          sub->cursor.ms >= fo->origin_ms));
 }
 
 /* ---- taking from pages ---- */
@@ -302,7 +329,7 @@ void weft_sub_page_failed(struct weft_sub *sub, bool unavailable)
     sub->reading = false;
     sub->late_read = false;
     if (unavailable && !sub->fo->up) {
-        sub->waiting = true; /* weft_fanout_redis() wakes everybody */
+        sub->waiting = true; /* weft_fanout_up() wakes everybody */
     } else {
         try_again(sub);
     }
@@ -312,6 +339,16 @@ bool weft_sub_floats(const struct weft_sub *sub)
 {
     return sub->from == WEFT_FROM_EARLIEST || sub->from == WEFT_FROM_TIME ||
            sub->from == WEFT_FROM_AGO;
+}
+
+static bool has_reset(const struct weft_page *page)
+{
+    for (size_t i = 0; i < page->n_gaps; i++) {
+        if (page->gaps[i].reason == WEFT_GAP_RESET) {
+            return true;
+        }
+    }
+    return false;
 }
 
 /*
@@ -341,11 +378,8 @@ static void page_done(struct weft_sub *sub)
 {
     struct weft_page *page = sub->page;
     bool forward = weft_sub_floats(sub) || page->upto.seq > sub->cursor.seq;
-    bool reset = false;
+    bool reset = has_reset(page);
 
-    for (size_t i = 0; i < page->n_gaps; i++) {
-        reset = reset || page->gaps[i].reason == WEFT_GAP_RESET;
-    }
     if (reset) {
         /* In this history all up to the cursor comes from the log. */
         memset(&sub->sure, 0, sizeof(sub->sure));
@@ -417,6 +451,9 @@ static bool take_log(struct weft_taker *tk, enum weft_pull *ret_pull)
     }
     if (!sub->gaps_told) {
         sub->gaps_told = true;
+        if (has_reset(sub->page)) {
+            sub->given = (struct weft_id){0, 0}; /* what it has is of another history */
+        }
         if (gaps_are_new(sub)) {
             *ret_pull = WEFT_PULL_GAPS;
             return true;

@@ -26,6 +26,9 @@ bool weft_take(struct weft_taker *tk, struct weft_batch *batch, uint32_t i)
         return false;
     }
     tk->bytes += frame->len;
+    if (frame->id.seq > tk->sub->given.seq) {
+        tk->sub->given = frame->id;
+    }
     return true;
 }
 

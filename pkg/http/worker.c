@@ -190,8 +190,29 @@ static void deliver_redis(struct weft_msg *msg, void *owner)
     struct weft_worker *worker = owner;
 
     weft_role_assert_worker(worker->owner);
-    weft_fanout_redis(worker->fanout, m->up);
+    if (m->up) {
+        weft_fanout_up(worker->fanout, &m->history);
+    } else {
+        weft_fanout_down(worker->fanout);
+    }
     weft_fanout_each(worker->fanout, tell_redis, &m->up);
+    free(m);
+}
+
+static void drop_canary(struct weft_msg *msg)
+{
+    free(WEFT_CONTAINER_OF(msg, struct weft_canary_msg, msg));
+}
+
+static void deliver_canary(struct weft_msg *msg, void *owner)
+{
+    struct weft_canary_msg *m = WEFT_CONTAINER_OF(msg, struct weft_canary_msg, msg);
+    struct weft_worker *worker = owner;
+
+    weft_role_assert_worker(worker->owner);
+    atomic_store_explicit(&worker->o.canaries->sent_ns[worker->o.index], m->sent_ns,
+                          memory_order_relaxed);
+    weft_observe_ns(worker->o.shard, WEFT_H_CANARY, weft_clock_mono_ns() - m->sent_ns);
     free(m);
 }
 
@@ -203,6 +224,7 @@ static const struct weft_worker_ops message_ops = {
     .page = {"page", deliver_page, drop_page},
     .answer = {"answer", deliver_answer, drop_answer},
     .redis = {"redis", deliver_redis, drop_redis},
+    .canary = {"canary", deliver_canary, drop_canary},
 };
 
 const struct weft_worker_ops *weft_worker_message_ops(void)

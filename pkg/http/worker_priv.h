@@ -27,6 +27,7 @@
 #include <weft/base/role.h>
 #include <weft/base/str.h>
 #include <weft/config/config.h>
+#include <weft/fabric/canary.h>
 #include <weft/fabric/msg.h>
 #include <weft/fanout/fanout.h>
 #include <weft/http/worker.h>

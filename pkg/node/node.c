@@ -13,7 +13,9 @@
 #include <unistd.h>
 
 #include <weft/base/assert.h>
+#include <weft/base/clock.h>
 #include <weft/config/config.h>
+#include <weft/fabric/canary.h>
 #include <weft/fabric/hub.h>
 #include <weft/http/worker.h>
 #include <weft/telemetry/log.h>
@@ -27,6 +29,7 @@ struct weft_node {
     char id[65];
     char address[300];
     atomic_uint connections;
+    struct weft_canaries canaries;
     struct weft_metrics *metrics; /* shard 0: hub; 1..: workers */
     uint32_t n_workers;
     struct weft_worker *workers[WEFT_WORKERS_MAX];
@@ -162,6 +165,7 @@ static int create_workers(struct weft_node *node, struct weft_err *err)
             .shard = weft_metrics_shard(node->metrics, i + 1),
             .log = node->log,
             .connections = &node->connections,
+            .canaries = &node->canaries,
             .seed = random_seed(),
         };
 
@@ -198,6 +202,7 @@ int weft_node_create(struct weft_node **ret_node, const struct weft_config *cfg,
     if (node->n_workers > WEFT_WORKERS_MAX) {
         node->n_workers = WEFT_WORKERS_MAX;
     }
+    node->canaries.n = node->n_workers;
     weft_node_make_id(cfg->node.id, node->id);
     node->metrics = weft_metrics_create(node->n_workers + 1);
     if (node->metrics == NULL) {
@@ -213,6 +218,7 @@ int weft_node_create(struct weft_node **ret_node, const struct weft_config *cfg,
             .workers = node->mailboxes,
             .n_workers = node->n_workers,
             .node_id = node->id,
+            .canaries = &node->canaries,
             .shard = weft_metrics_shard(node->metrics, 0),
             .log = log,
             .seed = random_seed(),
@@ -253,7 +259,8 @@ const char *weft_node_address(const struct weft_node *node)
 
 bool weft_node_is_ready(const struct weft_node *node)
 {
-    return weft_metrics_gauge(node->metrics, WEFT_G_REDIS_UP) > 0;
+    return weft_canaries_age_ms(&node->canaries, weft_clock_mono_ns()) <=
+           node->cfg->canary.max_age_ms;
 }
 
 void weft_node_stop(struct weft_node *node)

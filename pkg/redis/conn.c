@@ -294,8 +294,14 @@ static void push_arrived(struct weft_redis_conn *cn, const struct weft_reply *re
         cn->o.subscribed(cn->o.ctx, channel, true);
     } else if (weft_str_eq(kind, WEFT_STR("unsubscribe"))) {
         cn->o.subscribed(cn->o.ctx, channel, false);
-    } else if (weft_str_eq(kind, WEFT_STR("pong")) || reply->kind == WEFT_REPLY_STATUS) {
+    } else if (weft_str_eq(kind, WEFT_STR("pong")) || reply->kind == WEFT_REPLY_STATUS ||
+               reply->kind == WEFT_REPLY_STRING) { /* a string: while nothing is subscribed */
+        struct weft_str token = reply->kind == WEFT_REPLY_STRING ? reply->str : channel;
+
         cn->ping_unanswered = false;
+        if (token.len > 0 && cn->o.pong != NULL) {
+            cn->o.pong(cn->o.ctx, token);
+        }
     } else {
         drop(cn, "an unexpected push"); /* e.g. an error to SUBSCRIBE (NOPERM) */
     }
@@ -559,6 +565,14 @@ int weft_redis_send(struct weft_redis_conn *cn, weft_redis_replied *replied, voi
         fifo_push(cn, replied, ctx);
     }
     return 0;
+}
+
+int weft_redis_ping(struct weft_redis_conn *cn, struct weft_str token)
+{
+    struct weft_str argv[] = {WEFT_STR("PING"), token};
+
+    WEFT_ASSERT(cn->o.subscriber && token.len > 0);
+    return weft_redis_send(cn, NULL, NULL, 2, argv);
 }
 
 int weft_redis_load_functions(struct weft_redis_conn *cn, weft_redis_replied *replied, void *ctx)

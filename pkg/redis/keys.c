@@ -44,3 +44,14 @@ void weft_chan_topic(struct weft_buf *b, const struct weft_keys *k, struct weft_
     start(b, k, "live:");
     weft_buf_str(b, topic);
 }
+
+void weft_key_canary(struct weft_buf *b, const struct weft_keys *k)
+{
+    start(b, k, "canary");
+}
+
+void weft_chan_canary(struct weft_buf *b, const struct weft_keys *k, struct weft_str node)
+{
+    start(b, k, "canary:");
+    weft_buf_str(b, node);
+}

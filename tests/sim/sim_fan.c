@@ -77,7 +77,15 @@ void sim_fan_init(struct sim_fan *f, size_t ring_events, size_t ring_bytes)
         .linger_sweeps = 2,
     };
     assert_int_equal(weft_fanout_create(&f->fo, &opts), 0);
-    weft_fanout_redis(f->fo, true);
+    sim_fan_up(f, 0);
+}
+
+void sim_fan_up(struct sim_fan *f, uint64_t head)
+{
+    const struct weft_history history = {
+        .head = id_of(f, head), .born_ms = f->born_ms, .n = f->n_leaps, .leaps = {f->leap}};
+
+    weft_fanout_up(f->fo, &history);
 }
 
 void sim_fan_fini(struct sim_fan *f)

@@ -23,7 +23,9 @@ static void begin(struct maker *m, uint64_t start, uint64_t head)
     weft_batch_builder_init(&m->bb);
     m->pm.from = WEFT_READ_AFTER;
     m->pm.start = (struct weft_id){start, start};
-    m->pm.head = (struct weft_id){head, head};
+    const struct weft_history history = {.head = {head, head}};
+
+    weft_page_maker_head(&m->pm, &history, 0);
 }
 
 static void end(struct maker *m, struct weft_page *page)
@@ -178,7 +180,8 @@ static void a_start_of_another_history_is_reset(void **state)
 
     (void)state;
     begin(&m, 50, 9);
-    assert_true(weft_page_maker_judge(&m.pm));
+    assert_true(m.pm.reset);
+    assert_int_equal(weft_page_maker_after(&m.pm).seq, 9);
     uint32_t a = topic(&m, "a1", 9);
     entry(&m, a, 4, 0);
     struct weft_page *page = weft_page_make(&m.pm, WEFT_STR("a* b"), &m.bb);
@@ -192,9 +195,13 @@ static void a_start_of_another_history_is_reset(void **state)
     assert_int_equal(page->batch->n, 1);
     end(&m, page);
 
+    const struct weft_history younger = {.head = {9, 9}, .born_ms = 6};
+
     begin(&m, 5, 9);
-    m.pm.born_ms = 6; /* the start is from before */
-    assert_true(weft_page_maker_judge(&m.pm));
+    assert_false(m.pm.reset);
+    weft_page_maker_head(&m.pm, &younger, 0); /* the start is from before */
+    assert_true(m.pm.reset);
+    assert_int_equal(weft_page_maker_after(&m.pm).seq, 0);
     end(&m, NULL);
 }
 

@@ -3,7 +3,7 @@
  *
  * Worker -> hub:  PUBLISH, FOLLOW, UNFOLLOW, READ (a page for streams), ASK (history and topics as
  *                 JSON).
- * Hub -> worker:  PUBLISHED, FOLLOWED, LIVE, PAGE, ANSWER, REDIS (up or down).
+ * Hub -> worker:  PUBLISHED, FOLLOWED, LIVE, BROKEN, PAGE, ANSWER, REDIS (up or down), CANARY.
  *
  * A message carries values, ids and references to immutable things, never a pointer into the other
  * side's objects. A worker names what waits for an answer by a weft_ticket (slot and generation):
@@ -25,6 +25,7 @@
 #include <weft/loop/mailbox.h>
 #include <weft/wire/event.h>
 #include <weft/wire/frame.h>
+#include <weft/wire/history.h>
 #include <weft/wire/id.h>
 #include <weft/wire/name.h>
 #include <weft/wire/page.h>
@@ -167,11 +168,18 @@ struct weft_answer_msg {
 
 /*
  * Down: live events have stopped, rings are worth nothing. Up: publishes are taken, FOLLOWED will
- * come again for each topic.
+ * come again for each topic; history is what Redis holds now.
  */
 struct weft_redis_msg {
     struct weft_msg msg;
     bool up;
+    struct weft_history history;
+};
+
+/* A canary (canary.h) has come back; it was sent at sent_ns, monotonic. */
+struct weft_canary_msg {
+    struct weft_msg msg;
+    uint64_t sent_ns;
 };
 
 /*
@@ -179,7 +187,7 @@ struct weft_redis_msg {
  * know fanout or HTTP. deliver runs on the worker's thread with the worker as owner.
  */
 struct weft_worker_ops {
-    struct weft_msg_ops published, followed, live, broken, page, answer, redis;
+    struct weft_msg_ops published, followed, live, broken, page, answer, redis, canary;
 };
 
 /* New messages to the hub, zeroed, with their ops; yours until posted. NULL when out of memory. */

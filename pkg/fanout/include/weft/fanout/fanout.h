@@ -37,6 +37,7 @@
 #include <weft/base/err.h>
 #include <weft/base/str.h>
 #include <weft/wire/frame.h>
+#include <weft/wire/history.h>
 #include <weft/wire/id.h>
 #include <weft/wire/page.h>
 
@@ -85,7 +86,12 @@ void weft_fanout_followed(struct weft_fanout *fo, struct weft_str topic, uint64_
 void weft_fanout_live(struct weft_fanout *fo, struct weft_batch *batch); /* borrowed; refs taken */
 /* Of all topics: an event up to base may not have come. Before any live event after base. */
 void weft_fanout_broken(struct weft_fanout *fo, uint64_t base);
-void weft_fanout_redis(struct weft_fanout *fo, bool up);
+/*
+ * Down: live events may be missed from now on. Up: with what the head says then. A subscriber that was given an event
+ * which this history lacks is sent to the log, where it is told so; one that only stood beyond its end stands back.
+ */
+void weft_fanout_down(struct weft_fanout *fo);
+void weft_fanout_up(struct weft_fanout *fo, const struct weft_history *history);
 bool weft_fanout_is_up(const struct weft_fanout *fo);
 
 /* Calls ops.ready for each ready subscriber, once. */
@@ -128,6 +134,7 @@ struct weft_sub {
     struct weft_late *late;       /* what comes before anything else */
     struct weft_late *late_given; /* ... and what so came */
     struct weft_id cursor;
+    struct weft_id given;      /* newest event that it has, as far as is known; seq 0: none */
     struct weft_id sure;       /* all that it was to get up to here came from the log */
     uint64_t log_from, log_to; /* ... and so did this stretch */
     uint64_t gaps_hash;        /* of the gaps that were told last */

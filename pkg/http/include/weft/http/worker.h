@@ -15,6 +15,7 @@
 #include <weft/base/err.h>
 #include <weft/fabric/msg.h>
 
+struct weft_canaries;
 struct weft_config;
 struct weft_log;
 struct weft_mailbox;
@@ -23,14 +24,15 @@ struct weft_shard;
 struct weft_worker; /* opaque */
 
 struct weft_worker_opts {
-    const struct weft_config *cfg; /* borrowed */
-    const char *node_id;           /* borrowed */
-    uint32_t index;                /* of this worker */
-    int listen_fd;                 /* bound and listening, non-blocking; moved */
-    struct weft_metrics *metrics;  /* borrowed */
-    struct weft_shard *shard;      /* borrowed; this worker's own */
-    struct weft_log *log;          /* borrowed */
-    atomic_uint *connections;      /* borrowed; of the whole node */
+    const struct weft_config *cfg;  /* borrowed */
+    const char *node_id;            /* borrowed */
+    uint32_t index;                 /* of this worker */
+    int listen_fd;                  /* bound and listening, non-blocking; moved */
+    struct weft_metrics *metrics;   /* borrowed */
+    struct weft_shard *shard;       /* borrowed; this worker's own */
+    struct weft_log *log;           /* borrowed */
+    atomic_uint *connections;       /* borrowed; of the whole node */
+    struct weft_canaries *canaries; /* borrowed; of the whole node: writes its own place */
     uint64_t seed;
 };
 

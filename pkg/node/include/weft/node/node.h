@@ -22,7 +22,7 @@ int weft_node_create(struct weft_node **ret_node, const struct weft_config *cfg,
 int weft_node_start(struct weft_node *node, struct weft_err *err) WEFT_MUST_CHECK;
 /* host:port as bound (the real port where 0 was asked for); borrowed. */
 const char *weft_node_address(const struct weft_node *node);
-/* Whether Redis is up. Any thread. */
+/* Whether events arrive, as /readyz says it. Any thread. */
 bool weft_node_is_ready(const struct weft_node *node);
 /* Ends its threads and waits for them. */
 void weft_node_stop(struct weft_node *node);

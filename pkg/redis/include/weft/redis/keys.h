@@ -13,6 +13,7 @@
 
 #define WEFT_FN_LIBRARY "weft1"
 #define WEFT_FN_PUBLISH "weft1_publish"
+#define WEFT_FN_CANARY  "weft1_canary"
 
 /* Prefix and partition; the prefix is borrowed for the life of the struct. */
 struct weft_keys {
@@ -27,6 +28,9 @@ void weft_key_log(struct weft_buf *b, const struct weft_keys *k,
                   struct weft_str topic); /* weft:{0}:log:<topic> */
 void weft_key_once(struct weft_buf *b, const struct weft_keys *k, struct weft_str topic,
                    struct weft_str key); /* weft:{0}:once:<topic>:<key> */
+void weft_key_canary(struct weft_buf *b, const struct weft_keys *k); /* weft:{0}:canary */
+void weft_chan_canary(struct weft_buf *b, const struct weft_keys *k,
+                      struct weft_str node); /* weft:{0}:canary:<node> */
 void weft_chan_partition(struct weft_buf *b, const struct weft_keys *k); /* weft:{0}:live */
 void weft_chan_topic(struct weft_buf *b, const struct weft_keys *k,
                      struct weft_str topic); /* weft:{0}:live:<topic> */
