@@ -6,6 +6,7 @@
 //   logs: {topic: [[id, n], ...]}                                   at the end, in the order of the log
 //   removed: [{topic, ids}]                                         by an operator, exactly
 //   flushes: [{ms, ids}]                                            when, by the clock of Redis, and everything it held
+//   cuts: [ms]                                                      when, by that clock, a lone Redis lost its end
 //   mayLose: [text]                                                 the disturbances after which Redis may lack events
 //   subscribers: [{name, patterns, earliest, trace}]
 // }
@@ -17,8 +18,9 @@
 // of 10^9 (a new incarnation), or belongs to the next era, if everything was flushed.
 
 const LEAP = 1e9;
-const ERA = 1e14; // above every seq
-const ERA_RANKS = 1e6; // incarnations of an era
+// A place in the order of everything is rank * LEAP + what is left of the seq; a rank is made of era, cut and incarnation.
+const CUT_RANKS = 200; // incarnations between two cuts
+const ERA_RANKS = 200 * CUT_RANKS;
 
 const flushRank = (era) => (era + 1) * ERA_RANKS - 1; // of a loss that ends the era
 
@@ -39,6 +41,7 @@ class Universe {
     this.record = record;
     this.fault = fault;
     this.flushes = (record.flushes ?? []).map((flush) => ({ ms: flush.ms, ids: new Set(flush.ids) }));
+    this.cuts = record.cuts ?? [];
     this.byN = new Map(record.publishes.map((publish) => [publish.n, publish]));
     this.byId = new Map();
     for (const publish of record.publishes) {
@@ -75,7 +78,10 @@ class Universe {
     if (!parsed) return { pos: -1, rank: -1, seq: -1 };
     // Before a flush are the ids it took, and everything older; a clock that is set back is not tried together with a flush.
     const era = this.flushes.filter((flush) => parsed.ms >= flush.ms && !flush.ids.has(id)).length;
-    return { pos: era * ERA + parsed.seq, rank: era * ERA_RANKS + Math.floor(parsed.seq / LEAP), seq: parsed.seq };
+    // A cut may take an incarnation from its beginning on; then its number is given again, at a later time.
+    const cut = this.cuts.filter((ms) => parsed.ms >= ms).length;
+    const rank = era * ERA_RANKS + cut * CUT_RANKS + Math.floor(parsed.seq / LEAP);
+    return { pos: rank * LEAP + (parsed.seq % LEAP), rank, seq: parsed.seq };
   }
 
   #decide() {

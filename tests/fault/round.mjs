@@ -45,6 +45,7 @@ export class Round {
     this.publishes = new Map();
     this.removed = [];
     this.flushes = [];
+    this.cuts = [];
     this.mayLose = [];
     this.marks = new Set();
     this.problems = [];
@@ -180,7 +181,7 @@ export class Round {
     const store = await this.setup.master();
     return {
       seed: this.seed, mode: this.mode, publishes: [...this.publishes.values()], logs: await store.readLogs(this.topics),
-      removed: this.removed, flushes: this.flushes, mayLose: this.mayLose,
+      removed: this.removed, flushes: this.flushes, cuts: this.cuts, mayLose: this.mayLose,
       subscribers: this.followers.map(({ name, patterns, earliest, trace }) => ({ name, patterns, earliest, trace })),
     };
   }

@@ -3,6 +3,7 @@ import path from 'node:path';
 import { readdirSync, statSync, truncateSync } from 'node:fs';
 import { Program } from '../black/lib/process.mjs';
 import { Redis } from '../black/lib/redis.mjs';
+import { until } from '../black/lib/wait.mjs';
 
 export const LOG = 'weft:{0}:log:';
 
@@ -73,6 +74,13 @@ export class Store extends Redis {
     const cut = Math.floor(room * part);
     truncateSync(this.#aof(), size - cut);
     return cut;
+  }
+
+  // The AOF anew, from what is in memory.
+  async rewrite() {
+    await this.cmd('BGREWRITEAOF');
+    await until(async () => /aof_rewrite_in_progress:0\r\naof_rewrite_scheduled:0/.test(await this.cmd('INFO', 'persistence')), { what: 'the AOF to be rewritten' });
+    this.hold();
   }
 
   // Every log as [[id, n], ...], by topic.
