@@ -96,6 +96,7 @@ void swarm_connect(struct swarm *swarm, struct sub *sub)
         note_trouble(swarm, sub, strerror(errno));
         return;
     }
+    sub->told = false;
     move(sub, SUB_CONNECTING);
     poller_add(swarm->poller, &sub->io, EPOLLOUT);
 }
@@ -178,6 +179,10 @@ static bool event_found(void *ctx, const struct scan_event *event)
         swarm->gaps++;
         note_trouble(swarm, sub, "a gap was told");
         break;
+    case SCAN_MOVED:
+        sub->told = true;
+        sub->retry_ms = (uint32_t)event->retry_ms;
+        break;
     case SCAN_CONTROL:
         swarm->controls++;
         break;
@@ -236,6 +241,11 @@ static void take(struct sub *sub, const char *p, size_t len)
         }
     }
     n = scan_chunks(p + used, len - used, event_found, sub);
+    if (n == SCAN_ENDED && sub->told) {
+        swarm->sent_on++;
+        swarm_cut(swarm, sub);
+        return;
+    }
     if (n < 0) {
         lose(sub, &swarm->cuts, n == SCAN_ENDED ? "the stream was ended" : "the stream is broken");
         return;

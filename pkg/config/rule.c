@@ -1,5 +1,7 @@
 #include "config_priv.h"
 
+#include <weft/config/retention.h>
+
 #include <stdio.h>
 #include <string.h>
 
@@ -71,13 +73,25 @@ static const char *check_origin(const char *value)
     return NULL;
 }
 
+/* Only how it begins; pkg/redis/url.h reads it. */
 static const char *check_redis_url(const char *value)
 {
-    if (starts_with(value, "redis://") && value[strlen("redis://")] != '\0')
-        return NULL;
-    if (starts_with(value, "unix:///") && value[strlen("unix:///")] != '\0')
-        return NULL;
-    return "must be redis://[user:password@]host[:port][/db] or unix:///path/to.sock[?db=n]";
+    static const char *const starts[] = {"redis://", "rediss://", "redis+sentinel://",
+                                         "rediss+sentinel://", "unix:///"};
+
+    for (size_t i = 0; i < sizeof(starts) / sizeof(starts[0]); i++)
+        if (starts_with(value, starts[i]) && value[strlen(starts[i])] != '\0')
+            return NULL;
+    return "must be redis://[user:password@]host[:port][/db], rediss:// likewise, "
+           "unix:///path/to.sock[?db=n] or redis+sentinel://host,host/master";
+}
+
+static const char *check_retention(const char *value)
+{
+    struct weft_retention_rule rule;
+    const char *why = NULL;
+
+    return weft_retention_rule_parse(&rule, value, &why) == 0 ? NULL : why;
 }
 
 const struct weft_param_rule weft_rule_any = {.check = check_any};
@@ -87,6 +101,7 @@ const struct weft_param_rule weft_rule_prefix = {.check = check_prefix};
 const struct weft_param_rule weft_rule_listen = {.check = check_listen};
 const struct weft_param_rule weft_rule_origin = {.check = check_origin};
 const struct weft_param_rule weft_rule_redis_url = {.check = check_redis_url, .secret = true};
+const struct weft_param_rule weft_rule_retention = {.check = check_retention};
 
 int weft_config_split_listen(const char *listen, char *ret_host, size_t host_size,
                              uint16_t *ret_port)
@@ -128,21 +143,28 @@ int weft_config_split_listen(const char *listen, char *ret_host, size_t host_siz
 /*
  * What stands before the last '@' is "user:password", "user" or, as redis-cli takes it, the
  * password alone; a password may hold '/' and '@' unescaped. So only a user name that is
- * followed by ':' is shown. A path of a socket has no such part.
+ * followed by ':' is shown. A path of a socket has no such part. Behind the password for the Sentinels nothing
+ * is shown.
  */
 void weft_config_redact_url(const char *url, char *out, size_t size)
 {
+    static const char word[] = "sentinel_password=";
     const char *start = strstr(url, "://");
-    const char *at = strrchr(url, '@');
+    const char *second = strstr(url, word);
+    const char *end = second ? second + strlen(word) : url + strlen(url);
+    const char *tail = second ? "***" : "";
+    const char *at;
     const char *colon;
     int user;
 
     start = start ? start + 3 : url;
+    at = memrchr(url, '@', (size_t)(end - url));
     if (!at || at < start || start[0] == '/') {
-        snprintf(out, size, "%s", url);
+        snprintf(out, size, "%.*s%s", (int)(end - url), url, tail);
         return;
     }
     colon = memchr(start, ':', (size_t)(at - start));
     user = colon ? (int)(colon + 1 - start) : 0;
-    snprintf(out, size, "%.*s%.*s***%s", (int)(start - url), url, user, start, at);
+    snprintf(out, size, "%.*s%.*s***%.*s%s", (int)(start - url), url, user, start, (int)(end - at),
+             at, tail);
 }

@@ -227,8 +227,10 @@ struct sync {
     struct weft_hub *hub;
     uint64_t epoch;
     struct weft_id head;
+    uint64_t floor;
     size_t n;
     struct {
+        uint64_t last;
         uint16_t len;
         char text[WEFT_NAME_MAX + 1];
     } names[];
@@ -240,12 +242,30 @@ static void head_arrived(void *ctx, const struct weft_reply *reply)
     struct weft_history history;
 
     weft_role_assert_hub(s->hub->owner);
-    if (weft_head_take(s->hub, reply, &history, NULL)) {
+    if (weft_head_take(s->hub, reply, &history, &s->floor)) {
         s->head = history.head;
     }
 }
 
 static void scores_arrived(void *ctx, const struct weft_reply *reply)
+{
+    struct sync *s = ctx;
+
+    weft_role_assert_hub(s->hub->owner);
+    for (size_t i = 0; i < s->n; i++) {
+        (void)weft_reply_u64(weft_reply_at(reply, i), &s->names[i].last);
+    }
+    if (weft_reply_is_error(reply)) {
+        weft_log(s->hub->o.log, WEFT_LOG_ERROR, "redis.error", WEFT_S("command", "ZMSCORE"),
+                 WEFT_SN("error", reply->str.p, reply->str.len));
+    }
+}
+
+/*
+ * A topic without a score may have been removed: then its last event is what it was. If nobody knows, who
+ * stands before the floor has to read, and is told a gap there.
+ */
+static void removed_arrived(void *ctx, const struct weft_reply *reply)
 {
     struct sync *s = ctx;
     struct weft_hub *hub = s->hub;
@@ -256,23 +276,19 @@ static void scores_arrived(void *ctx, const struct weft_reply *reply)
         free(s);
         return;
     }
-    if (weft_reply_is_error(reply)) {
-        weft_log(hub->o.log, WEFT_LOG_ERROR, "redis.error", WEFT_S("command", "ZMSCORE"),
-                 WEFT_SN("error", reply->str.p, reply->str.len));
-    }
     weft_live_seal(hub);
     weft_hub_see_head(hub, s->head);
     for (size_t i = 0; i < s->n; i++) {
         struct weft_follow *f = weft_follow_find(hub, weft_str(s->names[i].text, s->names[i].len));
-        uint64_t last = 0;
+        uint64_t last = s->names[i].last;
 
         if (f == NULL || f->state != WEFT_SUBSCRIPTION_ON || f->synced) {
             continue;
         }
         if (f->name_len == 0) {
             last = s->head.seq;
-        } else {
-            (void)weft_reply_u64(weft_reply_at(reply, i), &last);
+        } else if (last == 0 && !weft_reply_u64(weft_reply_at(reply, i), &last)) {
+            last = s->floor;
         }
         if (last > f->last) {
             f->last = last;
@@ -292,15 +308,18 @@ static void send_sync(struct weft_hub *hub, size_t n) WEFT_ON_HUB
     struct weft_names *names = &hub->to_sync;
     struct sync *s = calloc(1, sizeof(*s) + n * sizeof(s->names[0]));
     struct weft_str argv[SCORES_PER_COMMAND + 2];
-    struct weft_buf key;
+    struct weft_buf keys;
 
     WEFT_ASSERT(s != NULL);
     s->hub = hub;
     s->epoch = hub->epoch;
-    weft_buf_init(&key, 256);
-    weft_key_topics(&key, &hub->keys);
+    weft_buf_init(&keys, 512);
+    weft_key_topics(&keys, &hub->keys);
+    size_t topics_end = keys.len;
+    weft_key_removed(&keys, &hub->keys);
+
     argv[0] = WEFT_STR("ZMSCORE");
-    argv[1] = weft_str(key.data, key.len);
+    argv[1] = weft_str(keys.data, topics_end);
     for (size_t i = 0; i < n; i++) {
         struct weft_follow *f = names->list[--names->n];
 
@@ -310,12 +329,15 @@ static void send_sync(struct weft_hub *hub, size_t n) WEFT_ON_HUB
     }
     s->n = n;
     /* The head first: it is then not newer than what the scores show. */
-    if (weft_head_ask(hub, head_arrived, s) != 0 ||
-        weft_redis_send(hub->rd, scores_arrived, s, n + 2, argv) != 0) {
-        /* Not up: asked again when it is. Both fail or none: no answer comes to what is freed. */
+    bool sent = weft_head_ask(hub, head_arrived, s) == 0 &&
+                weft_redis_send(hub->rd, scores_arrived, s, n + 2, argv) == 0;
+    argv[1] = weft_str(keys.data + topics_end, keys.len - topics_end);
+    sent = sent && weft_redis_send(hub->rd, removed_arrived, s, n + 2, argv) == 0;
+    if (!sent) {
+        /* Not up: asked again when it is. All fail or none: no answer comes to what is freed. */
         free(s);
     }
-    weft_buf_fini(&key);
+    weft_buf_fini(&keys);
 }
 
 void weft_follow_flush(struct weft_hub *hub)

@@ -10,6 +10,8 @@
 #include <weft/base/assert.h>
 #include <weft/base/clock.h>
 #include <weft/loop/wake.h>
+#include <weft/redis/sentinel.h>
+#include <weft/redis/tls.h>
 #include <weft/telemetry/log.h>
 #include <weft/telemetry/metrics.h>
 
@@ -130,7 +132,8 @@ static void history_arrived(void *ctx, const struct weft_reply *reply)
 void weft_hub_come_up(struct weft_hub *hub)
 {
     if (!hub->up && !hub->asking && weft_redis_conn_is_up(hub->cmd) &&
-        weft_redis_conn_is_up(hub->sub) && weft_redis_conn_is_up(hub->rd)) {
+        weft_redis_conn_is_up(hub->sub) && weft_redis_conn_is_up(hub->rd) &&
+        weft_redis_conn_is_up(hub->ack)) {
         hub->asking = weft_head_ask(hub, history_arrived, hub) == 0;
     }
 }
@@ -169,6 +172,13 @@ static void sub_down(void *ctx, const char *why)
     (void)why;
     weft_follow_disconnected(hub);
     go_down(hub);
+}
+
+/* Only who waits for replicas misses it; the committer answers them. */
+static void ack_down(void *ctx, const char *why)
+{
+    (void)ctx;
+    (void)why;
 }
 
 void weft_hub_history_changed(struct weft_hub *hub, const char *why)
@@ -210,6 +220,15 @@ static void subscribed(void *ctx, struct weft_str channel, bool on)
     }
 }
 
+static void flush_commits(struct weft_hub *hub) WEFT_ON_HUB
+{
+    weft_commit_flush(hub->committer);
+    weft_commit_flush(hub->acker);
+    weft_gauge_set(
+        hub->o.shard, WEFT_G_PUBLISH_QUEUE_EVENTS,
+        (int64_t)(weft_commit_waiting(hub->committer) + weft_commit_waiting(hub->acker)));
+}
+
 /* The end of a turn, whoever began it. */
 static void turn_ended(void *ctx)
 {
@@ -217,46 +236,46 @@ static void turn_ended(void *ctx)
 
     weft_role_assert_hub(hub->owner);
     weft_follow_flush(hub);
-    weft_commit_flush(hub->committer);
+    flush_commits(hub);
     weft_hub_flush(hub);
     hub->turn_ns = 0;
 }
 
 static int connect_all(struct weft_hub *hub) WEFT_ON_HUB
 {
-    static const char *const what[] = {"publish", "live", "read"};
-    const struct weft_config *cfg = hub->o.cfg;
-    struct weft_redis_conn_opts o = {
-        .base = hub->base,
-        .url = &hub->url,
-        .connect_timeout_ms = cfg->redis.connect_timeout_ms,
-        .command_timeout_ms = cfg->redis.command_timeout_ms,
-        .backoff_min_ms = cfg->redis.backoff_min_ms,
-        .backoff_max_ms = cfg->redis.backoff_max_ms,
-        .shard = hub->o.shard,
-        .log = hub->o.log,
-        .ctx = hub,
-        .message_arrived = message_arrived,
-        .subscribed = subscribed,
-        .pong = pong,
-        .drained = turn_ended,
-        .down = cmd_down,
-        .up = connection_up,
-    };
-    int rc = 0;
+    static const char *const what[] = {"publish", "live", "read", "ack"};
+    struct weft_redis_source_opts from = {.base = hub->base,
+                                          .name = hub->name,
+                                          .seed = hub->o.seed,
+                                          .shard = hub->o.shard,
+                                          .log = hub->o.log,
+                                          .ctx = hub,
+                                          .moved = weft_hub_master_moved};
+    int rc = weft_redis_source_begin(hub->source, &from);
+    struct weft_redis_conn_opts o = weft_redis_source_conn(hub->source);
 
-    for (int i = 0; i < 3 && rc == 0; i++) {
-        struct weft_redis_conn **at[] = {&hub->cmd, &hub->sub, &hub->rd};
+    o.ctx = hub;
+    o.message_arrived = message_arrived;
+    o.subscribed = subscribed;
+    o.pong = pong;
+    o.drained = turn_ended;
+    o.up = connection_up;
+    for (int i = 0; i < 4 && rc == 0; i++) {
+        struct weft_redis_conn **at[] = {&hub->cmd, &hub->sub, &hub->rd, &hub->ack};
 
-        (void)snprintf(hub->names[i], sizeof(hub->names[i]), "weft-%.48s-%s", hub->o.node_id,
-                       what[i]);
+        (void)snprintf(hub->names[i], sizeof(hub->names[i]), "%s-%s", hub->name, what[i]);
         o.name = hub->names[i];
         o.seed = hub->o.seed + (uint64_t)i * 7919;
         o.functions = i == 0;
         o.subscriber = i == 1;
-        o.down = i == 1 ? sub_down : cmd_down;
+        o.down = i == 1 ? sub_down : i == 3 ? ack_down : cmd_down;
+        if (i == 3) {
+            o.command_timeout_ms += hub->o.cfg->publish.ack_timeout_ms; /* WAIT takes so long */
+        }
         rc = weft_redis_conn_create(at[i], &o);
     }
+    weft_commit_connect(hub->committer, hub->cmd);
+    weft_commit_connect(hub->acker, hub->ack);
     return rc;
 }
 
@@ -285,13 +304,20 @@ int weft_hub_create(struct weft_hub **ret_hub, const struct weft_hub_opts *opts,
     weft_buf_init(&hub->channel, 256);
     weft_chan_partition(&hub->channel, &hub->keys);
     weft_batch_builder_init(&hub->bb);
-    rc = weft_redis_url_parse(&hub->url, opts->cfg->redis.url, err);
+    (void)snprintf(hub->name, sizeof(hub->name), "weft-%.48s", opts->node_id);
+    rc = weft_redis_source_load(&hub->source, opts->cfg, err);
+    if (rc == 0) {
+        rc = weft_retention_rules_init(&hub->retention, &opts->cfg->history, err);
+    }
     if (rc == 0) {
         hub->base = event_base_new();
         rc = hub->base == NULL ? WEFT_ESYS
                                : weft_mailbox_create(&hub->mb, opts->cfg->hub.mailbox, hub);
         if (rc == 0) {
-            rc = weft_committer_create(&hub->committer, hub);
+            rc = weft_committer_create(&hub->committer, hub, false);
+        }
+        if (rc == 0) {
+            rc = weft_committer_create(&hub->acker, hub, true);
         }
         if (rc == 0) {
             rc = weft_reader_create(&hub->reader, hub);
@@ -400,8 +426,13 @@ void weft_hub_stop(struct weft_hub *hub)
     weft_redis_conn_destroy(hub->cmd);
     weft_redis_conn_destroy(hub->sub);
     weft_redis_conn_destroy(hub->rd);
-    hub->cmd = hub->sub = hub->rd = NULL;
-    weft_commit_flush(hub->committer);
+    weft_redis_conn_destroy(hub->ack);
+    hub->cmd = hub->sub = hub->rd = hub->ack = NULL;
+    weft_redis_source_destroy(hub->source);
+    hub->source = NULL;
+    weft_commit_connect(hub->committer, NULL);
+    weft_commit_connect(hub->acker, NULL);
+    flush_commits(hub);
     weft_hub_flush(hub);
 }
 
@@ -416,6 +447,7 @@ void weft_hub_destroy(struct weft_hub *hub)
     weft_reconciler_destroy(hub->reconciler);
     weft_reader_destroy(hub->reader);
     weft_committer_destroy(hub->committer);
+    weft_committer_destroy(hub->acker);
     weft_follow_fini(hub);
     weft_wake_destroy(hub->wake);
     weft_mailbox_destroy(hub->mb);
@@ -424,6 +456,8 @@ void weft_hub_destroy(struct weft_hub *hub)
     }
     weft_batch_builder_fini(&hub->bb);
     weft_buf_fini(&hub->channel);
+    weft_retention_rules_fini(&hub->retention);
+    weft_redis_source_destroy(hub->source);
     if (hub->base != NULL) {
         event_base_free(hub->base);
     }

@@ -5,9 +5,10 @@
  *   head.c    the partition's head: which history Redis holds
  *   reconcile.c  live messages that were lost, found by comparing
  *   canary.c  whether events arrive
+ *   master.c  leaving a server that is not the master any more, and what is worth a line of the log
  *   follow.c  topics that somebody follows: SUBSCRIBE, and from where on
  *   live.c    messages of the live channels -> batches
- *   commit.c  publishes -> FCALL weft1_publish
+ *   commit.c  publishes -> FCALL weft1_publish, with commit_args.c and commit_answer.c
  *   read.c    pages of the log: equal reads merged, recent pages kept (shelf.c); page.c makes them
  *   ask.c     history and topics as JSON
  */
@@ -25,7 +26,10 @@
 #include <weft/fabric/hub.h>
 #include <weft/redis/conn.h>
 #include <weft/redis/keys.h>
-#include <weft/redis/url.h>
+#include <weft/redis/source.h>
+
+#include "retention_rules_priv.h"
+#include "refusal_priv.h"
 
 struct event;
 struct event_base;
@@ -72,12 +76,15 @@ struct weft_hub {
     /* Const after create. */
     struct weft_hub_opts o;
     struct weft_keys keys;
-    struct weft_redis_url url;
+    struct weft_retention_rules retention;
+    char name[64];           /* first part of the connections' names */
     struct weft_buf channel; /* the partition channel's name */
+    struct weft_redis_source *source;
     struct event_base *base;
     struct weft_mailbox *mb;
     struct weft_wake *wake;
     struct weft_committer *committer;
+    struct weft_committer *acker; /* of publishes that wait for replicas */
     struct weft_reader *reader;
     struct weft_reconciler *reconciler;
     struct weft_canary *canary;
@@ -91,10 +98,12 @@ struct weft_hub {
     struct weft_redis_conn *cmd WEFT_OF_HUB; /* publishes */
     struct weft_redis_conn *sub WEFT_OF_HUB; /* channels */
     struct weft_redis_conn *rd WEFT_OF_HUB;  /* reads */
-    char names[3][80] WEFT_OF_HUB;           /* of the connections */
-    bool up WEFT_OF_HUB;                     /* all three are, and the history is known */
-    bool asking WEFT_OF_HUB;                 /* for the history */
-    uint64_t epoch WEFT_OF_HUB;              /* counts up; answers of an older one are void */
+    struct weft_redis_conn *ack WEFT_OF_HUB; /* publishes that wait for replicas */
+    char names[4][80] WEFT_OF_HUB;           /* of the connections */
+    struct weft_refusal_log refusals WEFT_OF_HUB;
+    bool up WEFT_OF_HUB;        /* all were, the first three still are, and the history is known */
+    bool asking WEFT_OF_HUB;    /* for the history */
+    uint64_t epoch WEFT_OF_HUB; /* counts up; answers of an older one are void */
     struct weft_history history WEFT_OF_HUB; /* as it was when Redis came up */
     struct weft_id head WEFT_OF_HUB;         /* newest id seen */
     struct weft_outbox out[WEFT_WORKERS_MAX] WEFT_OF_HUB;
@@ -147,6 +156,14 @@ bool weft_canary_subscribed(struct weft_canary *canary, struct weft_str channel)
 bool weft_canary_arrived(struct weft_canary *canary, struct weft_str channel, struct weft_str text)
     WEFT_ON_HUB;
 
+/* ---- master.c ---- */
+/* Sentinels name another server; ctx is the hub. */
+void weft_hub_master_moved(void *ctx);
+/* All connections end and are made anew; the reply being handled is void after this. */
+void weft_hub_leave_master(struct weft_hub *hub, const char *why) WEFT_ON_HUB;
+/* Whether this error is worth a line in the log. */
+bool weft_hub_is_news(struct weft_hub *hub, const struct weft_reply *error) WEFT_ON_HUB;
+
 /* ---- follow.c ---- */
 void weft_follow_ask(struct weft_hub *hub, const struct weft_follow_msg *m) WEFT_ON_HUB;
 /* SUBSCRIBE and sync what was asked in this turn. */
@@ -169,12 +186,17 @@ void weft_live_arrived(struct weft_hub *hub, struct weft_str channel, struct wef
 void weft_live_seal(struct weft_hub *hub) WEFT_ON_HUB;
 
 /* ---- commit.c ---- */
-int weft_committer_create(struct weft_committer **ret_c, struct weft_hub *hub)
+/* waits: its requests ask for replicas (m->replicas > 0), those of others do not. */
+int weft_committer_create(struct weft_committer **ret_c, struct weft_hub *hub, bool waits)
     WEFT_ON_HUB WEFT_MUST_CHECK;
 void weft_committer_destroy(struct weft_committer *c) WEFT_ON_HUB;
+/* The connection that it works on, borrowed; NULL: it is gone, and has answered everything. */
+void weft_commit_connect(struct weft_committer *c, struct weft_redis_conn *conn) WEFT_ON_HUB;
 /* Takes m. */
 void weft_commit_take(struct weft_committer *c, struct weft_publish_msg *m) WEFT_ON_HUB;
 void weft_commit_flush(struct weft_committer *c) WEFT_ON_HUB;
+/* Events in the queue. */
+size_t weft_commit_waiting(const struct weft_committer *c) WEFT_ON_HUB;
 
 /* ---- read.c ---- */
 int weft_reader_create(struct weft_reader **ret_r, struct weft_hub *hub)

@@ -37,17 +37,25 @@ struct weft_page_topic {
     struct weft_id first, last; /* seq 0: no entry */
 };
 
+/* A name that was asked for, and the oldest event after the start that a removed topic of it had. */
+struct weft_page_removed {
+    struct weft_str name; /* borrowed */
+    uint64_t seq;         /* of the topic's last event */
+};
+
 struct weft_page_maker {
     enum weft_read_start from;
     struct weft_id start;
-    struct weft_id head; /* seq 0: no event ever */
-    uint64_t floor;
+    struct weft_id head;   /* seq 0: no event ever */
+    uint64_t floor;        /* topics removed up to here are not known by name any more */
     bool reset;            /* not all up to the start is of this history */
     struct weft_id resume; /* ... read after this instead; seq 0: from the first event held */
     struct weft_page_topic *topics;
     size_t n_topics, topics_cap;
     struct weft_entry *entries;
     size_t n, cap;
+    struct weft_page_removed *removed;
+    size_t n_removed, removed_cap;
     struct weft_buf text;
 };
 
@@ -58,6 +66,16 @@ void weft_page_maker_fini(struct weft_page_maker *pm);
 uint32_t weft_page_maker_add(struct weft_page_maker *pm, struct weft_str name);
 void weft_page_maker_entry(struct weft_page_maker *pm, uint32_t topic, struct weft_id id,
                            uint64_t prev, struct weft_str type, struct weft_str event);
+/*
+ * A topic that `name`, one of those asked for, means or matches was removed whole by retention; seq: of its
+ * last event. It may have been born again since. name is borrowed until the page is made.
+ */
+void weft_page_maker_removed(struct weft_page_maker *pm, struct weft_str name, uint64_t seq);
+/*
+ * Whether that has to be asked for a topic by its name: it has no score, or what is held of it
+ * begins with its first event.
+ */
+bool weft_page_maker_unsure(const struct weft_page_maker *pm, const struct weft_page_topic *t);
 /* Drops the entries; topics and head stay. */
 void weft_page_maker_rewind(struct weft_page_maker *pm);
 

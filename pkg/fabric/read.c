@@ -11,6 +11,7 @@
 #include <weft/telemetry/metrics.h>
 
 #include "page_priv.h"
+#include "removed_priv.h"
 #include "shelf_priv.h"
 
 /*
@@ -19,7 +20,8 @@
  * to where it is complete).
  *
  * Steps of a job: TIME (only for "ago") -> head and scores, and for a single topic its entries in
- * the same round trip -> entries of each topic with news -> page. The head is read before the
+ * the same round trip -> entries of each topic with news -> where that leaves a doubt, which topics were
+ * removed (removed.c) -> page. The head is read before the
  * entries, so that every event up to it is in what was read.
  */
 
@@ -45,6 +47,7 @@ struct job {
     uint32_t count;      /* entries asked for, for each topic */
     uint32_t next_topic; /* the next XRANGE reply is of this one, or of a later one asked for */
     bool running, single, matched_again, failed, too_many;
+    bool asked_removed;
     struct weft_str what; /* inside key */
     size_t key_len;
     char key[];
@@ -108,14 +111,33 @@ static void finish(struct job *job, enum weft_read_rc rc, struct weft_page *page
     start_next(r);
 }
 
+static void finish_page(struct job *job) WEFT_ON_HUB;
+
+static void removed_arrived(void *ctx, bool ok)
+{
+    struct job *job = ctx;
+
+    weft_role_assert_hub(job->r->hub->owner);
+    job->failed = job->failed || !ok;
+    finish_page(job);
+}
+
 static void finish_page(struct job *job) WEFT_ON_HUB
 {
     struct weft_reader *r = job->r;
     struct weft_page *page;
 
+    if (!job->failed && !job->too_many && !job->asked_removed) {
+        int asked = weft_removed_ask(r->hub, &job->pm, job->what, removed_arrived, job);
+
+        job->asked_removed = true;
+        if (asked > 0) {
+            return;
+        }
+        job->failed = asked < 0;
+    }
     if (job->epoch != r->hub->epoch) {
-        job->failed =
-            true; /* another history meanwhile: it would be judged by one and read from the other */
+        job->failed = true; /* judged by one history, and read from another perhaps */
     }
     if (job->failed || job->too_many) {
         finish(job, job->too_many ? WEFT_READ_TOO_MANY : WEFT_READ_UNAVAILABLE, NULL);
@@ -193,7 +215,7 @@ static void entries_arrived(void *ctx, const struct weft_reply *reply)
     }
     if (reply == NULL || weft_reply_is_error(reply)) {
         job->failed = true;
-        if (reply != NULL) {
+        if (reply != NULL && weft_hub_is_news(job->r->hub, reply)) {
             weft_log(job->r->hub->o.log, WEFT_LOG_ERROR, "redis.error", WEFT_S("command", "XRANGE"),
                      WEFT_SN("error", reply->str.p, reply->str.len));
         }

@@ -39,6 +39,10 @@ void weft_fanout_destroy(struct weft_fanout *fo)
 
 static void see_head(struct weft_fanout *fo, struct weft_id id)
 {
+    if (fo->head.seq == 0 && id.seq > 0) {
+        fo->origin_ms =
+            id.ms; /* the first event of a history: cursors from before it are not of it */
+    }
     if (id.seq > fo->head.seq) {
         fo->head = id;
     }

@@ -266,9 +266,11 @@ static bool trusted(const struct weft_sub *sub)
 {
     const struct weft_fanout *fo = sub->fo;
 
-    return !sub->doubt && (sub->known || (sub->cursor.seq <= fo->head.seq &&
-                                          fo->head.seq - sub->cursor.seq < WEFT_LEAP_MIN &&
-                                          sub->cursor.ms >= fo->origin_ms));
+    bool fits = sub->cursor.seq == 0 ||
+                (sub->cursor.seq <= fo->head.seq &&
+                 fo->head.seq - sub->cursor.seq < WEFT_LEAP_MIN && sub->cursor.ms >= fo->origin_ms);
+
+    return !sub->doubt && (sub->known || fits);
 }
 
 /* ---- taking from pages ---- */
@@ -349,6 +351,11 @@ static bool has_reset(const struct weft_page *page)
         }
     }
     return false;
+}
+
+bool weft_sub_may_leave(const struct weft_sub *sub)
+{
+    return sub->late == NULL;
 }
 
 /*

@@ -160,6 +160,7 @@ void weft_longpoll_begin(struct weft_call *call, const struct weft_subscription 
     weft_buf_init(&p->gaps, ANSWER_BYTES);
     p->rx.ready = poll_ready;
     p->rx.redis = poll_redis;
+    p->rx.move = poll_stop;
     p->rx.stop = poll_stop;
     p->rx.waiting.tick = poll_tick;
     weft_receiver_init(&p->rx, worker);

@@ -18,9 +18,9 @@ void weft_handle_readyz(struct weft_call *call)
 {
     uint64_t age_ms = weft_canaries_age_ms(call->worker->o.canaries, weft_clock_mono_ns());
 
-    if (call->worker->stopping) {
+    if (call->worker->stopping || weft_drain_is_leaving(call->worker)) {
         weft_respond_json(call->req, 503,
-                          WEFT_STR("{\"status\":\"not_ready\",\"reasons\":[\"stopping\"]}"));
+                          WEFT_STR("{\"status\":\"not_ready\",\"reasons\":[\"draining\"]}"));
     } else if (!weft_fanout_is_up(call->worker->fanout)) {
         weft_respond_json(call->req, 503,
                           WEFT_STR("{\"status\":\"not_ready\",\"reasons\":[\"redis\"]}"));

@@ -130,7 +130,8 @@ static void options(h2o_req_t *req, struct weft_str path) WEFT_ON_WORKER
                               list.len);
         h2o_add_header_by_str(
             &req->pool, &req->res.headers, H2O_STRLIT("access-control-allow-headers"), 0, NULL,
-            H2O_STRLIT("content-type, last-event-id, idempotency-key, authorization"));
+            H2O_STRLIT("content-type, last-event-id, idempotency-key, producer-id, producer-epoch, "
+                       "producer-seq, authorization"));
     }
     weft_respond(req, 204, NULL, weft_str(NULL, 0));
 }

@@ -56,10 +56,13 @@ struct stream {
     uint64_t progress_ms; /* when the socket last took a byte */
     uint64_t number;
     struct weft_id sent; /* highest id that the client was given */
+    uint64_t end_ms;     /* when its life is over; 0: never */
+    const char *moving;  /* NULL, or why the client is told to go on elsewhere */
     uint32_t client_bytes;
     bool chunked;
     bool named;
-    bool live; /* the socket is ours */
+    bool live;  /* the socket is ours */
+    bool ended; /* nothing follows what was written, or is unsent */
     bool told_degraded;
     bool tell_degraded, tell_recovered;
     bool tell_id; /* events came late: the client's last id is not the highest */
@@ -209,7 +212,7 @@ static bool write_unsent(struct stream *st) WEFT_ON_WORKER
     return true;
 }
 
-/* What stands in the worker's scratch buffer, as one chunk where the stream has chunks. */
+/* What stands in the worker's scratch buffer, as one chunk where the stream has chunks; and the last one. */
 static bool write_scratch(struct stream *st) WEFT_ON_WORKER
 {
     struct weft_buf *b = &st->rx.worker->scratch;
@@ -222,7 +225,8 @@ static bool write_scratch(struct stream *st) WEFT_ON_WORKER
 
         pieces[0] = (struct piece){head, (size_t)n, NULL};
         pieces[1] = (struct piece){b->data, b->len, NULL};
-        pieces[2] = (struct piece){"\r\n", 2, NULL};
+        pieces[2] =
+            st->ended ? (struct piece){"\r\n0\r\n\r\n", 7, NULL} : (struct piece){"\r\n", 2, NULL};
         ok = write_pieces(st, pieces, 3);
     } else {
         pieces[0] = (struct piece){b->data, b->len, NULL};
@@ -379,9 +383,20 @@ static bool tell_id(struct stream *st) WEFT_ON_WORKER
     return write_scratch(st);
 }
 
+static bool tell_moved(struct stream *st) WEFT_ON_WORKER
+{
+    struct weft_worker *worker = st->rx.worker;
+
+    weft_moved_print(&worker->scratch, st->moving, weft_moved_retry_ms(worker), st->named);
+    weft_count(worker->o.shard, WEFT_M_CONTROL_EVENTS, 1);
+    weft_count(worker->o.shard, WEFT_M_STREAMS_MOVED, 1);
+    st->ended = true;
+    return write_scratch(st);
+}
+
 /* ---- the turn of a stream ---- */
 
-/* Writes what there is until there is no more or the socket takes no more. False: broken. */
+/* Writes what there is until there is no more or the socket takes no more. False: broken, or over. */
 static bool pump(struct stream *st) WEFT_ON_WORKER
 {
     struct weft_run runs[RUNS_MAX];
@@ -390,10 +405,16 @@ static bool pump(struct stream *st) WEFT_ON_WORKER
     while (st->unsent == NULL) {
         bool ok = true;
 
+        if (st->ended) {
+            return false;
+        }
         if (st->tell_id) {
             ok = tell_id(st);
         } else if (st->tell_degraded || st->tell_recovered) {
             ok = tell_redis(st);
+        } else if (st->moving != NULL &&
+                   (weft_sub_may_leave(&st->rx.sub) || st->rx.worker->stopping)) {
+            ok = tell_moved(st);
         } else {
             switch (weft_sub_pull(&st->rx.sub, runs, RUNS_MAX, PULL_BYTES, &n)) {
             case WEFT_PULL_NONE:
@@ -458,6 +479,20 @@ static void socket_ready(struct weft_poll *poll, bool readable, bool writable)
     }
 }
 
+static void move_away(struct stream *st, const char *reason) WEFT_ON_WORKER
+{
+    if (st->moving == NULL) {
+        st->moving = reason;
+        weft_sub_wake(&st->rx.sub);
+    }
+}
+
+static void stream_move(struct weft_receiver *rx)
+{
+    weft_role_assert_worker(rx->worker->owner);
+    move_away(stream_of(rx), "draining");
+}
+
 static void stream_tick(struct weft_waiting *w, uint64_t now_ms)
 {
     struct stream *st =
@@ -468,6 +503,10 @@ static void stream_tick(struct weft_waiting *w, uint64_t now_ms)
     if (!st->live) {
         return;
     }
+    /* Ticks come once a second: rather early than late. */
+    if (st->end_ms != 0 && now_ms + 1000 > st->end_ms) {
+        move_away(st, "lifetime");
+    }
     if (st->unsent != NULL) {
         if (now_ms - st->progress_ms > worker->o.cfg->http.write_stall_ms) {
             weft_count(worker->o.shard, WEFT_M_SUBSCRIBER_STALLED, 1);
@@ -475,7 +514,6 @@ static void stream_tick(struct weft_waiting *w, uint64_t now_ms)
         }
         return;
     }
-    /* Ticks come once a second. */
     if (now_ms - st->progress_ms + 1000 > worker->o.cfg->sse.heartbeat_ms) {
         weft_buf_append(&worker->scratch, ":\n\n", 3);
         if (!write_scratch(st)) {
@@ -545,6 +583,10 @@ static void head_sent(void *ctx, h2o_socket_t *sock, size_t reqsize)
     st->poll.ready = socket_ready;
     st->live = true;
     st->progress_ms = worker->now_ms;
+    if (worker->o.cfg->sse.max_lifetime_ms > 0) {
+        st->end_ms = worker->now_ms + weft_pace_life_ms(worker->o.cfg->sse.max_lifetime_ms,
+                                                        weft_random_next(&worker->rng));
+    }
     weft_connection_kept(worker);
     weft_gauge_add(worker->o.shard, WEFT_G_SUBSCRIBERS, 1);
     tune(worker, bare.fd);
@@ -559,16 +601,21 @@ void weft_sse_begin(struct weft_call *call, const struct weft_subscription *s)
 {
     struct weft_worker *worker = call->worker;
     h2o_req_t *req = call->req;
-    struct stream *st = calloc(1, sizeof(*st));
     uint32_t retry = worker->o.cfg->sse.retry_ms;
+    struct stream *st;
     char line[64];
 
+    if (weft_drain_turned_away(call, s)) {
+        return;
+    }
+    st = calloc(1, sizeof(*st));
     if (st == NULL) {
         weft_respond_problem(req, 503, "busy", "", "out of memory");
         return;
     }
     st->rx.ready = stream_ready;
     st->rx.redis = stream_redis;
+    st->rx.move = stream_move;
     st->rx.stop = stream_stop;
     st->rx.waiting.tick = stream_tick;
     weft_receiver_init(&st->rx, worker);

@@ -286,5 +286,6 @@ void weft_receiver_init(struct weft_receiver *rx, struct weft_worker *worker)
 void weft_receiver_fini(struct weft_receiver *rx)
 {
     weft_sub_fini(&rx->sub);
+    weft_drain_gone(rx->worker, &rx->waiting);
     weft_ticket_free(rx->worker, &rx->waiting);
 }

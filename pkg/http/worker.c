@@ -10,6 +10,7 @@
 #include <weft/loop/wake.h>
 
 #define TICK_MS         100
+#define DRAIN_MS        10 /* the longest turn while streams are moved away */
 #define TICKS_PER_SWEEP 10 /* each waiting one is ticked once a second */
 #define LINGER_SWEEPS   30 /* seconds a topic without subscribers is still followed */
 #define SCRATCH_MAX     ((size_t)64 * 1024 * 1024)
@@ -280,6 +281,15 @@ static void tick(struct weft_worker *worker) WEFT_ON_WORKER
     }
 }
 
+static void move_receiver(void *arg, struct weft_sub *sub)
+{
+    struct weft_receiver *rx = WEFT_CONTAINER_OF(sub, struct weft_receiver, sub);
+
+    weft_role_assert_worker(rx->worker->owner);
+    (void)arg;
+    rx->move(rx);
+}
+
 static void stop_receiver(void *arg, struct weft_sub *sub)
 {
     struct weft_receiver *rx = WEFT_CONTAINER_OF(sub, struct weft_receiver, sub);
@@ -295,7 +305,9 @@ static void begin_stop(struct weft_worker *worker) WEFT_ON_WORKER
     worker->stop_began_ms = worker->now_ms;
     weft_accept_stop(worker);
     h2o_context_request_shutdown(&worker->ctx.h2o);
-    weft_fanout_each(worker->fanout, stop_receiver, NULL);
+    weft_fanout_each(worker->fanout, move_receiver, NULL);
+    weft_fanout_flush(worker->fanout);
+    weft_fanout_each(worker->fanout, stop_receiver, NULL); /* who could not be told */
 }
 
 /* When nobody waits for an answer and answers had time to leave, idle connections are ended. */
@@ -344,12 +356,13 @@ static void *run(void *arg)
     worker->now_ms = worker->tick_ms = weft_clock_mono_ms();
     weft_accept_start(worker);
     for (;;) {
-        (void)h2o_evloop_run(worker->ctx.h2o.loop, TICK_MS);
+        (void)h2o_evloop_run(worker->ctx.h2o.loop, worker->drain.waits > 0 ? DRAIN_MS : TICK_MS);
         worker->now_ms = weft_clock_mono_ms();
         if (worker->now_ms - worker->tick_ms >= TICK_MS) {
             worker->tick_ms = worker->now_ms;
             tick(worker);
         }
+        weft_drain_turn(worker);
         weft_fanout_flush(worker->fanout);
         if (!worker->stopping && atomic_load_explicit(&worker->stop_asked, memory_order_acquire)) {
             begin_stop(worker);

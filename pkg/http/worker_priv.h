@@ -9,6 +9,7 @@
  *   fallback.c   problems instead of the answers that h2o makes itself
  *   subscribe.c  parameters of a subscription
  *   sse.c        event streams         longpoll.c  the same as one answer
+ *   drain.c      sends both elsewhere  pace.c      when (pure)
  *   publish.c    publishing            read.c      history and topics
  *   plain.c      page, health, metrics
  */
@@ -30,6 +31,7 @@
 #include <weft/fabric/canary.h>
 #include <weft/fabric/msg.h>
 #include <weft/fanout/fanout.h>
+#include <weft/http/pace.h>
 #include <weft/http/worker.h>
 #include <weft/loop/mailbox.h>
 #include <weft/loop/poller.h>
@@ -43,6 +45,13 @@ struct weft_route;
 
 /* ---- tickets: who waits for an answer of the hub ---- */
 
+/* Of those who were subscribed when the drain began. */
+enum weft_drain_state {
+    WEFT_DRAIN_NONE,
+    WEFT_DRAIN_WAITS, /* its turn comes */
+    WEFT_DRAIN_MOVES  /* it is to go: as soon as it has got what was begun */
+};
+
 /* Embedded in whatever waits; answers find it by its ticket. */
 struct weft_waiting {
     struct weft_ticket ticket;
@@ -51,6 +60,7 @@ struct weft_waiting {
     void (*answer)(struct weft_waiting *w, struct weft_answer_msg *m);
     /* About once a second. May end the waiting. */
     void (*tick)(struct weft_waiting *w, uint64_t now_ms);
+    enum weft_drain_state drain; /* of a receiver */
 };
 
 struct weft_slot {
@@ -67,7 +77,17 @@ struct weft_receiver {
     struct weft_worker *worker;
     void (*ready)(struct weft_receiver *rx);
     void (*redis)(struct weft_receiver *rx, bool up);
-    void (*stop)(struct weft_receiver *rx); /* the worker ends */
+    void (*move)(struct weft_receiver *rx); /* the client is to go on elsewhere */
+    void (*stop)(struct weft_receiver *rx); /* ends it now */
+};
+
+/* ---- drain ---- */
+
+struct weft_drain {
+    struct weft_pace pace;
+    uint32_t waits; /* receivers whose turn has not come */
+    uint32_t at;    /* next slot to look at */
+    bool began;
 };
 
 /* Once in a struct: see weft_worker_of(). */
@@ -85,7 +105,10 @@ struct weft_worker {
     pthread_t thread;
     bool started;
 
-    atomic_bool stop_asked; /* any thread */
+    /* Any thread. */
+    atomic_bool stop_asked, leaving, drain_asked;
+    uint32_t drain_period_ms; /* const once drain_asked */
+    atomic_uint drain_left; /* receivers that the drain has still to see gone; the worker writes */
 
     pthread_t owner; /* who has the rest: the creator, then run(), then who destroys the worker */
     struct weft_context ctx;
@@ -113,6 +136,7 @@ struct weft_worker {
     struct weft_buf what WEFT_OF_WORKER;    /* the same, for the text of one read */
     size_t most_connections WEFT_OF_WORKER; /* since memory was last given back */
     uint64_t trim_at_ms WEFT_OF_WORKER;     /* 0: not due */
+    struct weft_drain drain WEFT_OF_WORKER;
     bool stopping WEFT_OF_WORKER;
     bool shut WEFT_OF_WORKER;
     uint64_t stop_began_ms WEFT_OF_WORKER;
@@ -212,6 +236,24 @@ void weft_gap_print(struct weft_buf *b, const struct weft_gap *gap);
 extern const struct weft_fanout_ops weft_receiver_ops;
 void weft_receiver_init(struct weft_receiver *rx, struct weft_worker *worker) WEFT_ON_WORKER;
 void weft_receiver_fini(struct weft_receiver *rx) WEFT_ON_WORKER;
+
+/* ---- drain.c ---- */
+/* Not ready any more, and no connection is kept after its answer. */
+bool weft_drain_is_leaving(const struct weft_worker *worker);
+/* Once a turn: moves those whose time has come. */
+void weft_drain_turn(struct weft_worker *worker) WEFT_ON_WORKER;
+/* A receiver has gone. */
+void weft_drain_gone(struct weft_worker *worker, const struct weft_waiting *w) WEFT_ON_WORKER;
+/*
+ * Answers a new stream while streams are moved away: 200 and weft.moved. (With any other status an
+ * EventSource would give up.) False: there is no drain.
+ */
+bool weft_drain_turned_away(struct weft_call *call, const struct weft_subscription *s)
+    WEFT_ON_WORKER;
+/* retry and weft.moved, as one SSE event appended to out. */
+void weft_moved_print(struct weft_buf *out, const char *reason, uint32_t retry_ms, bool named);
+/* When the next one that is moved may come back. */
+uint32_t weft_moved_retry_ms(struct weft_worker *worker) WEFT_ON_WORKER;
 
 /* ---- fallback.c ---- */
 void weft_fallback_register(h2o_hostconf_t *host);

@@ -1,36 +1,34 @@
 #include <weft/redis/conn.h>
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
-#include <event2/dns.h>
 #include <event2/event.h>
 #include <hiredis/hiredis.h>
 
 #include <weft/base/assert.h>
 #include <weft/base/clock.h>
-#include <weft/base/random.h>
 #include <weft/telemetry/log.h>
 #include <weft/telemetry/metrics.h>
 
+#include "dial_priv.h"
 #include "functions_priv.h"
 #include "reply_priv.h"
+#include "retry_priv.h"
 
 /*
  * States; each is left only by the moves in the right column.
  *
- *   RESTING     waiting out a backoff           -> CONNECTING (timer)
- *   CONNECTING  TCP or UNIX connect under way   -> GREETING (connected), RESTING (error, connect timer)
- *   GREETING    AUTH, SELECT, SETNAME, FUNCTION -> UP (all answered), RESTING
- *   UP          owner may send                  -> RESTING
+ *   RESTING     waiting out a backoff            -> CONNECTING (timer)
+ *   CONNECTING  connect, TLS handshake under way -> GREETING (connected), RESTING (error, connect timer)
+ *   GREETING    AUTH, ROLE, SELECT, FUNCTION ... -> UP (all answered), RESTING
+ *   UP          owner may send                   -> RESTING
  *
  * Nothing is freed inside a callback of libevent that still uses it: dropping a connection frees its
  * bufferevent at once (libevent allows that in its event and read callbacks), and the code returns
@@ -38,9 +36,10 @@
  */
 enum state { RESTING, CONNECTING, GREETING, UP };
 
-#define TICK_MS     200
-#define WAITING_MAX 262144
-#define READ_CHUNK  65536
+#define TICK_MS      200
+#define WAITING_MAX  262144
+#define READ_CHUNK   65536
+#define UNKNOWN_TOLD 4 /* attempts without an address, after which it is worth a line */
 
 struct waiting {
     weft_redis_replied *replied;
@@ -52,17 +51,17 @@ struct weft_redis_conn {
     struct weft_redis_conn_opts o;
     enum state state;
     struct bufferevent *bev;
-    struct evdns_base *dns; /* made when a host name needs it */
-    struct event *tick;     /* timeouts, keepalive */
-    struct event *rest;     /* end of the backoff */
+    struct weft_dialer dialer;
+    char label[300];    /* of the address in use, for logs */
+    struct event *tick; /* timeouts, keepalive */
+    struct event *rest; /* end of the backoff */
     struct redisReader *reader;
     struct weft_arena arena;
     struct waiting *fifo; /* ring; cap is a power of two */
     size_t fifo_cap;
     size_t fifo_head;
     size_t fifo_len;
-    unsigned failures; /* in a row, for the backoff */
-    uint64_t rng;
+    struct weft_retry retry;
     uint64_t state_ns;    /* when the state was entered */
     uint64_t heard_ns;    /* when bytes last arrived */
     bool ping_unanswered; /* of a subscriber: its pings have no place in the fifo */
@@ -105,12 +104,20 @@ static struct waiting fifo_pop(struct weft_redis_conn *cn)
     return w;
 }
 
+static void rest_for(struct weft_redis_conn *cn, uint64_t wait_ms)
+{
+    struct timeval tv = {(time_t)(wait_ms / 1000), (suseconds_t)(wait_ms % 1000 * 1000)};
+
+    (void)event_add(cn->rest, &tv);
+}
+
 /* Ends what there is and rests for a while. The owner hears `down` if it had heard `up`. */
 static void drop(struct weft_redis_conn *cn, const char *why)
 {
+    uint64_t now = weft_clock_mono_ns();
     bool was_up = cn->state == UP;
-    uint64_t wait_ms;
-    struct timeval tv;
+    bool tell = was_up && !weft_retry_is_suspect(&cn->retry, now);
+    uint64_t wait_ms = weft_retry_failed(&cn->retry);
 
     if (cn->bev != NULL) {
         bufferevent_free(cn->bev);
@@ -122,27 +129,14 @@ static void drop(struct weft_redis_conn *cn, const char *why)
     }
     weft_arena_reset(&cn->arena);
     cn->state = RESTING;
-    cn->state_ns = weft_clock_mono_ns();
+    cn->state_ns = now;
     cn->ping_unanswered = false;
+    rest_for(cn, wait_ms);
 
-    wait_ms = cn->o.backoff_min_ms;
-    for (unsigned i = 0; i < cn->failures && wait_ms < cn->o.backoff_max_ms; i++) {
-        wait_ms *= 2;
-    }
-    if (wait_ms > cn->o.backoff_max_ms) {
-        wait_ms = cn->o.backoff_max_ms;
-    }
-    wait_ms = wait_ms / 2 + weft_random_next(&cn->rng) % (wait_ms / 2 + 1);
-    if (cn->failures < 16) {
-        cn->failures++;
-    }
-    tv.tv_sec = (time_t)(wait_ms / 1000);
-    tv.tv_usec = (suseconds_t)(wait_ms % 1000 * 1000);
-    (void)event_add(cn->rest, &tv);
-
-    weft_log(cn->o.log, was_up ? WEFT_LOG_WARN : WEFT_LOG_DEBUG, "redis.disconnected",
-             WEFT_S("connection", cn->o.name), WEFT_S("address", cn->o.url->label),
-             WEFT_S("why", why), WEFT_U("retry_ms", wait_ms));
+    tell = tell || weft_retry_is_news(&cn->retry, why);
+    weft_log(cn->o.log, tell ? WEFT_LOG_WARN : WEFT_LOG_DEBUG,
+             was_up ? "redis.disconnected" : "redis.unreachable", WEFT_S("connection", cn->o.name),
+             WEFT_S("address", cn->label), WEFT_S("why", why), WEFT_U("retry_ms", wait_ms));
     if (was_up) {
         weft_count(cn->o.shard, WEFT_M_REDIS_DISCONNECTS, 1);
         cn->o.down(cn->o.ctx, why);
@@ -162,6 +156,24 @@ static void drop(struct weft_redis_conn *cn, const char *why)
     }
 }
 
+/* Redis said no to what we cannot do without; text is Redis's. */
+static void refused(struct weft_redis_conn *cn, const char *what, struct weft_str text)
+{
+    uint64_t now = weft_clock_mono_ns();
+    char why[160];
+
+    (void)snprintf(why, sizeof(why), "%s: %.*s", what, (int)text.len, text.p);
+    if (weft_retry_is_news(&cn->retry, why)) {
+        weft_log(cn->o.log, WEFT_LOG_ERROR, "redis.refused", WEFT_S("connection", cn->o.name),
+                 WEFT_S("address", cn->label), WEFT_S("user", cn->o.url->user), WEFT_S("to", what),
+                 WEFT_SN("error", text.p, text.len));
+    }
+    if (cn->state == UP) {
+        weft_retry_refused(&cn->retry, now);
+    }
+    drop(cn, why);
+}
+
 static void free_command(const void *command, size_t len, void *ctx)
 {
     (void)len;
@@ -171,7 +183,7 @@ static void free_command(const void *command, size_t len, void *ctx)
 
 /*
  * Sends at once what the socket takes: a bufferevent would wait for the loop to tell that it may be written,
- * three system calls and a turn of the loop later. Only the rest goes through it.
+ * three system calls and a turn of the loop later. Only the rest goes through it; with TLS, everything.
  */
 static void write_command(struct weft_redis_conn *cn, size_t argc, const struct weft_str *argv)
 {
@@ -194,7 +206,7 @@ static void write_command(struct weft_redis_conn *cn, size_t argc, const struct 
     }
     len = redisFormatCommandArgv(&command, (int)argc, cn->args, cn->arg_lens);
     WEFT_ASSERT(len > 0);
-    if (evbuffer_get_length(out) == 0) {
+    if (evbuffer_get_length(out) == 0 && cn->o.tls == NULL) {
         sent = send(bufferevent_getfd(cn->bev), command, (size_t)len, MSG_DONTWAIT | MSG_NOSIGNAL);
         if (sent < 0) {
             sent = 0; /* full, or broken: then the bufferevent will tell */
@@ -212,12 +224,15 @@ static void write_command(struct weft_redis_conn *cn, size_t argc, const struct 
 
 static void now_up(struct weft_redis_conn *cn)
 {
+    uint64_t now = weft_clock_mono_ns();
+    bool suspect = weft_retry_is_suspect(&cn->retry, now);
+
     cn->state = UP;
-    cn->state_ns = weft_clock_mono_ns();
-    cn->failures = 0;
+    cn->state_ns = now;
+    weft_retry_worked(&cn->retry, now);
     weft_count(cn->o.shard, WEFT_M_REDIS_CONNECTS, 1);
-    weft_log(cn->o.log, WEFT_LOG_INFO, "redis.connected", WEFT_S("connection", cn->o.name),
-             WEFT_S("address", cn->o.url->label));
+    weft_log(cn->o.log, suspect ? WEFT_LOG_DEBUG : WEFT_LOG_INFO, "redis.connected",
+             WEFT_S("connection", cn->o.name), WEFT_S("address", cn->label));
     cn->o.up(cn->o.ctx);
 }
 
@@ -230,15 +245,29 @@ static void greeting_answered(void *ctx, const struct weft_reply *reply)
         return;
     }
     if (weft_reply_is_error(reply)) {
-        weft_log(cn->o.log, WEFT_LOG_ERROR, "redis.refused", WEFT_S("connection", cn->o.name),
-                 WEFT_S("address", cn->o.url->label),
-                 WEFT_SN("error", reply->str.p, reply->str.len));
-        drop(cn, "refused while greeting");
+        refused(cn, "greeting", reply->str);
         return;
     }
     if (cn->fifo_len == 0) {
         now_up(cn);
     }
+}
+
+/* A replica would take our reads and answer with the past; a master that was demoted is one. */
+static void role_answered(void *ctx, const struct weft_reply *reply)
+{
+    struct weft_redis_conn *cn = ctx;
+    struct weft_str role = weft_reply_str(weft_reply_at(reply, 0));
+    char why[96];
+
+    if (reply != NULL && cn->state == GREETING && !weft_reply_is_error(reply) &&
+        !weft_str_eq(role, weft_str(cn->o.role, strlen(cn->o.role)))) {
+        (void)snprintf(why, sizeof(why), "its role is %.*s, not %s", (int)role.len,
+                       role.len == 0 ? "" : role.p, cn->o.role);
+        drop(cn, why);
+        return;
+    }
+    greeting_answered(cn, reply);
 }
 
 static void greet_with(struct weft_redis_conn *cn, size_t argc, const struct weft_str *argv)
@@ -264,6 +293,11 @@ static void greet(struct weft_redis_conn *cn)
     } else if (url->password[0] != '\0') {
         struct weft_str argv[] = {WEFT_STR("AUTH"), text(url->password)};
         greet_with(cn, 2, argv);
+    }
+    if (cn->o.role != NULL) {
+        struct weft_str argv[] = {WEFT_STR("ROLE")};
+        write_command(cn, 1, argv);
+        fifo_push(cn, role_answered, cn);
     }
     if (url->db != 0) {
         char db[20];
@@ -302,8 +336,10 @@ static void push_arrived(struct weft_redis_conn *cn, const struct weft_reply *re
         if (token.len > 0 && cn->o.pong != NULL) {
             cn->o.pong(cn->o.ctx, token);
         }
+    } else if (weft_reply_is_error(reply)) {
+        refused(cn, "SUBSCRIBE", reply->str); /* NOPERM */
     } else {
-        drop(cn, "an unexpected push"); /* e.g. an error to SUBSCRIBE (NOPERM) */
+        drop(cn, "an unexpected push");
     }
 }
 
@@ -371,7 +407,6 @@ static void event_happened(struct bufferevent *bev, short what, void *ctx)
 {
     struct weft_redis_conn *cn = ctx;
 
-    (void)bev;
     if ((what & BEV_EVENT_CONNECTED) != 0) {
         int fd = bufferevent_getfd(cn->bev);
         int one = 1;
@@ -380,33 +415,34 @@ static void event_happened(struct bufferevent *bev, short what, void *ctx)
         greet(cn);
         return;
     }
-    if ((what & BEV_EVENT_EOF) != 0) {
-        drop(cn, "closed by Redis");
-        return;
-    }
-    int dns = bufferevent_socket_get_dns_error(cn->bev);
-    drop(cn, dns != 0 ? evutil_gai_strerror(dns)
-                      : evutil_socket_error_to_string(EVUTIL_SOCKET_ERROR()));
-}
-
-static bool is_numeric(const char *host)
-{
-    unsigned char address[16];
-
-    return inet_pton(AF_INET, host, address) == 1 || inet_pton(AF_INET6, host, address) == 1;
+    char why[160];
+    weft_dialer_why(bev, what, why, sizeof(why));
+    drop(cn, why);
 }
 
 static void connect_now(struct weft_redis_conn *cn)
 {
     const struct weft_redis_url *url = cn->o.url;
-    int rc;
+    struct weft_redis_host host = url->host;
 
     WEFT_ASSERT(cn->state == RESTING && cn->bev == NULL);
+    if (cn->o.find != NULL) {
+        if (!cn->o.find(cn->o.find_ctx, &host)) {
+            rest_for(cn, weft_retry_failed(&cn->retry)); /* or until the owner says reconnect */
+            if (cn->retry.failures == UNKNOWN_TOLD) {
+                weft_log(cn->o.log, WEFT_LOG_WARN, "redis.unreachable",
+                         WEFT_S("connection", cn->o.name), WEFT_S("address", cn->label),
+                         WEFT_S("why", "nobody has said where it is"));
+            }
+            return;
+        }
+        (void)snprintf(cn->label, sizeof(cn->label), "%s:%u", host.name, (unsigned)host.port);
+    }
     cn->state = CONNECTING;
     cn->state_ns = weft_clock_mono_ns();
     cn->arena.failed = false;
     cn->reader = weft_reply_reader(&cn->arena);
-    cn->bev = bufferevent_socket_new(cn->o.base, -1, BEV_OPT_CLOSE_ON_FREE);
+    cn->bev = weft_dialer_open(&cn->dialer, &host);
     if (cn->reader == NULL || cn->bev == NULL) {
         drop(cn, "out of memory");
         return;
@@ -415,19 +451,8 @@ static void connect_now(struct weft_redis_conn *cn)
     bufferevent_set_max_single_read(cn->bev, 4 * READ_CHUNK);
     bufferevent_set_max_single_write(cn->bev, 4 * READ_CHUNK);
     (void)bufferevent_enable(cn->bev, EV_READ | EV_WRITE);
-    if (url->path[0] != '\0') {
-        struct sockaddr_un sun = {.sun_family = AF_UNIX};
-
-        memcpy(sun.sun_path, url->path, strlen(url->path) + 1);
-        rc = bufferevent_socket_connect(cn->bev, (struct sockaddr *)&sun, sizeof(sun));
-    } else {
-        if (cn->dns == NULL && !is_numeric(url->host)) {
-            cn->dns = evdns_base_new(cn->o.base, EVDNS_BASE_INITIALIZE_NAMESERVERS |
-                                                     EVDNS_BASE_DISABLE_WHEN_INACTIVE);
-        }
-        rc = bufferevent_socket_connect_hostname(cn->bev, cn->dns, AF_UNSPEC, url->host, url->port);
-    }
-    if (rc != 0 && cn->state == CONNECTING) { /* else the event callback has told already */
+    if (weft_dialer_connect(&cn->dialer, cn->bev, url->path, &host) != 0 &&
+        cn->state == CONNECTING) { /* else the event callback has told already */
         drop(cn, evutil_socket_error_to_string(EVUTIL_SOCKET_ERROR()));
     }
 }
@@ -494,7 +519,10 @@ int weft_redis_conn_create(struct weft_redis_conn **ret_cn, const struct weft_re
     }
     cn->o = *opts;
     cn->state = RESTING;
-    cn->rng = opts->seed | 1;
+    cn->retry = (struct weft_retry){
+        .min_ms = opts->backoff_min_ms, .max_ms = opts->backoff_max_ms, .rng = opts->seed | 1};
+    cn->dialer = (struct weft_dialer){.base = opts->base, .tls = opts->tls};
+    (void)snprintf(cn->label, sizeof(cn->label), "%s", opts->url->label);
     cn->tick = event_new(opts->base, -1, EV_PERSIST, ticked, cn);
     cn->rest = event_new(opts->base, -1, 0, rested, cn);
     if (cn->tick == NULL || cn->rest == NULL || event_add(cn->tick, &tick) != 0 ||
@@ -531,9 +559,7 @@ void weft_redis_conn_destroy(struct weft_redis_conn *cn)
     if (cn->rest != NULL) {
         event_free(cn->rest);
     }
-    if (cn->dns != NULL) {
-        evdns_base_free(cn->dns, 0);
-    }
+    weft_dialer_fini(&cn->dialer);
     free(cn->fifo);
     free(cn->args);
     free(cn->arg_lens);
@@ -543,6 +569,15 @@ void weft_redis_conn_destroy(struct weft_redis_conn *cn)
 bool weft_redis_conn_is_up(const struct weft_redis_conn *cn)
 {
     return cn->state == UP;
+}
+
+void weft_redis_conn_reconnect(struct weft_redis_conn *cn, const char *why)
+{
+    if (cn->state != RESTING) {
+        drop(cn, why);
+    }
+    cn->retry.failures = 0;
+    rest_for(cn, 0);
 }
 
 size_t weft_redis_conn_waiting(const struct weft_redis_conn *cn)
@@ -583,4 +618,12 @@ int weft_redis_load_functions(struct weft_redis_conn *cn, weft_redis_replied *re
 
     weft_count(cn->o.shard, WEFT_M_FUNCTION_LOADS, 1);
     return weft_redis_send(cn, replied, ctx, 4, argv);
+}
+
+bool weft_redis_function_missing(const struct weft_reply *reply)
+{
+    static const struct weft_str missing = {"ERR Function not found", 22};
+
+    return weft_reply_is_error(reply) && reply->str.len >= missing.len &&
+           memcmp(reply->str.p, missing.p, missing.len) == 0;
 }

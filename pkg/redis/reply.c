@@ -9,6 +9,8 @@
 
 #define BLOCK_MIN ((size_t)16 * 1024)
 #define BLOCK_MAX ((size_t)1024 * 1024)
+#define ITEMS_MAX \
+    (16 * 1024 * 1024) /* of an array: its length is told before anything of it has come */
 
 struct weft_arena_block {
     struct weft_arena_block *next;
@@ -113,7 +115,7 @@ static void *create_string(const redisReadTask *task, char *bytes, size_t len)
 
 static void *create_array(const redisReadTask *task, int elements)
 {
-    struct weft_reply *r = node(task, WEFT_REPLY_ARRAY);
+    struct weft_reply *r = elements > ITEMS_MAX ? NULL : node(task, WEFT_REPLY_ARRAY);
 
     if (r == NULL) {
         return NULL;
@@ -124,7 +126,7 @@ static void *create_array(const redisReadTask *task, int elements)
         if (r->items == NULL) {
             return NULL;
         }
-        memset(r->items, 0, r->n * sizeof(struct weft_reply *));
+        /* Left as it is, so that memory is taken as the items come: all are there when the reply is. */
     }
     return r;
 }

@@ -141,6 +141,13 @@ const clouds = [
   ['NUL in the subject', { ...cloud, subject: 'a\0b' }, 'subject'],
 ];
 
+const NUMBERED = { 'producer-id': 'p', 'producer-epoch': '1', 'producer-seq': '0' };
+
+// Without what is undefined.
+function compact(headers) {
+  return Object.fromEntries(Object.entries(headers).filter(([, value]) => value !== undefined));
+}
+
 const long = 'a'.repeat(201);
 // --- rows: [name, {method, path, headers, body}, field, status, code]
 const requests = [
@@ -180,6 +187,33 @@ const requests = [
   ['Idempotency-Key empty', { headers: { ...JSON_TYPE, 'idempotency-key': '' } }, 'Idempotency-Key'],
   ['Idempotency-Key not ASCII', { headers: { ...JSON_TYPE, 'idempotency-key': '\u00e4' } }, 'Idempotency-Key'],
   ['Idempotency-Key with a space', { headers: { ...JSON_TYPE, 'idempotency-key': 'a b' } }, 'Idempotency-Key'],
+  ...[
+    ['no id', { 'producer-id': undefined }, 'Producer-Id'],
+    ['no epoch', { 'producer-epoch': undefined }, 'Producer-Epoch'],
+    ['no number', { 'producer-seq': undefined }, 'Producer-Seq'],
+    ['number alone', { 'producer-id': undefined, 'producer-epoch': undefined }, 'Producer-Id'],
+    ['empty id', { 'producer-id': '' }, 'Producer-Id'],
+    ['id of 201', { 'producer-id': 'p'.repeat(201) }, 'Producer-Id'],
+    ['id with a space', { 'producer-id': 'a b' }, 'Producer-Id'],
+    ['id with a slash', { 'producer-id': 'a/b' }, 'Producer-Id'],
+    ['id with braces', { 'producer-id': '{1}' }, 'Producer-Id'],
+    ['id not ASCII', { 'producer-id': '\u00e4' }, 'Producer-Id'],
+    ['id twice', { 'producer-id': ['p', 'p'] }, 'Producer-Id'],
+    ...['', 'x', '-1', '+1', '1.5', '1e3', '0x1', ' ', '1 2', '9007199254740992', '18446744073709551616'].flatMap((number) => [
+      [`epoch "${number}"`, { 'producer-epoch': number }, 'Producer-Epoch'],
+      [`number "${number}"`, { 'producer-seq': number }, 'Producer-Seq'],
+    ]),
+    ['number twice', { 'producer-seq': ['0', '1'] }, 'Producer-Seq'],
+    ['with an Idempotency-Key', { 'idempotency-key': 'k' }, 'Idempotency-Key'],
+    ['with attributes of CloudEvents', { 'ce-specversion': '1.0', 'ce-id': '1', 'ce-source': 's', 'ce-type': 't' }, 'Producer-Id'],
+  ].map(([name, change, field]) => [`producer: ${name}`, { headers: compact({ ...JSON_TYPE, ...NUMBERED, ...change }) }, field]),
+  ['producer: CloudEvents', { headers: { ...CLOUD, ...NUMBERED }, body: cloud }, 'Producer-Id'],
+  ['producer: CloudEvents batch', { headers: { ...NUMBERED, 'content-type': 'application/cloudevents-batch+json' }, body: [cloud] }, 'Producer-Id'],
+  ['producer: the last of two has no number', { headers: { ...JSON_TYPE, ...NUMBERED, 'producer-seq': '9007199254740991' }, body: [good, good] }, 'Producer-Seq'],
+  ['producer: a bad event', { headers: { ...JSON_TYPE, ...NUMBERED }, body: [good, {}] }, '[1].type'],
+  ...['', '1', 'replicas', 'replicas:', 'replicas:0', 'replicas:17', 'replicas:-1', 'replicas:x', 'replicas:1x', 'replicas:1:1', 'replicas:%201', 'Replicas:1', 'disk:1', 'replicas:18446744073709551617'].map(
+    (ack) => [`ack=${ack}`, { path: `/api/topics/t/events?ack=${ack}` }, 'ack'],
+  ),
   ['Idempotency-Key with a tab', { headers: { ...JSON_TYPE, 'idempotency-key': 'a\tb' } }, 'Idempotency-Key'],
 
   ...[

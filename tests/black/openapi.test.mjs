@@ -156,6 +156,12 @@ story('what the node answers fits the schemas', async (w) => {
   for (const body of bodies) check(await client.publish('t', body), E, 'post', 201);
   check(await client.publish('t', '{}'), E, 'post', 400);
   check(await client.publish('t', 'x', { 'content-type': 'text/plain' }), E, 'post', 415);
+  const numbered = (epoch, seq) => ({ 'producer-id': 'p', 'producer-epoch': String(epoch), 'producer-seq': String(seq) });
+  check(await client.publish('n', events(0, 1), numbered(2, 0)), E, 'post', 201);
+  check(await client.publish('n', events(1, 1), numbered(2, 1)), E, 'post', 200);
+  check(await client.publish('n', events(0, 1), numbered(1, 0)), E, 'post', 403);
+  check(await client.publish('n', events(9, 9), numbered(2, 9)), E, 'post', 409);
+  check(await client.send('POST', '/api/topics/n/events?ack=replicas:1', { headers: { 'content-type': 'application/json' }, body: '{"type":"a"}' }), E, 'post', 503);
   check(await client.get('/api/topics/t/events'), E, 'get', 200);
   check(await client.get('/api/topics/never/events'), E, 'get', 404);
   check(await client.get('/api/topics/t'), '/api/topics/{topic}', 'get', 200);
@@ -175,6 +181,8 @@ story('what the node answers fits the schemas', async (w) => {
   assert.deepEqual(faults(api.components.schemas.Gap, (await stream.waitControl('weft.gap')).data), []);
   await stream.take(1);
   assert.deepEqual(faults(api.components.schemas.Event, stream.events[0]), []);
+  await node.stop();
+  assert.deepEqual(faults(api.components.schemas.Moved, (await stream.waitControl('weft.moved')).data), []);
 });
 
 story('the node hands out the file', async (w) => {

@@ -7,13 +7,6 @@ import { event, events } from './lib/http.mjs';
 const FAST = { hub: { reconcile_ms: 200 } };
 const numbers = (list) => list.map((e) => e.payload.n);
 
-// Events that are in the log, acknowledged, and whose live messages go nowhere.
-async function unheard(w, topic, from, to) {
-  const requests = [];
-  for (let n = from; n <= to; n++) requests.push('0', '1', 'a.b', `{"type":"a.b","ts":1,"payload":{"n":${n}}}`, '1');
-  await w.store.cmd('FCALL', 'weft1_publish', '3', 'weft:{0}:head', 'weft:{0}:topics', `weft:{0}:log:${topic}`, 'weft:{0}:nowhere', '0', '1000', '1', topic, ...requests);
-}
-
 story('the last message of a topic is lost', async (w) => {
   const nodes = await w.cluster(2, { node: { set: FAST } });
   const api = w.client(nodes[0]);
@@ -23,7 +16,7 @@ story('the last message of a topic is lost', async (w) => {
   }
   await api.published('t', events(1, 3));
   for (const stream of streams) await stream.take(3);
-  await unheard(w, 't', 4, 6);
+  await w.store.unheard('t', 4, 6);
   for (const stream of streams) {
     assert.deepEqual(numbers(await stream.take(6)), [1, 2, 3, 4, 5, 6]);
     assert.deepEqual(stream.control('weft.gap'), []);
@@ -39,7 +32,7 @@ story('the first event of a topic is lost, of a thousand that are followed', asy
   const topics = [...Array(100).keys()].map((n) => `q:${n}`);
   const streams = [];
   for (let i = 0; i < 10; i++) streams.push(await w.follow(node, topics.map((t) => `topic=${t}:${i}`).join('&')));
-  await unheard(w, 'q:77:3', 1, 2);
+  await w.store.unheard('q:77:3', 1, 2);
   assert.deepEqual(numbers(await streams[3].take(2)), [1, 2]);
   assert.equal(await node.metric('weft_live_repaired_total'), 1);
   assert.deepEqual(streams[4].events, []);

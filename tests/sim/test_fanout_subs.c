@@ -384,6 +384,28 @@ static void a_lost_tail_is_told_to_those_who_had_it(void **state)
     sim_fan_fini(&f);
 }
 
+/* Flushed, and empty when Redis came up: cursors of before have numbers that the new history gives again. */
+static void the_first_event_of_a_history_parts_it_from_older_cursors(void **state)
+{
+    struct sim_fan f;
+    struct weft_sub sub, old;
+
+    sim_fan_init(&f, 100, ALL);
+    sim_fan_sub(&f, &sub, "a", "", WEFT_FROM_NOW, 0);
+    sim_fan_followed(&f, "a", 0, 0);
+    sim_fan_gets(&f, &sub, "opened@0");
+    f.ms = 5000;
+    LIVE(&f, {"a", 1, 0}, {"a", 2, 1});
+    sim_fan_gets(&f, &sub, "1 2");
+    f.ms = 1000;
+    sim_fan_sub(&f, &old, "a", "", WEFT_FROM_CURSOR, 1);
+    sim_fan_gets(&f, &old, "opened@1");
+    assert_string_equal(f.read, "a after 1");
+    weft_sub_fini(&old);
+    weft_sub_fini(&sub);
+    sim_fan_fini(&f);
+}
+
 /* What it stood beyond were other topics' events: nothing of its own is lost, and nothing is told. */
 static void who_lost_nothing_stands_back(void **state)
 {
@@ -570,6 +592,7 @@ int main(void)
         cmocka_unit_test(another_history_is_told),
         cmocka_unit_test(a_lost_tail_is_told_to_those_who_had_it),
         cmocka_unit_test(who_lost_nothing_stands_back),
+        cmocka_unit_test(the_first_event_of_a_history_parts_it_from_older_cursors),
         cmocka_unit_test(a_topic_that_was_removed_tells_nothing),
         cmocka_unit_test(a_topic_is_followed_for_a_while_longer),
         cmocka_unit_test(patterns_take_topics_as_they_come),

@@ -6,7 +6,7 @@ import { Program, run } from './process.mjs';
 import { deadline, until } from './wait.mjs';
 
 // Below the range from which the kernel takes ports for outgoing connections.
-function anyPort() {
+export function anyPort() {
   return 10_000 + Math.floor(Math.random() * 22_000);
 }
 
@@ -17,13 +17,15 @@ export class Redis {
     mkdirSync(this.folder, { recursive: true });
   }
 
-  async start({ args = [] } = {}) {
+  // With tls its port speaks TLS, with the files that args name.
+  async start({ args = [], tls = false } = {}) {
     this.args = args;
+    this.tls = tls;
     for (let attempt = 0; ; attempt++) {
       const fixed = this.port !== undefined;
       const port = this.port ?? anyPort();
       this.program = new Program('redis-server', [
-        '--port', String(port), '--bind', '127.0.0.1', '--unixsocket', this.socket,
+        ...(tls ? ['--port', '0', '--tls-port', String(port)] : ['--port', String(port)]), '--bind', '127.0.0.1', '--unixsocket', this.socket,
         '--dir', this.folder, '--save', '', '--appendonly', 'yes', '--appendfsync', 'always',
         '--daemonize', 'no', '--logfile', '', '--loglevel', 'notice', ...args,
       ]);
@@ -54,7 +56,7 @@ export class Redis {
   // The same data, the same port.
   async restart() {
     if (this.program.running) await this.kill();
-    await this.start({ args: this.args });
+    await this.start({ args: this.args, tls: this.tls });
   }
 
   async stop() {
@@ -69,6 +71,7 @@ export class Redis {
 
   // One command; replies as JavaScript values, error replies thrown.
   async cmd(...words) {
+    if (this.client?.ended) this.#drop(); // a server that becomes a replica kills its clients
     this.client ??= new RedisClient(this.socket);
     return this.client.cmd(...words);
   }
@@ -99,6 +102,14 @@ export class Redis {
     return entries.map((entry) => entry[0]);
   }
 
+  // Events that are in the log, acknowledged, and whose live messages go nowhere.
+  async unheard(topic, from, to) {
+    const requests = [];
+    for (let n = from; n <= to; n++) requests.push('0', '0', '1', 'a.b', `{"type":"a.b","ts":1,"payload":{"n":${n}}}`, '1');
+    await this.cmd('FCALL', 'weft1_publish', '3', 'weft:{0}:head', 'weft:{0}:topics', `weft:{0}:log:${topic}`,
+      'weft:{0}:nowhere', '1000', '1000', '1', topic, '0', ...requests);
+  }
+
   async waitUntilAnswers() {
     await until(async () => (await this.cmd('PING')) === 'PONG', { what: 'Redis to answer' });
   }
@@ -127,6 +138,7 @@ class RedisClient {
   }
 
   #fail(error) {
+    this.ended = true;
     for (const { reject } of this.waiting.splice(0)) reject(error);
   }
 

@@ -229,7 +229,7 @@ static void the_file_is_bounded_and_has_to_be_one(void **state)
 
 static void secrets_are_in_no_message(void **state)
 {
-    char *env[] = {WORD("WEFT_REDIS_URL=rediss://u:hunter2@h"), NULL};
+    char *env[] = {WORD("WEFT_REDIS_URL=https://u:hunter2@h"), NULL};
     struct loaded l;
 
     load_mode(&l, WEFT_CONFIG_NODE, ARGV(NULL), env);

@@ -87,11 +87,27 @@ static void arena_gives_back_what_it_grew(void **state)
     assert_null(arena.first);
 }
 
+static void an_array_without_end_is_refused(void **state)
+{
+    struct weft_arena arena = {NULL, NULL, false};
+    redisReader *reader = weft_reply_reader(&arena);
+    static const char text[] = "*2147483647\r\n";
+    void *reply = NULL;
+
+    (void)state;
+    assert_int_equal(redisReaderFeed(reader, text, sizeof(text) - 1), REDIS_OK);
+    assert_int_equal(redisReaderGetReply(reader, &reply), REDIS_ERR);
+    assert_false(arena.failed);
+    redisReaderFree(reader);
+    weft_arena_fini(&arena);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_kind_at_every_cut),
         cmocka_unit_test(arena_gives_back_what_it_grew),
+        cmocka_unit_test(an_array_without_end_is_refused),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -43,17 +43,33 @@ struct weft_ticket {
  */
 #define WEFT_PUBLISH_APPENDS_MAX 4096
 
+/* Most replicas that a publish may wait for. */
+#define WEFT_PUBLISH_REPLICAS_MAX 16
+
+/* Epochs and numbers of producers: what every JSON reader holds exactly, and Lua. */
+#define WEFT_PRODUCER_NUMBER_MAX ((UINT64_C(1) << 53) - 1)
+
+/* How a request that comes again is known. */
+enum weft_publish_key {
+    WEFT_PUBLISH_KEY_NONE,
+    WEFT_PUBLISH_KEY_ONCE,    /* key: its Idempotency-Key */
+    WEFT_PUBLISH_KEY_PRODUCER /* key: its Producer-Id; with epoch and first */
+};
+
 /* One HTTP publish request: taken whole or not at all. */
 struct weft_publish_msg {
     struct weft_msg msg;
     struct weft_publish_msg *next; /* the hub's queue */
     uint32_t worker;
     struct weft_ticket ticket;
-    struct weft_events events;     /* moved in */
-    uint32_t topic_refs;           /* sum of topics_n over the events */
-    uint16_t once_len;             /* Idempotency-Key; 0: none */
+    struct weft_events events; /* moved in */
+    uint32_t topic_refs;       /* sum of topics_n over the events */
+    uint32_t replicas;         /* answered when so many have it; 0: when the master has */
+    uint64_t epoch, first;     /* of the producer, of its first event */
+    enum weft_publish_key key_kind;
+    uint16_t key_len;
     char topic[WEFT_NAME_MAX + 1]; /* of the URL: the key's scope */
-    char once[WEFT_NAME_MAX + 1];
+    char key[WEFT_NAME_MAX + 1];
     uint64_t received_ns;
 };
 
@@ -108,10 +124,14 @@ struct weft_ask_msg {
 
 enum weft_published_rc {
     WEFT_PUBLISHED_OK,
-    WEFT_PUBLISHED_REPLAYED,    /* the ids of the first time */
-    WEFT_PUBLISHED_REFUSED,     /* Redis holds something else under that key, …: `why` */
-    WEFT_PUBLISHED_UNAVAILABLE, /* Redis is away, or went away before it answered */
-    WEFT_PUBLISHED_BUSY         /* the publish queue is full */
+    WEFT_PUBLISHED_REPLAYED,     /* the ids of the first time */
+    WEFT_PUBLISHED_DUPLICATE,    /* taken before, by the numbers of its producer; no ids */
+    WEFT_PUBLISHED_FENCED,       /* the producer has come with a newer epoch: `number` */
+    WEFT_PUBLISHED_OUT_OF_ORDER, /* the producer's next event is `number` */
+    WEFT_PUBLISHED_REFUSED,      /* Redis holds something else under that key, …: `why` */
+    WEFT_PUBLISHED_REPLICAS,     /* only `replicas` have it; the master does */
+    WEFT_PUBLISHED_UNAVAILABLE,  /* Redis is away, or went away before it answered */
+    WEFT_PUBLISHED_BUSY          /* the publish queue is full */
 };
 
 struct weft_id_run {
@@ -124,6 +144,8 @@ struct weft_published_msg {
     struct weft_ticket ticket;
     enum weft_published_rc rc;
     char why[120];
+    uint64_t number;
+    uint32_t wanted, replicas; /* that the request asked for; that have it. 0: did not ask */
     uint32_t n_runs;
     struct weft_id_run runs[];
 };

@@ -193,6 +193,12 @@ enum weft_pull weft_sub_pull(struct weft_sub *sub, struct weft_run *runs, size_t
 /* True while the start was given as earliest or a time and no page has told the id yet. */
 bool weft_sub_floats(const struct weft_sub *sub);
 
+/*
+ * False while late events are owed (see above): whoever is ended now resumes behind them. A stream that has to end,
+ * but not at once, should wait until this is true.
+ */
+bool weft_sub_may_leave(const struct weft_sub *sub);
+
 /* For ops.read: where the page begins, and the topics as one text (sorted, parted by a space), appended to out. */
 enum weft_sub_from weft_sub_read_start(const struct weft_sub *sub, struct weft_id *ret_start);
 void weft_sub_what(const struct weft_sub *sub, struct weft_buf *out);

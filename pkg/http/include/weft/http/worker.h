@@ -26,7 +26,7 @@ struct weft_worker; /* opaque */
 struct weft_worker_opts {
     const struct weft_config *cfg;  /* borrowed */
     const char *node_id;            /* borrowed */
-    uint32_t index;                 /* of this worker */
+    uint32_t index, n_workers;      /* this worker is number index of so many */
     int listen_fd;                  /* bound and listening, non-blocking; moved */
     struct weft_metrics *metrics;   /* borrowed */
     struct weft_shard *shard;       /* borrowed; this worker's own */
@@ -45,9 +45,18 @@ struct weft_mailbox *weft_worker_mailbox(struct weft_worker *worker);
 const struct weft_worker_ops *weft_worker_message_ops(void);
 /* Starts its thread. hub: the hub's mailbox, borrowed. */
 int weft_worker_start(struct weft_worker *worker, struct weft_mailbox *hub) WEFT_MUST_CHECK;
+/* Any thread: from now on it is not ready (/readyz), and ends each connection with its answer. */
+void weft_worker_leave(struct weft_worker *worker);
 /*
- * Any thread: no new connections; requests under way are finished, streams are closed; the thread
- * ends within some seconds.
+ * Any thread, once, after leave: its streams are told `weft.moved` and ended, spread over period_ms; new ones
+ * are told so at once. All else is served as before.
+ */
+void weft_worker_drain(struct weft_worker *worker, uint32_t period_ms);
+/* Any thread, after drain: how many of them are still there (1 until it has counted them). */
+uint32_t weft_worker_undrained(const struct weft_worker *worker);
+/*
+ * Any thread: no new connections; requests under way are finished, streams that are left are moved
+ * at once or cut; the thread ends within some seconds.
  */
 void weft_worker_stop(struct weft_worker *worker);
 void weft_worker_join(struct weft_worker *worker);

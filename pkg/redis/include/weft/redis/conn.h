@@ -1,8 +1,8 @@
 /*
  * conn - one connection to Redis on a libevent loop: commands in order, pushes apart, always coming back.
  *
- * It connects, says who we are (AUTH, SELECT, CLIENT SETNAME), makes sure that the functions library is there
- * if asked to, and tells its owner with `up`. When the connection ends for whatever reason (refused, closed, a command over its time,
+ * It connects, says who we are (AUTH, SELECT, CLIENT SETNAME), makes sure that it is a master (ROLE) and that the
+ * functions library is there if asked to, and tells its owner with `up`. When the connection ends for whatever reason (refused, closed, a command over its time,
  * silence) every waiting command's callback gets a NULL reply, the owner gets `down`, and it connects again
  * after a backoff with jitter. Host names are resolved without blocking.
  *
@@ -22,10 +22,10 @@
 #include <weft/redis/url.h>
 
 struct event_base;
-struct evdns_base;
 struct weft_log;
 struct weft_shard;
 struct weft_redis_conn; /* opaque */
+struct weft_redis_tls;
 
 /* reply is NULL when the connection ended first: the command may or may not have been executed. */
 typedef void weft_redis_replied(void *ctx, const struct weft_reply *reply);
@@ -33,7 +33,9 @@ typedef void weft_redis_replied(void *ctx, const struct weft_reply *reply);
 struct weft_redis_conn_opts {
     struct event_base *base;          /* borrowed */
     const struct weft_redis_url *url; /* borrowed */
+    struct weft_redis_tls *tls;       /* borrowed; NULL: without TLS */
     const char *name;                 /* CLIENT SETNAME; borrowed */
+    const char *role; /* what it has to be: "master", "sentinel"; NULL: anything; borrowed */
     uint32_t connect_timeout_ms;
     uint32_t command_timeout_ms;
     uint32_t backoff_min_ms;
@@ -47,6 +49,9 @@ struct weft_redis_conn_opts {
     void *ctx;
     void (*up)(void *ctx);
     void (*down)(void *ctx, const char *why);
+    /* Before each connect: where it is now; false: nobody knows yet. NULL: where the URL says. */
+    bool (*find)(void *find_ctx, struct weft_redis_host *ret_host);
+    void *find_ctx;
     /* Subscriber connections only. */
     void (*message_arrived)(void *ctx, struct weft_str channel, struct weft_str payload);
     void (*subscribed)(void *ctx, struct weft_str channel, bool on);
@@ -60,6 +65,9 @@ int weft_redis_conn_create(struct weft_redis_conn **ret_cn, const struct weft_re
     WEFT_MUST_CHECK;
 /* Waiting commands get NULL replies; `down` is not called. NULL is allowed. */
 void weft_redis_conn_destroy(struct weft_redis_conn *cn);
+
+/* Ends the connection, if there is one, and makes it anew at once: it may be to another server then. */
+void weft_redis_conn_reconnect(struct weft_redis_conn *cn, const char *why);
 
 bool weft_redis_conn_is_up(const struct weft_redis_conn *cn);
 size_t weft_redis_conn_waiting(const struct weft_redis_conn *cn);
@@ -76,6 +84,9 @@ int weft_redis_send(struct weft_redis_conn *cn, weft_redis_replied *replied, voi
  * it took this PING has arrived. WEFT_EUNAVAILABLE when not up.
  */
 int weft_redis_ping(struct weft_redis_conn *cn, struct weft_str token) WEFT_MUST_CHECK;
+
+/* The answer to FCALL says that somebody has flushed the library: nothing was executed. */
+bool weft_redis_function_missing(const struct weft_reply *reply);
 
 /* Loads the functions library again (somebody flushed it); replied gets the reply of FUNCTION LOAD. */
 int weft_redis_load_functions(struct weft_redis_conn *cn, weft_redis_replied *replied, void *ctx)
