@@ -128,7 +128,7 @@ export const FAULTS = {
   // ---- live messages ----
   'drop-some': {
     modes: PROXIED,
-    draw: (random) => ({ ms: random.between(3000, 6000), chance: random.pick([0.01, 0.05]) }),
+    draw: (random) => ({ ms: random.between(3000, 6000), chance: random.pick([0.01, 0.05, 0.2]) }),
     run: (round, { ms, chance }) => ruled(round, { drop: chance }, ms),
   },
   'drop-all': {

@@ -8,6 +8,8 @@ import { Proxy } from './proxy.mjs';
 import { Store } from './store.mjs';
 import { Clock, Namespace } from './features.mjs';
 
+const QUICK_SYNC = ['--repl-diskless-sync-delay', '0'];
+
 function anyPort() {
   return 10_000 + Math.floor(Math.random() * 22_000);
 }
@@ -56,7 +58,7 @@ export class Pair {
   async begin() {
     this.stores = [new Store(this.folder, 'one', { fsync: 'everysec' }), new Store(this.folder, 'two', { fsync: 'everysec' })];
     for (const store of this.stores) {
-      await store.start();
+      await store.start({ args: QUICK_SYNC });
       this.links.set(store, await new Proxy(this.random, store.target).listen());
     }
     [this.first, this.second] = this.stores;
@@ -117,7 +119,7 @@ export class Sentinels {
       const front = await new Proxy(this.random, store.target).listen();
       this.proxies.push(front);
       this.fronts.set(store, front);
-      await store.start({ args: ['--replica-announce-ip', '127.0.0.1', '--replica-announce-port', String(front.port), '--repl-diskless-sync-delay', '0'] });
+      await store.start({ args: ['--replica-announce-ip', '127.0.0.1', '--replica-announce-port', String(front.port), ...QUICK_SYNC] });
       this.stores.push(store);
     }
     const [first, ...others] = this.stores;
