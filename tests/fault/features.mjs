@@ -97,7 +97,7 @@ export class Clock {
 }
 
 export async function features(folder) {
-  const found = { netns: false, clock: null, sentinel: false, missing: [] };
+  const found = { netns: false, clock: null, nodeClock: false, sentinel: false, missing: [] };
   const namespace = new Namespace(15);
   try {
     await namespace.begin();
@@ -110,6 +110,8 @@ export async function features(folder) {
   const library = path.join(folder, 'clock.so');
   if (await works('cc', ['-shared', '-fPIC', '-O2', '-o', library, path.join(here, 'clock.c')], { ms: 30_000 })) found.clock = library;
   else found.missing.push('no C compiler: steps of the clock are left out');
+  // A node with a sanitizer wants to be first: then only Redis's clock is set.
+  found.nodeClock = found.clock && (await works(bin('weftd'), ['--check'], { env: cleanEnv({ LD_PRELOAD: library }) }));
   found.sentinel = await works(bin('weftd'), ['--check', '--redis', 'redis+sentinel://127.0.0.1:1/weft'], { env: cleanEnv() });
   if (!found.sentinel) found.missing.push('weftd takes no redis+sentinel:// address: rounds with Sentinel are left out');
   return found;

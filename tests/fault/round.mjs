@@ -17,6 +17,7 @@ const NODE_SET = {
   redis: { backoff_min_ms: 20, backoff_max_ms: 300, command_timeout_ms: 1000, connect_timeout_ms: 500 },
   sse: { heartbeat_ms: 1000, retry_ms: 100, retry_jitter_ms: 50 },
   history: { max_events: 0 },
+  drain: { period_ms: 1500 },
 };
 // A node that remembers next to nothing, so that it has to read the log.
 const FORGETFUL = { ring: { events: 16 }, replay: { cache_bytes: 0 } };
@@ -83,7 +84,7 @@ export class Round {
   async startNode(slot) {
     if (this.nodes[slot]) this.gone.push(this.nodes[slot]);
     const node = new Weftd({
-      redis: this.setup.url, id: `${'abcdefgh'[slot]}${this.gone.length}`, env: this.setup.clock?.env ?? {},
+      redis: this.setup.url, id: `${'abcdefgh'[slot]}${this.gone.length}`, env: (this.found.nodeClock && this.setup.clock?.env) || {},
       set: { ...NODE_SET, ...(slot === 1 ? FORGETFUL : {}) },
     });
     await node.listening();
