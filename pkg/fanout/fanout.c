@@ -110,6 +110,7 @@ void weft_fanout_followed(struct weft_fanout *fo, struct weft_str name, uint64_t
         }
         /* What comes live and lies at or before base is from now on a duplicate: the log has it. */
         weft_ring_restart(fo, topic, base);
+        topic->born = 0;
         if (cut) {
             topic->last_ms = 0;
         }

@@ -43,10 +43,11 @@ struct weft_topic {
     struct weft_link *links;
     struct weft_ring_entry *ring; /* utlist DL: ring->prev is the newest */
     size_t ring_events;
-    uint64_t floor;    /* the ring is complete over (floor, last] */
-    uint64_t last;     /* its newest event that is known, also while the ring is empty */
-    uint64_t last_ms;  /* no later event of it is from before */
-    uint32_t direct;   /* subscribers that named it */
+    uint64_t floor;   /* the ring is complete over (floor, last] */
+    uint64_t last;    /* its newest event that is known, also while the ring is empty */
+    uint64_t born;    /* it began here with this event, maybe not for the first time; 0: long ago */
+    uint64_t last_ms; /* no later event of it is from before */
+    uint32_t direct;  /* subscribers that named it */
     uint32_t idle_for; /* sweeps without any */
     bool followed;     /* the hub was asked to */
     bool synced;       /* ... and told from where */

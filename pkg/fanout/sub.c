@@ -244,7 +244,11 @@ static bool synced(const struct weft_sub *sub)
     return true;
 }
 
-/* Its rings reach back to the cursor. */
+/*
+ * Its rings reach back to the cursor. A topic that began while it was followed only by the partition's channel
+ * may have had a life before, which retention removed: that patterns have not missed anything of it, all_base
+ * and wild_base say; for who names it, only the log can.
+ */
 static bool covered(const struct weft_sub *sub)
 {
     const struct weft_link *link = sub->scan_all ? sub->links : sub->news;
@@ -254,7 +258,7 @@ static bool covered(const struct weft_sub *sub)
         return false;
     }
     for (; link != NULL; link = sub->scan_all ? link->sub_next : link->news_next) {
-        if (link->topic->floor > seq) {
+        if (link->topic->floor > seq || (link->direct && link->topic->born > seq + 1)) {
             return false;
         }
     }

@@ -167,6 +167,7 @@ bool weft_ring_add(struct weft_fanout *fo, struct weft_topic *topic, struct weft
     if (!topic->met) {
         topic->met = true;
         weft_ring_restart(fo, topic, frames[from].prev);
+        topic->born = frames[from].prev == 0 ? frames[from].id.seq : 0;
     }
     for (uint32_t i = from; i < batch->n; i++) {
         if (frames[i].prev != topic->last) {

@@ -89,6 +89,7 @@ static int connect_redis(struct weft_control *control) WEFT_ON_CONTROL
                                           .seed = control->o.seed,
                                           .shard = control->o.shard,
                                           .log = control->o.log,
+                                          .quiet = true, /* the hub's */
                                           .ctx = control,
                                           .moved = master_moved};
     int rc = weft_redis_source_begin(control->source, &from);

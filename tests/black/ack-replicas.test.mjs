@@ -65,7 +65,7 @@ story('when the answer is there, the replica has the events', async (w) => {
 });
 
 story('too few replicas: 503 that says how many, and the events are in the master', async (w) => {
-  const { replica, nodes: [node] } = await replicated(w, 1, 300);
+  const { replica, nodes: [node] } = await replicated(w, 1, 2000);
   const api = w.client(node);
   const two = await acked(api, 't', event(1), 2);
   checkMissing(two, 1, 2);

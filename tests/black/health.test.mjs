@@ -156,7 +156,7 @@ story('the live connection is deaf: publishing works, and still the node is not 
   await w.store.cmd('ACL', 'SETUSER', 'deaf', 'on', '>secret', '~*', '+@all', 'resetchannels', '&weft:{0}:live:*', '&weft:{0}:live');
   const node = await w.node({ redis: w.store.url.replace('://', '://deaf:secret@'), ready: false });
   const api = w.client(node);
-  await node.logged('redis.disconnected');
+  await node.logged('redis.refused');
   assert.equal((await api.get('/readyz')).status, 503);
   await w.store.cmd('ACL', 'SETUSER', 'deaf', 'allchannels');
   await node.logged('node.ready');

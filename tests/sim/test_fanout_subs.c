@@ -555,6 +555,33 @@ static void a_pattern_reads_what_was_not_for_anybody(void **state)
     sim_fan_fini(&f);
 }
 
+/* Its first event here has no predecessor: the topic is new, or it was removed and is born again. */
+static void a_topic_that_is_born_again_is_read_by_who_names_it(void **state)
+{
+    struct sim_fan f;
+    struct weft_sub wild, old, fresh;
+
+    sim_fan_init(&f, 100, ALL);
+    sim_fan_sub(&f, &wild, "*", "", WEFT_FROM_NOW, 0);
+    sim_fan_followed(&f, "", 5, 5);
+    sim_fan_gets(&f, &wild, "opened@5");
+    LIVE(&f, {"a", 9, 0});
+    sim_fan_gets(&f, &wild, "9");
+    assert_int_equal(f.n_reads, 0); /* it has seen everything since 5 */
+
+    sim_fan_sub(&f, &fresh, "a", "", WEFT_FROM_CURSOR, 8);
+    sim_fan_sub(&f, &old, "a", "", WEFT_FROM_CURSOR, 7);
+    sim_fan_followed(&f, "a", 9, 9);
+    sim_fan_gets(&f, &fresh, "opened@8 9"); /* nothing can lie between */
+    assert_int_equal(f.n_reads, 0);
+    sim_fan_gets(&f, &old, "opened@7");
+    assert_string_equal(f.read, "a after 7");
+    weft_sub_fini(&wild);
+    weft_sub_fini(&old);
+    weft_sub_fini(&fresh);
+    sim_fan_fini(&f);
+}
+
 static void a_subscriber_may_end_when_it_is_ready(void **state)
 {
     struct sim_fan f;
@@ -597,6 +624,7 @@ int main(void)
         cmocka_unit_test(a_topic_is_followed_for_a_while_longer),
         cmocka_unit_test(patterns_take_topics_as_they_come),
         cmocka_unit_test(a_pattern_reads_what_was_not_for_anybody),
+        cmocka_unit_test(a_topic_that_is_born_again_is_read_by_who_names_it),
         cmocka_unit_test(a_subscriber_may_end_when_it_is_ready),
     };
 

@@ -9,6 +9,7 @@
 #ifndef WEFT_REDIS_SOURCE_H
 #define WEFT_REDIS_SOURCE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include <weft/base/err.h>
@@ -26,6 +27,7 @@ struct weft_redis_source_opts {
     uint64_t seed;            /* of jitter */
     struct weft_shard *shard; /* borrowed */
     struct weft_log *log;     /* borrowed */
+    bool quiet; /* of Sentinels: another source of this process tells and counts the same */
     void *ctx;
     void (*moved)(
         void *ctx); /* the master is another server now: connections have to be made anew */
