@@ -189,7 +189,9 @@ class Walk {
     const published = universe.byN.get(entry.n);
     const mine = this.mine(event);
     if (!published || !published.topics.includes(entry.topic) || mine.length === 0 || event.n !== entry.n) {
-      this.fault('phantom', at, { id: entry.id, topic: entry.topic, text: `event ${entry.n} was never published to ${entry.topic}, or not to what is followed` });
+      this.fault('phantom', at, {
+        id: entry.id, topic: entry.topic, text: `event ${entry.n} was never published to ${entry.topic}, or not to what is followed`,
+      });
       return;
     }
     if (this.seen.has(entry.id)) {
@@ -299,7 +301,8 @@ class Walk {
       const untold = events.filter((event) => !this.#toldBetween(topic, event.pos));
       if (untold.length === 0) continue;
       this.fault('gapMissing', this.#near(topic, untold[0].pos), {
-        id: untold[0].id, topic, text: `${untold.length} events were removed before they came, and no gap was told in time, ${untold[0].id} to ${untold.at(-1).id}`,
+        id: untold[0].id, topic,
+        text: `${untold.length} events were removed before they came, and no gap was told in time, ${untold[0].id} to ${untold.at(-1).id}`,
       });
     }
   }
@@ -338,7 +341,10 @@ export function judge(record) {
     if (event.fate !== 'lost') continue;
     if (event.acked) counts.ackedLost++;
     if (record.mayLose.length === 0) {
-      fault('ackedLost', { id: event.id, topic: event.topics[0], text: `event ${event.n} was ${event.acked ? 'acknowledged' : 'delivered'}, lies in no log, and nothing that loses events had happened` });
+      fault('ackedLost', {
+        id: event.id, topic: event.topics[0],
+        text: `event ${event.n} was ${event.acked ? 'acknowledged' : 'delivered'}, lies in no log, and nothing that loses events had happened`,
+      });
     }
   }
   // One event, one id: a retry with its key finds the first one.

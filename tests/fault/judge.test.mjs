@@ -362,7 +362,10 @@ test('a late event is counted, not condemned', () => {
     publishes: [{ n: 1, topics: ['x'], outcome: 'acked', id: '10-1' }, { n: 2, topics: ['y'], outcome: 'acked', id: '10-2' }],
     logs: { x: [['10-1', 1]], y: [['10-2', 2]] },
     removed: [], flushes: [], mayLose: [],
-    subscribers: [{ name: 's', patterns: ['x', 'y'], trace: [{ k: 'connect', cursor: null }, { k: 'open', id: '1-0' }, { k: 'event', id: '10-2', topic: 'y', n: 2 }, { k: 'event', id: '10-1', topic: 'x', n: 1 }] }],
+    subscribers: [{
+      name: 's', patterns: ['x', 'y'],
+      trace: [{ k: 'connect', cursor: null }, { k: 'open', id: '1-0' }, { k: 'event', id: '10-2', topic: 'y', n: 2 }, { k: 'event', id: '10-1', topic: 'x', n: 1 }],
+    }],
   };
   const { counts, violations } = judge(record);
   assert.deepEqual(violations, []);

@@ -17,6 +17,8 @@ const MODE_SETS = {
   mixed: ['everysec', 'sentinel', 'pair', 'always', 'netns', 'clock'],
 };
 
+let unfinished = null; // the folder of a run that goes on
+
 export function parse(words) {
   const options = { seed: Math.floor(Math.random() * 2 ** 31), minutes: 2, mode: 'mixed', only: null, nodes: 3, round: 40 };
   const take = { '--seed': 'seed', '--minutes': 'minutes', '--mode': 'mode', '--only': 'only', '--nodes': 'nodes', '--round': 'round', '--judge': 'judge' };
@@ -48,6 +50,7 @@ export async function check(options, say = console.log) {
   say(`seed ${options.seed}`);
   if (!existsSync(bin('weftd'))) throw new Error(`${bin('weftd')} is not built (scripts/build)`);
   const folder = mkdtempSync(path.join(os.tmpdir(), `weft-fault-${options.seed}-`));
+  unfinished = folder;
   const total = { bad: 0, rounds: 0, counts: [], faults: {} };
   const random = new Random(options.seed);
   const endsAt = Date.now() + options.minutes * 60_000;
@@ -84,6 +87,7 @@ export async function check(options, say = console.log) {
   } finally {
     await endStrays();
     await Namespace.endAll();
+    unfinished = null;
     if (!keep) rmSync(folder, { recursive: true, force: true });
   }
   say(`${total.rounds} rounds, faults done: ${Object.entries(total.faults).map(([name, times]) => `${name} ${times}`).join(', ')}`);
@@ -115,8 +119,11 @@ function again(file) {
 
 if (process.argv[1] === new URL(import.meta.url).pathname) {
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
-    // In front of the listener that ends the children and exits: namespaces are the only thing that outlives them.
-    process.prependListener(signal, () => Namespace.endAllNow());
+    // In front of the listener that ends the children and exits: what would outlive them.
+    process.prependListener(signal, () => {
+      Namespace.endAllNow();
+      if (unfinished) rmSync(unfinished, { recursive: true, force: true });
+    });
   }
   try {
     const options = parse(process.argv.slice(2));

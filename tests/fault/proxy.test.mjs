@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import net from 'node:net';
 import test from 'node:test';
-import { RespSplitter, isMessage, messageChannel } from './resp.mjs';
+import { RespSplitter, isMessage } from './resp.mjs';
 import { Proxy } from './proxy.mjs';
 import { Random } from '../black/lib/random.mjs';
 import { until } from '../black/lib/wait.mjs';
@@ -11,7 +11,7 @@ import { until } from '../black/lib/wait.mjs';
 const REPLIES = [
   '+OK\r\n', '-ERR no\r\n', ':42\r\n', '$-1\r\n', '*-1\r\n', '$0\r\n\r\n', '$5\r\na\r\nb\r\r\n', '*0\r\n',
   '*2\r\n$3\r\nfoo\r\n*2\r\n:1\r\n$4\r\n\r\n\r\n\r\n', '*3\r\n$9\r\nsubscribe\r\n$1\r\nc\r\n:1\r\n',
-  '*3\r\n$7\r\nmessage\r\n$1\r\nc\r\n$11\r\n*3\r\n$7\r\nmes\r\n', '%1\r\n+a\r\n*1\r\n:2\r\n', '_\r\n', '>3\r\n$7\r\nmessage\r\n$1\r\nd\r\n$1\r\nx\r\n',
+  '*3\r\n$7\r\nmessage\r\n$1\r\nc\r\n$11\r\n*3\r\n$7\r\nxyz\r\n', '%1\r\n+a\r\n*1\r\n:2\r\n', '_\r\n', '>3\r\n$7\r\nmessage\r\n$1\r\nc\r\n$1\r\nx\r\n',
 ].map((text) => Buffer.from(text, 'latin1'));
 
 test('replies are cut where they end, in whatever pieces they come', () => {
@@ -40,7 +40,6 @@ test('what is not whole is given back', () => {
 
 test('messages of channels are known by their form, not by what they hold', () => {
   assert.deepEqual(REPLIES.map((reply, i) => (isMessage(reply) ? i : null)).filter((i) => i !== null), [10, 13]);
-  assert.equal(messageChannel(REPLIES[10]), 'c');
   assert.throws(() => new RespSplitter().feed(Buffer.from('HTTP/1.1 200 OK\r\n')));
 });
 

@@ -77,10 +77,3 @@ const MESSAGES = ['*3\r\n$7\r\nmessage\r\n', '>3\r\n$7\r\nmessage\r\n'].map((tex
 export function isMessage(reply) {
   return MESSAGES.some((head) => reply.length > head.length && reply.subarray(0, head.length).equals(head));
 }
-
-export function messageChannel(reply) {
-  const from = MESSAGES[0].length;
-  const eol = reply.indexOf('\r\n', from);
-  const length = Number(reply.toString('latin1', from + 1, eol));
-  return reply.toString('utf8', eol + 2, eol + 2 + length);
-}

@@ -71,7 +71,8 @@ export class Pair {
   // The second is a replica of the first, and has all of it.
   async follow() {
     await this.second.cmd('REPLICAOF', '127.0.0.1', String(this.links.get(this.first).port));
-    await until(async () => /master_link_status:up/.test(await this.second.cmd('INFO', 'replication')), { what: 'the replica to be there', ms: 20_000, every: 50 });
+    const there = async () => /master_link_status:up/.test(await this.second.cmd('INFO', 'replication'));
+    await until(there, { what: 'the replica to be there', ms: 20_000, every: 50 });
   }
 
   async master() {

@@ -79,7 +79,8 @@ export class Store extends Redis {
   // The AOF anew, from what is in memory.
   async rewrite() {
     await this.cmd('BGREWRITEAOF');
-    await until(async () => /aof_rewrite_in_progress:0\r\naof_rewrite_scheduled:0/.test(await this.cmd('INFO', 'persistence')), { what: 'the AOF to be rewritten' });
+    const done = async () => /aof_rewrite_in_progress:0\r\naof_rewrite_scheduled:0/.test(await this.cmd('INFO', 'persistence'));
+    await until(done, { what: 'the AOF to be rewritten' });
     this.hold();
   }
 
