@@ -133,12 +133,12 @@ bool child_address(struct child *child, char *ret_address, size_t size)
     return found;
 }
 
-void child_stop(struct child *child)
+bool child_stop_in(struct child *child, uint64_t timeout_ms)
 {
-    uint64_t until = weft_clock_mono_ms() + STOP_TIMEOUT_MS;
+    uint64_t until = weft_clock_mono_ms() + timeout_ms;
 
     if (child->pid <= 0)
-        return;
+        return true;
     kill(child->pid, SIGTERM);
     while (!has_ended(child)) {
         if (weft_clock_mono_ms() > until) {
@@ -146,10 +146,16 @@ void child_stop(struct child *child)
             kill(child->pid, SIGKILL);
             waitpid(child->pid, NULL, 0);
             child->pid = 0;
-            return;
+            return false;
         }
         sleep_ms(POLL_MS);
     }
+    return true;
+}
+
+void child_stop(struct child *child)
+{
+    child_stop_in(child, STOP_TIMEOUT_MS);
 }
 
 void child_show_log(const struct child *child)

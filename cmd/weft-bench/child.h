@@ -9,6 +9,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 #define CHILDREN_MAX 8
@@ -27,6 +28,8 @@ bool child_address(struct child *child, char *ret_address, size_t size);
 
 /* SIGTERM, then SIGKILL after some seconds; waits. Accepts one that does not run. */
 void child_stop(struct child *child);
+/* The same with a time of one's own. False: it was killed. */
+bool child_stop_in(struct child *child, uint64_t timeout_ms);
 
 /* The end of its log, on stderr: after it failed. */
 void child_show_log(const struct child *child);

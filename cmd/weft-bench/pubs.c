@@ -13,8 +13,9 @@
 
 #include "scan.h"
 
-#define HEAD_MAX 1024
-#define IN_MAX   (64u << 10)
+#define HEAD_MAX   1024
+#define RESENT_MAX 1000 /* in all: servers that go away in order do not need as many */
+#define IN_MAX     (64u << 10)
 
 /* The payload as scan.c expects it, and where its numbers stand. */
 static const char EVENT_BEGIN[] =
@@ -27,9 +28,9 @@ static const char EVENT_END[] = "\"}}";
 
 static void pub_ready(struct io *io, uint32_t events);
 
-static const struct server *server_of(const struct pubs *pubs, uint32_t i)
+static const struct server *server_of(const struct pub *pub)
 {
-    return &pubs->servers[i % pubs->n_servers];
+    return &pub->pubs->servers[pub->server];
 }
 
 static void fail(struct pubs *pubs, const char *what, const char *more, size_t more_len)
@@ -85,7 +86,7 @@ static bool begin_connect(struct pub *pub)
     struct pubs *pubs = pub->pubs;
     uint32_t i = (uint32_t)(pub - pubs->pubs);
 
-    pub->io = (struct io){.fd = server_connect(server_of(pubs, i), i), .ready = pub_ready};
+    pub->io = (struct io){.fd = server_connect(server_of(pub), i), .ready = pub_ready};
     if (pub->io.fd < 0) {
         fail_errno(pubs);
         return false;
@@ -108,6 +109,7 @@ bool pubs_init(struct pubs *pubs)
         struct pub *pub = &pubs->pubs[i];
 
         pub->pubs = pubs;
+        pub->server = i % pubs->n_servers;
         pub->out = malloc(HEAD_MAX + (pubs->event_len + 1) * pubs->record->batch + 2);
         pub->in = malloc(IN_MAX);
         WEFT_ASSERT(pub->out != NULL && pub->in != NULL);
@@ -145,15 +147,18 @@ static void make_request(struct pub *pub)
     bool array = pubs->record->batch > 1;
     size_t body = (pubs->event_len + 1) * pub->n - 1 + (array ? 2 : 0);
     struct weft_buf topic;
+    char key[64] = "";
     char *at;
     int head;
 
+    if (pubs->moves)
+        snprintf(key, sizeof(key), "Idempotency-Key: %s-%u\r\n", pubs->record->run, pub->first);
     weft_buf_init(&topic, 256);
     record_topic(pubs->record, record_topic_of(pubs->record, pub->first), &topic);
     head = snprintf(pub->out, HEAD_MAX,
-                    "POST /api/topics/%s/events HTTP/1.1\r\nHost: %s\r\n"
+                    "POST /api/topics/%s/events HTTP/1.1\r\nHost: %s\r\n%s"
                     "Content-Type: application/json\r\nContent-Length: %zu\r\n\r\n",
-                    topic.data, server_of(pubs, (uint32_t)(pub - pubs->pubs))->authority, body);
+                    topic.data, server_of(pub)->authority, key, body);
     weft_buf_fini(&topic);
     WEFT_ASSERT(head > 0 && head < HEAD_MAX);
 
@@ -176,6 +181,20 @@ static void make_request(struct pub *pub)
     pub->in_len = 0;
 }
 
+/* The server is gone, or this connection: the next one, and there once more what was not answered. */
+static void move_on(struct pub *pub)
+{
+    struct pubs *pubs = pub->pubs;
+
+    if (pub->n > 0 && ++pubs->resent > RESENT_MAX) {
+        fail(pubs, "requests were lost again and again", "", 0);
+        return;
+    }
+    close(pub->io.fd);
+    pub->server = (pub->server + 1) % pubs->n_servers;
+    begin_connect(pub);
+}
+
 static void flush(struct pub *pub)
 {
     while (pub->out_sent < pub->out_len) {
@@ -187,7 +206,10 @@ static void flush(struct pub *pub)
             return;
         }
         if (n < 0) {
-            fail_errno(pub->pubs);
+            if (pub->pubs->moves)
+                move_on(pub);
+            else
+                fail_errno(pub->pubs);
             return;
         }
         pub->out_sent += (size_t)n;
@@ -313,6 +335,7 @@ static void answer_arrived(struct pub *pub, const char *body, const char *end)
     pubs->end_ns = weft_clock_mono_ns();
     if (pubs->latency != NULL)
         hist_add(pubs->latency, pubs->end_ns - pub->sent_ns);
+    pub->n = 0;
     pub->busy = false;
     pub->next_idle = pubs->idle;
     pubs->idle = pub;
@@ -324,11 +347,17 @@ static void answer_arrived(struct pub *pub, const char *body, const char *end)
 static void writable(struct pub *pub, uint32_t events)
 {
     if ((events & (EPOLLERR | EPOLLHUP)) != 0) {
-        fail(pub->pubs, "cannot connect", "", 0);
+        if (pub->pubs->moves)
+            move_on(pub);
+        else
+            fail(pub->pubs, "cannot connect", "", 0);
         return;
     }
     poller_change(pub->pubs->poller, &pub->io, EPOLLIN);
-    if (pub->out_len == 0) { /* it was the connection that was waited for */
+    if (pub->out_len == 0 && pub->n > 0) { /* a new connection, for an old request */
+        make_request(pub);
+        flush(pub);
+    } else if (pub->out_len == 0) { /* it was the connection that was waited for */
         pub->busy = false;
         pub->next_idle = pub->pubs->idle;
         pub->pubs->idle = pub;
@@ -345,8 +374,12 @@ static void connect_again(struct pub *pub)
     while (*link != pub)
         link = &(*link)->next_idle;
     *link = pub->next_idle;
-    close(pub->io.fd);
-    begin_connect(pub);
+    if (pub->pubs->moves) {
+        move_on(pub);
+    } else {
+        close(pub->io.fd);
+        begin_connect(pub);
+    }
 }
 
 static void pub_ready(struct io *io, uint32_t events)
@@ -354,11 +387,12 @@ static void pub_ready(struct io *io, uint32_t events)
     struct pub *pub = (struct pub *)io; /* its first member */
     struct pubs *pubs = pub->pubs;
     const char *body, *end;
+    int fd = io->fd;
     ssize_t n;
 
     if ((events & EPOLLOUT) != 0)
         writable(pub, events);
-    if ((events & ~(uint32_t)EPOLLOUT) == 0 || pubs->failed)
+    if ((events & ~(uint32_t)EPOLLOUT) == 0 || pubs->failed || io->fd != fd)
         return;
     n = recv(io->fd, pub->in + pub->in_len, IN_MAX - pub->in_len, 0);
     if (n < 0 && errno == EAGAIN)
@@ -366,6 +400,8 @@ static void pub_ready(struct io *io, uint32_t events)
     if (n <= 0) {
         if (!pub->busy)
             connect_again(pub);
+        else if (pubs->moves)
+            move_on(pub);
         else if (n == 0)
             fail(pubs, "closed by the server", "", 0);
         else

@@ -2,8 +2,9 @@
  * pubs - publishers: keep-alive connections that POST the events of a record.
  *
  * Each connection has one request under way; the answer has to be 201 with as many ids as events
- * were sent. Anything else ends the run. Each event carries its number and the time at which it was
- * sent.
+ * were sent. Anything else ends the run, but, with `moves`, the loss of the connection: the request is
+ * sent again, to the next server, with its idempotency key. Each event carries its number and the time
+ * at which it was sent.
  */
 #ifndef WEFT_BENCH_PUBS_H
 #define WEFT_BENCH_PUBS_H
@@ -21,12 +22,13 @@ struct pubs;
 struct pub {
     struct io io;
     struct pubs *pubs;
+    uint32_t server;
     bool busy; /* a request is under way */
     char *out; /* head and body */
     size_t out_len, out_sent;
     char *in;
     size_t in_len;
-    uint32_t first, n; /* the events of the request */
+    uint32_t first, n; /* the events of the request; n is 0 when it is answered */
     uint64_t sent_ns;
     struct pub *next_idle;
 };
@@ -34,21 +36,23 @@ struct pub {
 struct pubs {
     /* Set before pubs_init. */
     struct poller *poller;
-    const struct server *servers; /* connection i goes to server i % n_servers */
+    const struct server *servers; /* connection i goes to server i % n_servers at first */
     uint32_t n_servers;
     struct record *record;
     uint32_t connections;
     uint32_t payload_bytes; /* of one event's payload, at least PUBS_PAYLOAD_MIN */
     uint64_t rate;          /* events per second in all; 0: as fast as answers come */
     struct hist *latency;   /* from the request to its answer; NULL: not measured */
+    bool moves;             /* servers may go away, though never all */
 
     struct pub *pubs;
     struct pub *idle;
     char *event; /* the body of one event, to be copied and filled in */
     size_t event_len;
-    uint32_t next;  /* number of the next event */
-    uint32_t acked; /* events */
-    uint32_t limit; /* events from this number on have to wait: the scenario moves it */
+    uint32_t next;   /* number of the next event */
+    uint32_t acked;  /* events */
+    uint32_t limit;  /* events from this number on have to wait: the scenario moves it */
+    uint64_t resent; /* requests */
     uint64_t begin_ns;
     uint64_t end_ns; /* when the last answer came */
     bool failed;

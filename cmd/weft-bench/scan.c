@@ -56,6 +56,8 @@ static enum scan_kind kind_of(const char *type, size_t len)
         return SCAN_OPEN;
     if (len == 8 && memcmp(type, "weft.gap", 8) == 0)
         return SCAN_GAP;
+    if (len == 10 && memcmp(type, "weft.moved", 10) == 0)
+        return SCAN_MOVED;
     return SCAN_CONTROL;
 }
 
@@ -81,6 +83,10 @@ static int scan_events(const char *p, const char *end, scan_event_found *found, 
                 take_payload(&event, p + 6, lf);
         } else if (lf - p > 4 && memcmp(p, "id: ", 4) == 0) {
             take_id(&event, p + 4, lf);
+        } else if (lf - p > 7 && memcmp(p, "retry: ", 7) == 0) {
+            const char *digits = p + 7;
+
+            event.retry_ms = number(&digits, lf);
         } else if (lf - p > 7 && memcmp(p, "event: ", 7) == 0) {
             event.kind = kind_of(p + 7, (size_t)(lf - p) - 7);
         }

@@ -21,6 +21,7 @@ enum scan_kind {
     SCAN_EVENT,
     SCAN_OPEN,    /* weft.open */
     SCAN_GAP,     /* weft.gap */
+    SCAN_MOVED,   /* weft.moved */
     SCAN_CONTROL, /* another weft.* */
     SCAN_FOREIGN  /* an event whose payload is not ours */
 };
@@ -30,6 +31,7 @@ struct scan_event {
     struct weft_id id; /* 0-0: it had none */
     uint32_t n;        /* which event of the run */
     uint64_t sent_ns;  /* monotonic */
+    uint64_t retry_ms; /* `retry:` among its lines; 0: none */
 };
 
 /* Borrowed until the call returns. False: stop here. */

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <ftw.h>
+#include <libgen.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -104,12 +105,28 @@ static bool start_redis(struct stage *stage)
     return false;
 }
 
+/* Beside this program. */
+static bool find_bin(char *out, size_t size)
+{
+    char self[512];
+    ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
+
+    if (n <= 0)
+        return false;
+    self[n] = '\0';
+    snprintf(out, size, "%s", dirname(self));
+    return true;
+}
+
 bool stage_init(struct stage *stage, const char *bin, uint64_t workers)
 {
     const char *tmp = getenv("TMPDIR");
 
     *stage = (struct stage){.workers = workers};
-    snprintf(stage->bin, sizeof(stage->bin), "%s", bin);
+    if (bin != NULL)
+        snprintf(stage->bin, sizeof(stage->bin), "%s", bin);
+    else if (!find_bin(stage->bin, sizeof(stage->bin)))
+        return false;
     snprintf(stage->dir, sizeof(stage->dir), "%.60s/weft-bench.XXXXXX", tmp != NULL ? tmp : "/tmp");
     if (mkdtemp(stage->dir) == NULL) {
         args_complain("%s: %s", stage->dir, strerror(errno));
@@ -132,8 +149,8 @@ void stage_fini(struct stage *stage)
 {
     child_stop(&stage->single);
     child_stop(&stage->coalesce);
-    child_stop(&stage->nodes[0]);
-    child_stop(&stage->nodes[1]);
+    for (unsigned i = 0; i < STAGE_NODES; i++)
+        child_stop(&stage->nodes[i]);
     child_stop(&stage->redis);
     if (stage->dir[0] != '\0')
         nftw(stage->dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);

@@ -5,7 +5,6 @@
  * Absolute numbers are the machine's; what counts is the ratio to the bare writer, which does the
  * least that has to be done for the same bytes on the same connections at the same pace.
  */
-#include <libgen.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -217,6 +216,20 @@ static void storm(struct suite *suite)
     add_row(suite, "  reads of Redis", "replay_reads", "", 0, TARGET_NONE, 0);
 }
 
+static void stall(struct suite *suite)
+{
+    struct stall_plan plan = STALL_PLAN;
+    const struct scenario scenario = {"readers that stop", scenario_stall, &plan};
+
+    plan.events = scaled(suite, plan.events);
+    trials_run(&suite->trials, &scenario, suite->rounds, &suite->weft, NULL, NULL);
+    add_row(suite, "500 of 1,000 stop reading: p99 of the others, with to without", "p99_ratio", "",
+            2, TARGET_AT_MOST, 2);
+    add_row(suite, "  memory of each that stopped", "rss_kib_per_stalled", "KiB", 1, TARGET_NONE,
+            0);
+    add_row(suite, "  lost without a word", "untold", "", 0, TARGET_AT_MOST, 0);
+}
+
 static void churn(struct suite *suite)
 {
     struct churn_plan plan = CHURN_PLAN;
@@ -255,20 +268,8 @@ static bool run(struct suite *suite)
     publish_all(suite);
     replay(suite);
     storm(suite);
+    stall(suite);
     churn(suite);
-    return true;
-}
-
-/* Beside this program. */
-static bool find_bin(char *out, size_t size)
-{
-    char self[512];
-    ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
-
-    if (n <= 0)
-        return false;
-    self[n] = '\0';
-    snprintf(out, size, "%s", dirname(self));
     return true;
 }
 
@@ -276,7 +277,6 @@ int suite_run(int argc, char **argv)
 {
     struct suite suite = {.quick = false};
     const char *bin = NULL;
-    char beside[512];
     bool json = false, good;
     uint64_t rounds = 3, workers = 0;
     struct args_list words;
@@ -304,12 +304,10 @@ int suite_run(int argc, char **argv)
     case ARGS_OK:
         break;
     }
-    if (bin == NULL && find_bin(beside, sizeof(beside)))
-        bin = beside;
     suite.rounds = suite.quick ? 1 : (unsigned)rounds;
     /* Before the children are started, which inherit it. */
     server_need_files(suite.quick ? 4096 : 12000);
-    good = bin != NULL && stage_init(&suite.stage, bin, workers) && run(&suite);
+    good = stage_init(&suite.stage, bin, workers) && run(&suite);
     stage_fini(&suite.stage);
     if (json)
         table_print_json(&suite.table, stdout);

@@ -79,6 +79,12 @@ void swarm_cut(struct swarm *swarm, struct sub *sub)
     move(sub, SUB_CLOSED);
 }
 
+void swarm_pause(struct swarm *swarm, struct sub *sub, bool on)
+{
+    if (sub->state == SUB_OPEN)
+        poller_change(swarm->poller, &sub->io, on ? 0 : EPOLLIN);
+}
+
 /* It ended by itself. */
 static void lose(struct sub *sub, uint64_t *counter, const char *what)
 {
@@ -96,6 +102,7 @@ void swarm_connect(struct swarm *swarm, struct sub *sub)
         note_trouble(swarm, sub, strerror(errno));
         return;
     }
+    sub->told = false;
     move(sub, SUB_CONNECTING);
     poller_add(swarm->poller, &sub->io, EPOLLOUT);
 }
@@ -168,7 +175,7 @@ static bool event_found(void *ctx, const struct scan_event *event)
         swarm->delivered++;
         if (swarm->keep)
             keep(sub, event->n);
-        if (swarm->latency != NULL && swarm->read_ns > event->sent_ns)
+        if (swarm->latency != NULL && !sub->unmeasured && swarm->read_ns > event->sent_ns)
             hist_add(swarm->latency, swarm->read_ns - event->sent_ns);
         break;
     case SCAN_OPEN:
@@ -176,7 +183,12 @@ static bool event_found(void *ctx, const struct scan_event *event)
         break;
     case SCAN_GAP:
         swarm->gaps++;
+        sub->gaps++;
         note_trouble(swarm, sub, "a gap was told");
+        break;
+    case SCAN_MOVED:
+        sub->told = true;
+        sub->retry_ms = (uint32_t)event->retry_ms;
         break;
     case SCAN_CONTROL:
         swarm->controls++;
@@ -236,6 +248,11 @@ static void take(struct sub *sub, const char *p, size_t len)
         }
     }
     n = scan_chunks(p + used, len - used, event_found, sub);
+    if (n == SCAN_ENDED && sub->told) {
+        swarm->sent_on++;
+        swarm_cut(swarm, sub);
+        return;
+    }
     if (n < 0) {
         lose(sub, &swarm->cuts, n == SCAN_ENDED ? "the stream was ended" : "the stream is broken");
         return;

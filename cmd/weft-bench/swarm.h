@@ -36,7 +36,11 @@ struct sub {
     uint32_t server;       /* index of the one that it is, or will be, connected to */
     struct weft_id cursor; /* last event, or weft.open; none before the first stream */
     uint32_t opens;        /* streams that began */
+    uint32_t gaps;         /* that it was told */
+    bool unmeasured;       /* not part of the latency */
     uint32_t disorder;     /* ids that were not greater than the one before */
+    uint32_t retry_ms;     /* of its last weft.moved; 0: none came */
+    bool told;             /* weft.moved: this stream will end */
     char *carry;           /* the beginning of a chunk whose end has not come */
     uint32_t carry_len, carry_cap;
     uint32_t *got; /* numbers of the events in the order in which they came */
@@ -65,7 +69,8 @@ struct swarm {
     uint64_t bytes;
     uint64_t gaps, foreign, controls;
     uint64_t moved;    /* weft.open of a resumed stream with another id than its cursor */
-    uint64_t cuts;     /* streams that ended without being asked to */
+    uint64_t sent_on;  /* streams that ended with weft.moved */
+    uint64_t cuts;     /* streams that ended without being asked to, and without that */
     uint64_t refused;  /* answers that were no stream */
     uint64_t failures; /* connections that were not had */
     char trouble[512]; /* the first of these, in words */
@@ -79,6 +84,9 @@ void swarm_fini(struct swarm *swarm);
 void swarm_connect(struct swarm *swarm, struct sub *sub);
 /* Closes it at once, whatever is under way; the cursor and what it got stay. */
 void swarm_cut(struct swarm *swarm, struct sub *sub);
+
+/* It stops reading, or reads again. */
+void swarm_pause(struct swarm *swarm, struct sub *sub, bool on);
 
 /*
  * Opens all closed subscribers, some hundred at a time. False: not all opened in time; see trouble.

@@ -1,5 +1,6 @@
 #include "http.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -78,6 +79,14 @@ static struct curl_slist *headers_of(const struct http_request *rq)
         snprintf(line, sizeof(line), "Idempotency-Key: %s", rq->key);
         headers = curl_slist_append(headers, line);
     }
+    if (rq->producer != NULL) {
+        snprintf(line, sizeof(line), "Producer-Id: %s", rq->producer);
+        headers = curl_slist_append(headers, line);
+        snprintf(line, sizeof(line), "Producer-Epoch: %" PRIu64, rq->epoch);
+        headers = curl_slist_append(headers, line);
+        snprintf(line, sizeof(line), "Producer-Seq: %" PRIu64, rq->first);
+        headers = curl_slist_append(headers, line);
+    }
     return headers;
 }
 
@@ -126,7 +135,7 @@ static bool never_sent(CURLcode rc)
 
 int http_call(struct http *http, const struct http_request *rq, struct weft_buf *answer)
 {
-    bool harmless = rq->content_type == NULL || rq->key != NULL;
+    bool harmless = rq->content_type == NULL || rq->key != NULL || rq->producer != NULL;
     struct curl_slist *headers = headers_of(rq);
     int code = EXIT_UNREACHABLE;
 
@@ -140,9 +149,12 @@ int http_call(struct http *http, const struct http_request *rq, struct weft_buf 
             break;
         }
         if (rc == CURLE_OK) {
-            problem_print(url, status, weft_str(answer->data, answer->len));
+            struct weft_str body = weft_str(answer->data, answer->len);
+
+            problem_print(url, status, body);
             code = EXIT_REFUSED;
-            if (status != 503)
+            /* Too few replicas: they are in the log, and another node has the same Redis. */
+            if (status != 503 || problem_is(body, "replicas"))
                 break;
         } else if (answer->toobig) {
             args_complain("%s: the answer is too large", url);
@@ -155,7 +167,8 @@ int http_call(struct http *http, const struct http_request *rq, struct weft_buf 
                           http->error[0] != '\0' ? http->error : curl_easy_strerror(rc));
             code = EXIT_UNREACHABLE;
             if (unsure && !harmless) {
-                args_complain("the events may have been taken; with --key a retry is safe");
+                args_complain(
+                    "the events may have been taken; with --key or --producer a retry is safe");
                 break;
             }
         }

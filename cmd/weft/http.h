@@ -19,6 +19,8 @@ struct http_request {
     const char *target;       /* path and query */
     const char *content_type; /* NULL: GET, else POST */
     const char *key;          /* Idempotency-Key or NULL */
+    const char *producer;     /* Producer-Id or NULL; then with epoch and first */
+    uint64_t epoch, first;
     struct weft_str body;
 };
 

@@ -14,6 +14,16 @@ static void put_plain(const char *text)
         fputc((unsigned char)*text < 0x20 || *text == 0x7f ? ' ' : *text, stderr);
 }
 
+bool problem_is(struct weft_str body, const char *code)
+{
+    json_t *root = body.len > 0 ? json_loadb(body.p, body.len, 0, NULL) : NULL;
+    const char *text = json_string_value(json_object_get(json_object_get(root, "error"), "code"));
+    bool is = text != NULL && strcmp(text, code) == 0;
+
+    json_decref(root);
+    return is;
+}
+
 void problem_print(const char *url, long status, struct weft_str body)
 {
     json_t *root = body.len > 0 ? json_loadb(body.p, body.len, 0, NULL) : NULL;

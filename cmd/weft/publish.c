@@ -16,9 +16,15 @@
 
 #define BODY_MAX (64u << 20)
 
+#define NUMBER_MAX ((UINT64_C(1) << 53) - 1)
+#define NO_EPOCH   UINT64_MAX
+
 struct publish_options {
     const char *event;
     const char *key;
+    const char *producer;
+    const char *ack;
+    uint64_t epoch, seq;
     struct args_list fields;
     bool ndjson;
     bool json;
@@ -40,8 +46,13 @@ static void print_help(const struct arg *table)
 int publish_send(struct publish *pub, const char *content_type, const char *key,
                  struct weft_str body)
 {
-    struct http_request rq = {
-        .target = pub->target, .content_type = content_type, .key = key, .body = body};
+    struct http_request rq = {.target = pub->target,
+                              .content_type = content_type,
+                              .key = key,
+                              .producer = pub->producer,
+                              .epoch = pub->epoch,
+                              .first = pub->seq,
+                              .body = body};
     int code = http_call(pub->http, &rq, &pub->answer);
     struct weft_str answer;
     json_t *root, *id;
@@ -175,6 +186,12 @@ static bool usage_is_good(const struct publish_options *opt, const struct args_l
                       opt->ndjson ? "--ndjson" : "--event");
     else if (whole && opt->fields.n > 0)
         args_complain("--field does not go with %s", opt->ndjson ? "--ndjson" : "--event");
+    else if (opt->producer != NULL && opt->key != NULL)
+        args_complain("--key does not go with --producer");
+    else if ((opt->producer != NULL) != (opt->epoch != NO_EPOCH))
+        args_complain("--producer and --epoch go together");
+    else if (opt->producer == NULL && opt->seq != 0)
+        args_complain("--seq goes with --producer");
     else if (!whole && words->n < 2)
         args_complain("TYPE is missing (or --event, or --ndjson; see weft publish --help)");
     else
@@ -183,17 +200,17 @@ static bool usage_is_good(const struct publish_options *opt, const struct args_l
 }
 
 /* Also keeps line breaks out of the request's head. */
-static bool key_is_good(const char *key)
+static bool key_is_good(const char *option, const char *key)
 {
     size_t len = key != NULL ? strlen(key) : 1;
 
     if (len == 0 || len > PUBLISH_KEY_MAX) {
-        args_complain("--key: 1 to %d characters", PUBLISH_KEY_MAX);
+        args_complain("%s: 1 to %d characters", option, PUBLISH_KEY_MAX);
         return false;
     }
     for (; key != NULL && *key != '\0'; key++) {
         if (*key < 0x20 || *key > 0x7e) {
-            args_complain("--key: printable ASCII only");
+            args_complain("%s: printable ASCII only", option);
             return false;
         }
     }
@@ -226,7 +243,7 @@ static int run(struct publish *pub, const struct publish_options *opt,
 
 int publish_run(int argc, char **argv)
 {
-    struct publish_options opt = {0};
+    struct publish_options opt = {.epoch = NO_EPOCH};
     struct publish pub = {0};
     struct args_list words, urls = {.n = 0};
     struct servers servers;
@@ -244,6 +261,14 @@ int publish_run(int argc, char **argv)
         ARG_IS_STRING("key", "KEY", &opt.key,
                       "Idempotency-Key: a second run with it gets the first one's ids\n"
                       "(with --ndjson every batch has all 100 lines, and KEY-1, KEY-2, ...)"),
+        ARG_IS_STRING("producer", "ID", &opt.producer,
+                      "number the events, so that each is taken once: the producer's name;\n"
+                      "with --ndjson each line has its number, and every batch has all 100 lines"),
+        ARG_IS_NUMBER("epoch", 0, NUMBER_MAX, &opt.epoch,
+                      "of the producer: higher each time it starts anew"),
+        ARG_IS_NUMBER("seq", 0, NUMBER_MAX, &opt.seq, "number of the first event (default: 0)"),
+        ARG_IS_STRING("ack", "replicas:N", &opt.ack,
+                      "taken only when N replicas of Redis have the events"),
         ARG_IS_FLAG("json", &opt.json, "print the server's answer instead of the ids alone"),
         ARG_IS_URL(&urls),
         ARG_END,
@@ -258,16 +283,24 @@ int publish_run(int argc, char **argv)
     case ARGS_OK:
         break;
     }
-    if (!usage_is_good(&opt, &words) || !key_is_good(opt.key) || !servers_init(&servers, &urls))
+    if (!usage_is_good(&opt, &words) || !key_is_good("--key", opt.key) ||
+        !key_is_good("--producer", opt.producer) || !servers_init(&servers, &urls))
         return EXIT_USAGE;
 
     weft_buf_init(&target, 4096);
     weft_buf_puts(&target, "/api/topics/");
     http_encode(&target, words.items[0]);
     weft_buf_puts(&target, "/events");
+    if (opt.ack != NULL) {
+        weft_buf_puts(&target, "?ack=");
+        http_encode(&target, opt.ack);
+    }
     pub.http = http_create(&servers);
     pub.target = target.data;
     pub.key = opt.key;
+    pub.producer = opt.producer;
+    pub.epoch = opt.epoch;
+    pub.seq = opt.seq;
     pub.json = opt.json;
     weft_buf_init(&pub.answer, BODY_MAX);
     if (pub.http == NULL || target.toobig || words.items[0][0] == '\0') {

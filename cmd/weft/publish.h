@@ -8,14 +8,17 @@
 
 #include "http.h"
 
-#define PUBLISH_KEY_MAX 200 /* bytes of an Idempotency-Key */
+#define PUBLISH_KEY_MAX 200 /* bytes of an Idempotency-Key, or of a Producer-Id */
 #define PUBLISH_BATCH   100 /* lines of NDJSON in one request */
 
 struct publish {
     struct http *http;
-    const char *target; /* /api/topics/…/events */
-    const char *key;    /* --key or NULL */
-    bool json;          /* print the server's answer instead of the ids */
+    const char *target;   /* /api/topics/…/events */
+    const char *key;      /* --key or NULL */
+    const char *producer; /* --producer or NULL */
+    uint64_t epoch;       /* of the producer */
+    uint64_t seq;         /* ... and the number of the next event */
+    bool json;            /* print the server's answer instead of the ids */
     struct weft_buf answer;
 };
 

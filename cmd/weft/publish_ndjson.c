@@ -3,8 +3,8 @@
  *
  * A batch goes out when it has 100 lines, or when no more lines are waiting, so that a slow
  * producer is not held up and a fast one is batched; while a request is under way the pipe fills.
- * With a key the batches have to be the same in a second run, so there only their size and the end
- * of stdin close one.
+ * With a key or numbers the batches have to be the same in a second run, so there only their size
+ * and the end of stdin close one.
  */
 #include <errno.h>
 #include <poll.h>
@@ -88,6 +88,17 @@ static bool is_blank(struct weft_str s)
     return true;
 }
 
+/* Of the lines in s: blank ones are none. */
+static uint64_t count_events(struct weft_str s)
+{
+    uint64_t n = 0;
+
+    while (s.len > 0) {
+        n += !is_blank(weft_str_before(&s, '\n'));
+    }
+    return n;
+}
+
 static int send_batch(struct publish *pub, struct lines *lines, size_t len, unsigned n)
 {
     struct weft_str body = weft_str(lines->waiting.data, len);
@@ -101,6 +112,7 @@ static int send_batch(struct publish *pub, struct lines *lines, size_t len, unsi
         code = publish_send(pub, "application/x-ndjson", pub->key != NULL ? key : NULL, body);
     if (code == EXIT_DONE) {
         lines->taken += n;
+        pub->seq += count_events(body);
         memmove(lines->waiting.data, lines->waiting.data + len, lines->waiting.len - len);
         lines->waiting.len -= len;
     } else {
@@ -113,13 +125,14 @@ static int send_batch(struct publish *pub, struct lines *lines, size_t len, unsi
 int publish_ndjson(struct publish *pub)
 {
     struct lines lines = {.eof = false};
+    bool again = pub->key != NULL || pub->producer != NULL; /* a second run is foreseen */
     int code = EXIT_DONE;
 
     weft_buf_init(&lines.waiting, LINES_MAX);
     while (code == EXIT_DONE && output_is_open()) {
         unsigned n;
         size_t len = next_batch(&lines, &n);
-        bool due = n == PUBLISH_BATCH || lines.eof || (pub->key == NULL && !more_waits());
+        bool due = n == PUBLISH_BATCH || lines.eof || (!again && !more_waits());
 
         if (n > 0 && due)
             code = send_batch(pub, &lines, len, n);

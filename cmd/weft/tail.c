@@ -166,6 +166,8 @@ static void control_arrived(struct tail *tail, struct weft_str type, struct weft
         args_complain("the node has lost Redis; what is published meanwhile will come later");
     } else if (weft_str_eq(type, WEFT_STR("weft.recovered"))) {
         args_complain("the node has Redis again");
+    } else if (weft_str_eq(type, WEFT_STR("weft.moved"))) {
+        args_complain("the node sends its clients elsewhere (%s)", text_of(data, "reason"));
     } else {
         args_complain("%.*s", (int)type.len, type.p);
     }

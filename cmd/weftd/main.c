@@ -60,7 +60,43 @@ static void next_steps(const char *address, const char *data)
     (void)fflush(stdout);
 }
 
-/* Serves until a signal ends it. data: the folder of `weftd dev`, or NULL. Returns the exit code. */
+static bool is_end(int sig)
+{
+    return sig == SIGTERM || sig == SIGINT;
+}
+
+static void log_end(struct weft_log *log, int sig)
+{
+    weft_log(log, WEFT_LOG_INFO, "node.stopping",
+             WEFT_S("signal", sig == SIGTERM ? "TERM" : "INT"));
+}
+
+/*
+ * SIGTERM comes from whoever runs the node and means an orderly end; SIGINT from a person who waits: a short one. The
+ * second of either, or the end of the private Redis, ends it at once.
+ */
+static void drain(struct weft_node *node, struct weft_log *log, const sigset_t *signals, int sig,
+                  const struct weft_private_redis *redis)
+{
+    static const struct timespec look = {.tv_sec = 0, .tv_nsec = 20 * 1000 * 1000};
+
+    log_end(log, sig);
+    weft_node_drain(node, sig == SIGINT);
+    while (!weft_node_is_drained(node)) {
+        sig = sigtimedwait(signals, NULL, &look);
+        if (is_end(sig)) {
+            log_end(log, sig);
+            return;
+        }
+        if (sig == SIGCHLD && redis->pid > 0 && waitpid(redis->pid, NULL, WNOHANG) == redis->pid) {
+            return;
+        }
+    }
+}
+
+/*
+ * Serves until a signal ends it, and drains. data: the folder of `weftd dev`, or NULL. Returns the exit code.
+ */
 static int serve(struct weft_node *node, struct weft_log *log, const sigset_t *signals,
                  const struct weft_private_redis *redis, const char *data)
 {
@@ -70,9 +106,8 @@ static int serve(struct weft_node *node, struct weft_log *log, const sigset_t *s
     for (;;) {
         int sig = ready ? sigwaitinfo(signals, NULL) : sigtimedwait(signals, NULL, &look);
 
-        if (sig == SIGTERM || sig == SIGINT) {
-            weft_log(log, WEFT_LOG_INFO, "node.stopping",
-                     WEFT_S("signal", sig == SIGTERM ? "TERM" : "INT"));
+        if (is_end(sig)) {
+            drain(node, log, signals, sig, redis);
             return EXIT_SUCCESS;
         }
         if (sig == SIGCHLD && redis->pid > 0 && waitpid(redis->pid, NULL, WNOHANG) == redis->pid) {

@@ -4,6 +4,7 @@
 
 struct weft_role weft_role_hub;
 struct weft_role weft_role_worker;
+struct weft_role weft_role_control;
 
 void weft_role_assert_hub(pthread_t owner)
 {
@@ -11,6 +12,11 @@ void weft_role_assert_hub(pthread_t owner)
 }
 
 void weft_role_assert_worker(pthread_t owner)
+{
+    WEFT_ASSERT(pthread_equal(pthread_self(), owner));
+}
+
+void weft_role_assert_control(pthread_t owner)
 {
     WEFT_ASSERT(pthread_equal(pthread_self(), owner));
 }

@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include <weft/base/buf.h>
+#include <weft/base/str.h>
 #include <weft/config/config.h>
 
 #define WEFT_CONFIG_TEXT_MAX 4096    /* bytes of one string */
@@ -24,6 +25,7 @@ enum weft_param_type {
     WEFT_PARAM_TYPE_BOOL,
     WEFT_PARAM_TYPE_INT,
     WEFT_PARAM_TYPE_MS,
+    WEFT_PARAM_TYPE_S,
     WEFT_PARAM_TYPE_SIZE,
     WEFT_PARAM_TYPE_ENUM,
 };
@@ -45,8 +47,8 @@ struct weft_param {
     const char *def_text;               /* string, list */
     const struct weft_param_rule *rule; /* string, list */
     const char *const *words;           /* enum: the word of each value, then NULL */
-    uint64_t def;                       /* bool, int, ms, size, enum */
-    uint64_t min;                       /* int, ms, size */
+    uint64_t def;                       /* bool, int, ms, s, size, enum */
+    uint64_t min;                       /* int, ms, s, size */
     uint64_t max;
     size_t offset; /* of the field in struct weft_config */
     enum weft_param_type type;
@@ -91,6 +93,12 @@ void weft_param_clear(struct weft_config *cfg, const struct weft_param *p);
 bool weft_param_equal(const struct weft_config *a, const struct weft_config *b,
                       const struct weft_param *p);
 
+/*
+ * Digits, behind them perhaps a unit of this type; a number too large for the result becomes
+ * UINT64_MAX. False: something else.
+ */
+bool weft_param_parse_number(enum weft_param_type type, struct weft_str text, uint64_t *ret_value);
+
 /* Appends the value as JSON, secrets redacted. */
 void weft_param_print(struct weft_buf *out, const struct weft_config *cfg,
                       const struct weft_param *p);
@@ -119,5 +127,7 @@ extern const struct weft_param_rule weft_rule_prefix;
 extern const struct weft_param_rule weft_rule_listen;
 extern const struct weft_param_rule weft_rule_origin;
 extern const struct weft_param_rule weft_rule_redis_url;
+extern const struct weft_param_rule weft_rule_retention;
+extern const struct weft_param_rule weft_rule_slow_policy;
 
 #endif

@@ -25,9 +25,11 @@ static const char intro[] =
     "\"1MiB\"}}\n"
     "```\n"
     "\n"
-    "A duration is a number of milliseconds or a text such as `500ms`, `30s`, `5m`, `1h`; a size is "
-    "a number of\n"
-    "bytes or a text such as `64KiB`, `16MiB`, `1GiB`; a list is an array in the file and written "
+    "A duration is a number of milliseconds or a text such as `500ms`, `30s`, `5m`, `1h`; one in "
+    "seconds is a number of\n"
+    "seconds or a text such as `30s`, `5m`, `1h`, `7d`; a size is a number of bytes or a text such as "
+    "`64KiB`, `16MiB`,\n"
+    "`1GiB`; a list is an array in the file and written "
     "with commas elsewhere.\n"
     "An unknown name, a wrong type or a value out of its range ends the program with the name of "
     "the parameter and the\n"
@@ -48,6 +50,8 @@ static const char *type_name(const struct weft_param *p)
         return "number";
     case WEFT_PARAM_TYPE_MS:
         return "duration";
+    case WEFT_PARAM_TYPE_S:
+        return "duration in seconds";
     case WEFT_PARAM_TYPE_SIZE:
         return "size";
     case WEFT_PARAM_TYPE_ENUM:

@@ -21,6 +21,8 @@ static const char *json_kind(const struct weft_param *p)
         return "must be true or false";
     case WEFT_PARAM_TYPE_INT:
         return "must be a whole number";
+    case WEFT_PARAM_TYPE_S:
+        return "must be seconds or a duration such as \"30s\", \"5m\", \"1h\" or \"7d\"";
     case WEFT_PARAM_TYPE_MS:
         return "must be milliseconds or a duration such as \"500ms\", \"30s\", \"5m\" or \"1h\"";
     case WEFT_PARAM_TYPE_SIZE:
@@ -68,6 +70,7 @@ static int set_json(struct weft_config *cfg, const struct weft_param *p, const j
             return wrong_kind(p, why);
         return weft_param_set_number(cfg, p, json_is_true(value), why);
     case WEFT_PARAM_TYPE_MS:
+    case WEFT_PARAM_TYPE_S:
     case WEFT_PARAM_TYPE_SIZE:
         if (text)
             return weft_param_set_text(cfg, p, text, why);

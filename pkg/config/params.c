@@ -58,6 +58,8 @@ const struct weft_param weft_params[] = {
     {COMMON(g, f, e, fl, r, t), NUMBER(INT, d, lo, hi)},
 #define WEFT_PARAM_MS(g, f, d, lo, hi, e, fl, r, t) \
     {COMMON(g, f, e, fl, r, t), NUMBER(MS, d, lo, hi)},
+#define WEFT_PARAM_S(g, f, d, lo, hi, e, fl, r, t) \
+    {COMMON(g, f, e, fl, r, t), NUMBER(S, d, lo, hi)},
 #define WEFT_PARAM_SIZE(g, f, d, lo, hi, e, fl, r, t) \
     {COMMON(g, f, e, fl, r, t), NUMBER(SIZE, d, lo, hi)},
 #define WEFT_PARAM_ENUM(g, f, etype, d, e, fl, r, t)                      \

@@ -19,8 +19,18 @@ struct unit {
 
 /* Longest first, so that printing takes the first one that divides. */
 static const struct unit ms_units[] = {{"h", 3600000}, {"m", 60000}, {"s", 1000}, {"ms", 1}};
+static const struct unit s_units[] = {{"d", 86400}, {"h", 3600}, {"m", 60}, {"s", 1}};
 static const struct unit size_units[] = {
     {"GiB", 1073741824}, {"MiB", 1048576}, {"KiB", 1024}, {"", 1}};
+
+#define UNITS WEFT_COUNT_OF(ms_units)
+_Static_assert(WEFT_COUNT_OF(s_units) == UNITS && WEFT_COUNT_OF(size_units) == UNITS,
+               "whoever walks one can walk them all");
+
+static const struct unit *units_of(enum weft_param_type type)
+{
+    return type == WEFT_PARAM_TYPE_MS ? ms_units : type == WEFT_PARAM_TYPE_S ? s_units : size_units;
+}
 
 /* The fields. Offsets come from offsetof(), so each cast restores the declared type. */
 static char **string_at(const struct weft_config *cfg, const struct weft_param *p)
@@ -49,6 +59,7 @@ static uint64_t load_number(const struct weft_config *cfg, const struct weft_par
         return truth;
     case WEFT_PARAM_TYPE_INT:
     case WEFT_PARAM_TYPE_MS:
+    case WEFT_PARAM_TYPE_S:
         memcpy(&u32, at, sizeof(u32));
         return u32;
     case WEFT_PARAM_TYPE_SIZE:
@@ -77,6 +88,7 @@ static void store_number(struct weft_config *cfg, const struct weft_param *p, ui
         return;
     case WEFT_PARAM_TYPE_INT:
     case WEFT_PARAM_TYPE_MS:
+    case WEFT_PARAM_TYPE_S:
         memcpy(at, &u32, sizeof(u32));
         return;
     case WEFT_PARAM_TYPE_SIZE:
@@ -107,7 +119,7 @@ static int refuse(struct weft_param_why *why, const char *fmt, ...)
 
 static const char *number_text(char *out, size_t size, const struct weft_param *p, uint64_t value)
 {
-    const struct unit *units = p->type == WEFT_PARAM_TYPE_MS ? ms_units : size_units;
+    const struct unit *units = units_of(p->type);
 
     if (value == 0 || p->type == WEFT_PARAM_TYPE_INT) {
         snprintf(out, size, "%" PRIu64, value);
@@ -149,6 +161,16 @@ static int check_text(const struct weft_param *p, const char *text, struct weft_
     return bad ? refuse(why, "%s", bad) : 0;
 }
 
+/* Says which entry it is, and shows it where it is short and one line. */
+static int refuse_item(struct weft_param_why *why, size_t i, const char *item, const char *reason)
+{
+    size_t len = strlen(item);
+
+    if (len == 0 || len > 64 || !weft_str_printable(weft_str(item, len)))
+        return refuse(why, "entry %zu %s", i + 1, reason);
+    return refuse(why, "entry %zu, %s, %s", i + 1, item, reason);
+}
+
 static void list_free(struct weft_config_list *list)
 {
     for (size_t i = 0; i < list->len; i++)
@@ -163,14 +185,14 @@ int weft_param_set_list(struct weft_config *cfg, const struct weft_param *p,
 {
     struct weft_config_list *list = list_at(cfg, p);
     struct weft_config_list made = {0};
-    int rc;
 
     if (len > WEFT_CONFIG_LIST_MAX)
         return refuse(why, "must not have more than %d entries", WEFT_CONFIG_LIST_MAX);
     for (size_t i = 0; i < len; i++) {
-        rc = check_text(p, items[i], why);
-        if (rc)
-            return rc;
+        struct weft_param_why item_why;
+
+        if (check_text(p, items[i], &item_why))
+            return refuse_item(why, i, items[i], item_why.text);
     }
     if (len > 0) {
         made.items = calloc(len, sizeof(*made.items));
@@ -262,38 +284,50 @@ static int set_truth(struct weft_config *cfg, const struct weft_param *p, const 
     return 0;
 }
 
-/* Digits, then for a duration ms, s, m or h and for a size KiB, MiB or GiB. */
-static int set_number_text(struct weft_config *cfg, const struct weft_param *p, const char *text,
-                           struct weft_param_why *why)
+bool weft_param_parse_number(enum weft_param_type type, struct weft_str text, uint64_t *ret_value)
 {
-    size_t digits = strspn(text, "0123456789");
-    const char *unit = text + digits;
+    const struct unit *units = units_of(type);
+    struct weft_str unit = text;
     uint64_t factor = 0;
     uint64_t value;
 
-    if (digits > 0 && *unit == '\0') {
+    while (unit.len > 0 && unit.p[0] >= '0' && unit.p[0] <= '9') {
+        unit.p++;
+        unit.len--;
+    }
+    text.len -= unit.len;
+    if (text.len == 0)
+        return false;
+    if (unit.len == 0)
         factor = 1;
-    } else if (digits > 0 && p->type != WEFT_PARAM_TYPE_INT) {
-        const struct unit *units = p->type == WEFT_PARAM_TYPE_MS ? ms_units : size_units;
-
-        for (size_t i = 0; i < WEFT_COUNT_OF(ms_units); i++) {
-            if (strcmp(units[i].name, unit) == 0)
-                factor = units[i].factor;
-        }
+    for (size_t i = 0; i < UNITS && unit.len > 0 && type != WEFT_PARAM_TYPE_INT; i++) {
+        if (weft_str_eq(weft_str(units[i].name, strlen(units[i].name)), unit))
+            factor = units[i].factor;
     }
-    if (factor == 0) {
-        if (p->type == WEFT_PARAM_TYPE_MS)
-            return refuse(why, "must be a duration such as 500, 500ms, 30s, 5m or 1h");
-        if (p->type == WEFT_PARAM_TYPE_SIZE)
-            return refuse(why, "must be a size such as 65536, 64KiB, 16MiB or 1GiB");
-        return refuse(why, "must be a whole number without sign");
-    }
-    if (!weft_str_u64(weft_str(text, digits), &value) || value > UINT64_MAX / factor)
-        return refuse_range(why, p);
-    return weft_param_set_number(cfg, p, value * factor, why);
+    if (factor == 0)
+        return false;
+    if (!weft_str_u64(text, &value) || value > UINT64_MAX / factor)
+        *ret_value = UINT64_MAX;
+    else
+        *ret_value = value * factor;
+    return true;
 }
 
-_Static_assert(WEFT_COUNT_OF(ms_units) == WEFT_COUNT_OF(size_units), "set_number_text walks both");
+static int set_number_text(struct weft_config *cfg, const struct weft_param *p, const char *text,
+                           struct weft_param_why *why)
+{
+    uint64_t value;
+
+    if (weft_param_parse_number(p->type, weft_str(text, strlen(text)), &value))
+        return weft_param_set_number(cfg, p, value, why);
+    if (p->type == WEFT_PARAM_TYPE_MS)
+        return refuse(why, "must be a duration such as 500, 500ms, 30s, 5m or 1h");
+    if (p->type == WEFT_PARAM_TYPE_S)
+        return refuse(why, "must be a duration such as 3600, 30s, 5m, 1h or 7d");
+    if (p->type == WEFT_PARAM_TYPE_SIZE)
+        return refuse(why, "must be a size such as 65536, 64KiB, 16MiB or 1GiB");
+    return refuse(why, "must be a whole number without sign");
+}
 
 int weft_param_set_text(struct weft_config *cfg, const struct weft_param *p, const char *text,
                         struct weft_param_why *why)
@@ -307,6 +341,7 @@ int weft_param_set_text(struct weft_config *cfg, const struct weft_param *p, con
         return set_truth(cfg, p, text, why);
     case WEFT_PARAM_TYPE_INT:
     case WEFT_PARAM_TYPE_MS:
+    case WEFT_PARAM_TYPE_S:
     case WEFT_PARAM_TYPE_SIZE:
         return set_number_text(cfg, p, text, why);
     case WEFT_PARAM_TYPE_ENUM:
@@ -391,6 +426,7 @@ void weft_param_print(struct weft_buf *out, const struct weft_config *cfg,
         return;
     case WEFT_PARAM_TYPE_INT:
     case WEFT_PARAM_TYPE_MS:
+    case WEFT_PARAM_TYPE_S:
     case WEFT_PARAM_TYPE_SIZE:
         weft_buf_u64(out, load_number(cfg, p));
         return;

@@ -119,6 +119,8 @@ function arrived(data) {
     $('node').textContent = `node ${data.node}`;
   } else if (data.after !== undefined) {
     show({ gap: data });
+  } else if (data.retry_ms !== undefined) {
+    setState('reconnecting', 'the node sends its clients to another one');
   } else if (data.reason !== undefined) {
     setState('connected', `${data.reason} is away: events will follow`);
   } else {

@@ -9,7 +9,8 @@
 
 /*
  * History and topics for people and programs that read on their own: answered as JSON, one or two
- * round trips, never kept. A topic that never had an event is not found.
+ * round trips, never kept. A topic that never had an event, or was removed since, is not
+ * found.
  */
 
 #define TOPICS_SEEN_MAX  100000 /* of one listing: the most recently active ones */
@@ -19,6 +20,7 @@ struct ask {
     struct weft_hub *hub;
     struct weft_ask_msg m;
     uint64_t score;
+    uint64_t gone; /* last event of an earlier life, that was removed; or the floor */
     bool known, failed;
     uint64_t length;
     struct weft_id first, last;
@@ -72,6 +74,26 @@ static void score_arrived(void *ctx, const struct weft_reply *reply)
     weft_role_assert_hub(ask->hub->owner);
     if (!bad(ask, reply)) {
         ask->known = weft_reply_u64(reply, &ask->score);
+    }
+}
+
+static void removed_arrived(void *ctx, const struct weft_reply *reply)
+{
+    struct ask *ask = ctx;
+
+    weft_role_assert_hub(ask->hub->owner);
+    if (!bad(ask, reply)) {
+        (void)weft_reply_u64(reply, &ask->gone);
+    }
+}
+
+static void floor_arrived(void *ctx, const struct weft_reply *reply)
+{
+    struct ask *ask = ctx;
+
+    weft_role_assert_hub(ask->hub->owner);
+    if (!bad(ask, reply) && ask->gone == 0) {
+        (void)weft_reply_u64(reply, &ask->gone);
     }
 }
 
@@ -130,6 +152,23 @@ static void last_arrived(void *ctx, const struct weft_reply *reply)
 
 /* ---- history ---- */
 
+/* Whether events between the cursor of the request and what is answered are gone. */
+static bool has_gap(const struct ask *ask, struct weft_id first, uint64_t first_prev)
+{
+    const struct weft_ask_msg *m = &ask->m;
+
+    if (m->descending || !m->has_after) {
+        return false;
+    }
+    if (first.seq == 0) { /* nothing is held after it */
+        return ask->score > m->after.seq && (!m->has_before || m->before.seq > ask->score);
+    }
+    if (first_prev == 0) { /* its first event, of this life */
+        return ask->gone > m->after.seq && first.seq > m->after.seq + 1;
+    }
+    return first_prev > m->after.seq;
+}
+
 static void put_event(struct weft_buf *b, struct weft_batch_builder *bb, const char *topic,
                       const struct weft_reply *entry, struct weft_id id, bool comma)
 {
@@ -187,10 +226,7 @@ static void history_arrived(void *ctx, const struct weft_reply *reply)
     /* A full page may have more behind it. */
     put_id(&b, "],\"next\":", reply->n >= m->limit ? id : (struct weft_id){0, 0});
     weft_buf_puts(&b, ",\"gap\":");
-    if (!m->descending && m->has_after &&
-        (first.seq != 0
-             ? first_prev > m->after.seq
-             : ask->score > m->after.seq && (!m->has_before || m->before.seq > ask->score))) {
+    if (has_gap(ask, first, first_prev)) {
         weft_buf_puts(&b, "{\"topic\":");
         weft_buf_json(&b, weft_str(m->name, strlen(m->name)));
         put_id(&b, ",\"after\":", m->after);
@@ -296,6 +332,8 @@ static bool ask_topic(struct ask *ask, struct weft_str topics, struct weft_str l
 static bool ask_history(struct ask *ask, struct weft_str topics, struct weft_str log,
                         struct weft_str name) WEFT_ON_HUB
 {
+    struct weft_buf keys;
+
     const struct weft_ask_msg *m = &ask->m;
     char low[WEFT_ID_MAX_LEN + 1] = "-";
     char high[WEFT_ID_MAX_LEN + 1] = "+";
@@ -303,7 +341,16 @@ static bool ask_history(struct ask *ask, struct weft_str topics, struct weft_str
     struct weft_str from = weft_str(low, 1);
     struct weft_str to = weft_str(high, 1);
     struct weft_str score[] = {WEFT_STR("ZSCORE"), topics, name};
+    size_t len;
+    bool sent;
 
+    weft_buf_init(&keys, 512);
+    weft_key_removed(&keys, &ask->hub->keys);
+    len = keys.len;
+    weft_key_head(&keys, &ask->hub->keys);
+    struct weft_str removed[] = {WEFT_STR("ZSCORE"), weft_str(keys.data, len), name};
+    struct weft_str floor[] = {WEFT_STR("HGET"), weft_str(keys.data + len, keys.len - len),
+                               WEFT_STR("floor")};
     if (m->has_after) {
         low[0] = '(';
         from.len = 1 + weft_id_print(low + 1, m->after);
@@ -319,7 +366,10 @@ static bool ask_history(struct ask *ask, struct weft_str topics, struct weft_str
                                WEFT_STR("COUNT"),
                                weft_str(count, weft_u64_print(count, m->limit))};
     weft_count(ask->hub->o.shard, WEFT_M_REPLAY_READS, 1);
-    return send(ask, score_arrived, 3, score) && send(ask, history_arrived, 6, range);
+    sent = send(ask, score_arrived, 3, score) && send(ask, removed_arrived, 3, removed) &&
+           send(ask, floor_arrived, 3, floor) && send(ask, history_arrived, 6, range);
+    weft_buf_fini(&keys);
+    return sent;
 }
 
 void weft_ask_take(struct weft_hub *hub, const struct weft_ask_msg *m)

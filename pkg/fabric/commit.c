@@ -1,5 +1,6 @@
-#include "hub_priv.h"
+#include "commit_priv.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -7,6 +8,8 @@
 #include <weft/base/clock.h>
 #include <weft/telemetry/log.h>
 #include <weft/telemetry/metrics.h>
+
+#include "hub_priv.h"
 
 /*
  * Group commit: everything that is waiting goes to Redis in one call of weft1_publish. A lone
@@ -16,75 +19,53 @@
  *
  * In a call the requests are put in the order of their first topic, so that events of one topic
  * make one run and one message on its channel. Requests of one call were under way together: no
- * order between them was promised.
+ * order between them was promised. But those of one producer stay in the order in which they came,
+ * whatever topics their events name, since its numbers say that they have one.
+ *
+ * A committer that waits for replicas sends WAIT right behind the call, for which Redis holds up
+ * the connection: so it has one of its own, one call in flight, and in a call only requests that
+ * ask for as many replicas.
  *
  * A request is answered once: with its ids, or unavailable when Redis was away or went away before
- * it answered (then the events may be in the log; a retry with an Idempotency-Key finds out).
+ * it answered (then the events may be in the log; a retry with its key or its numbers finds out).
  */
 
 #define CALLS_IN_FLIGHT    2
 #define SECOND_CALL_EVENTS 256
 #define CALL_APPENDS_MAX   1024 /* events times topics; WEFT_PUBLISH_APPENDS_MAX in one request */
 #define CALL_BYTES_MAX     ((size_t)1024 * 1024)
-#define TABLE_SIZE         16384 /* of topics by name; a power of two, never more than half full */
 
-struct request {
-    struct weft_publish_msg *m;
-    uint32_t first_topic;
-    uint32_t place; /* of arrival */
-};
-
-/* One call in flight: owns its requests until it is answered. */
+/* One call in flight: owns its requests until they are answered. */
 struct call {
     struct weft_committer *c;
-    struct request *requests;
+    struct weft_call_request *requests;
     size_t n, cap;
     size_t events;
-    uint64_t sent_ns;
     bool loaded; /* the functions were loaded again for it */
+    bool held;   /* it is answered, but for WAIT */
     bool used;
-};
-
-struct piece {
-    size_t off, len;
 };
 
 struct weft_committer {
     struct weft_hub *hub;
-    struct weft_publish_msg *head, *tail; /* waiting */
-    size_t events, bytes;                 /* of them */
+    struct weft_redis_conn *conn; /* borrowed; NULL: not yet, or no more */
+    bool waits;                   /* for replicas */
+    struct weft_publish_msg *head, *tail;
+    size_t events, bytes; /* of what is in that queue */
     struct call calls[CALLS_IN_FLIGHT];
     size_t in_flight;
-
-    /* Scratch of one call, kept between calls. */
-    struct weft_buf text; /* keys and numbers */
-    struct piece *args;
-    const char **ptrs; /* where an argument lies when it is not in text; NULL: in text */
-    size_t n_args, args_cap;
-    struct weft_str *argv;
-    size_t argv_cap;
-    uint32_t *table; /* 0: free; else 1 + index in topics */
-    struct {
-        struct weft_str name;
-        uint32_t slot;
-    } * topics;
-    size_t n_topics, topics_cap;
-    struct weft_buf once; /* names of once keys, one after the other */
-    struct piece *once_keys;
-    size_t n_once_keys, once_keys_cap;
+    struct weft_call_args args;
 };
 
-static void *grown(void *list, size_t *cap, size_t need, size_t size)
+static bool is_up(const struct weft_committer *c) WEFT_ON_HUB
 {
-    if (need > *cap) {
-        size_t more = *cap == 0 ? 256 : *cap * 2;
+    return c->hub->up && c->conn != NULL && weft_redis_conn_is_up(c->conn);
+}
 
-        more = more < need ? need : more;
-        list = realloc(list, more * size);
-        WEFT_ASSERT(list != NULL);
-        *cap = more;
-    }
-    return list;
+static struct weft_str why_away(const struct weft_committer *c) WEFT_ON_HUB
+{
+    return c->hub->up ? WEFT_STR("the connection that waits for replicas is away")
+                      : WEFT_STR("Redis is away");
 }
 
 /* ---- answers ---- */
@@ -99,96 +80,122 @@ static struct weft_published_msg *answer_create(struct weft_hub *hub,
     a->msg.ops = &hub->o.ops->published;
     a->ticket = m->ticket;
     a->rc = rc;
+    a->wanted = m->replicas;
     a->n_runs = (uint32_t)n_runs;
     return a;
+}
+
+static void set_why(struct weft_published_msg *a, struct weft_str why)
+{
+    size_t n = why.len < sizeof(a->why) - 1 ? why.len : sizeof(a->why) - 1;
+
+    if (n > 0) {
+        memcpy(a->why, why.p, n);
+    }
+}
+
+static void count_answer(struct weft_shard *shard, enum weft_published_rc rc)
+{
+    switch (rc) {
+    case WEFT_PUBLISHED_OK:
+    case WEFT_PUBLISHED_REPLAYED:
+    case WEFT_PUBLISHED_DUPLICATE:
+        break;
+    case WEFT_PUBLISHED_FENCED:
+        weft_count(shard, WEFT_M_PUBLISH_FENCED, 1);
+        weft_count(shard, WEFT_M_PUBLISH_REJECTED, 1);
+        break;
+    case WEFT_PUBLISHED_OUT_OF_ORDER:
+    case WEFT_PUBLISHED_REFUSED:
+        weft_count(shard, WEFT_M_PUBLISH_REJECTED, 1);
+        break;
+    case WEFT_PUBLISHED_REPLICAS:
+        weft_count(shard, WEFT_M_PUBLISH_REPLICAS_MISSING, 1);
+        break;
+    case WEFT_PUBLISHED_UNAVAILABLE:
+        weft_count(shard, WEFT_M_PUBLISH_UNAVAILABLE, 1);
+        break;
+    case WEFT_PUBLISHED_BUSY:
+        weft_count(shard, WEFT_M_PUBLISH_QUEUE_FULL, 1);
+        break;
+    }
+}
+
+/* Takes both. */
+static void send_answer(struct weft_hub *hub, struct weft_publish_msg *m,
+                        struct weft_published_msg *a) WEFT_ON_HUB
+{
+    count_answer(hub->o.shard, a->rc);
+    weft_hub_send(hub, m->worker, &a->msg);
+    weft_publish_msg_free(m);
 }
 
 static void answer_failed(struct weft_hub *hub, struct weft_publish_msg *m,
                           enum weft_published_rc rc, struct weft_str why) WEFT_ON_HUB
 {
     struct weft_published_msg *a = answer_create(hub, m, rc, 0);
-    size_t n = why.len < sizeof(a->why) - 1 ? why.len : sizeof(a->why) - 1;
 
-    memcpy(a->why, why.p, n);
-    weft_count(hub->o.shard,
-               rc == WEFT_PUBLISHED_BUSY          ? WEFT_M_PUBLISH_QUEUE_FULL
-               : rc == WEFT_PUBLISHED_UNAVAILABLE ? WEFT_M_PUBLISH_UNAVAILABLE
-                                                  : WEFT_M_PUBLISH_REJECTED,
-               1);
-    weft_hub_send(hub, m->worker, &a->msg);
-    weft_publish_msg_free(m);
+    set_why(a, why);
+    send_answer(hub, m, a);
 }
 
-/* CloudEvents carry an idempotency key each; other requests at most one. */
-static bool keyed_singly(const struct weft_publish_msg *m)
+/* One request's answer, from its parts of the reply. */
+static struct weft_published_msg *answer_make(struct weft_hub *hub,
+                                              const struct weft_publish_msg *m,
+                                              const struct weft_reply *reply, size_t at) WEFT_ON_HUB
 {
-    return m->once_len == 0 && m->events.list[0].once_len > 0;
-}
-
-static size_t parts_of(const struct weft_publish_msg *m)
-{
-    return keyed_singly(m) ? m->events.n : 1;
-}
-
-/* `<ms>-<seq> <n>`, perhaps with `=` in front. */
-static bool parse_run(struct weft_str s, struct weft_id_run *ret_run, bool *ret_replayed)
-{
-    const char *space;
-    uint64_t n;
-
-    *ret_replayed = s.len > 0 && s.p[0] == '=';
-    if (*ret_replayed) {
-        s.p++;
-        s.len--;
-    }
-    space = s.len == 0 ? NULL : memchr(s.p, ' ', s.len);
-    if (space == NULL || !weft_id_parse(weft_str(s.p, (size_t)(space - s.p)), &ret_run->first) ||
-        !weft_str_u64(weft_str(space + 1, s.len - (size_t)(space + 1 - s.p)), &n) ||
-        n > UINT32_MAX) {
-        return false;
-    }
-    ret_run->n = (uint32_t)n;
-    return true;
-}
-
-/* Answers one request from its parts of the reply. */
-static void answer(struct weft_hub *hub, struct weft_publish_msg *m, const struct weft_reply *reply,
-                   size_t at) WEFT_ON_HUB
-{
-    size_t parts = parts_of(m);
+    size_t parts = weft_call_parts(m);
     struct weft_published_msg *a = answer_create(hub, m, WEFT_PUBLISHED_OK, parts);
 
     for (size_t i = 0; i < parts; i++) {
-        struct weft_str s = weft_reply_str(weft_reply_at(reply, at + i));
-        bool replayed = false;
+        struct weft_verdict v;
 
-        if (s.len > 0 && s.p[0] == '!') {
-            free(a);
-            answer_failed(hub, m, WEFT_PUBLISHED_REFUSED, weft_str(s.p + 1, s.len - 1));
-            return;
+        if (!weft_verdict_parse(&v, weft_reply_str(weft_reply_at(reply, at + i)))) {
+            v.rc = WEFT_PUBLISHED_UNAVAILABLE;
+            v.why = WEFT_STR("an answer that makes no sense");
         }
-        if (!parse_run(s, &a->runs[i], &replayed)) {
-            free(a);
-            answer_failed(hub, m, WEFT_PUBLISHED_UNAVAILABLE,
-                          WEFT_STR("an answer that makes no sense"));
-            return;
+        a->runs[i] = v.run;
+        if (v.rc == WEFT_PUBLISHED_OK) {
+            weft_count(hub->o.shard, WEFT_M_EVENTS_PUBLISHED, v.run.n);
+            continue;
         }
-        if (replayed) {
-            a->rc = WEFT_PUBLISHED_REPLAYED;
-        } else {
-            weft_count(hub->o.shard, WEFT_M_EVENTS_PUBLISHED, a->runs[i].n);
+        a->rc = v.rc;
+        if (v.rc != WEFT_PUBLISHED_REPLAYED) {
+            a->number = v.number;
+            a->n_runs = 0;
+            set_why(a, v.why);
+            break;
         }
     }
-    weft_observe_ns(hub->o.shard, WEFT_H_PUBLISH_COMMIT, weft_clock_mono_ns() - m->received_ns);
-    weft_hub_send(hub, m->worker, &a->msg);
-    weft_publish_msg_free(m);
+    return a;
 }
+
+/* Whether the events are in the log: now, or since before. */
+static bool is_taken(const struct weft_published_msg *a)
+{
+    return a->rc == WEFT_PUBLISHED_OK || a->rc == WEFT_PUBLISHED_REPLAYED ||
+           a->rc == WEFT_PUBLISHED_DUPLICATE;
+}
+
+static void answer_now(struct weft_hub *hub, struct weft_call_request *rq) WEFT_ON_HUB
+{
+    if (is_taken(rq->answer)) {
+        weft_observe_ns(hub->o.shard, WEFT_H_PUBLISH_COMMIT,
+                        weft_clock_mono_ns() - rq->m->received_ns);
+    }
+    send_answer(hub, rq->m, rq->answer);
+    rq->m = NULL;
+    rq->answer = NULL;
+}
+
+/* ---- calls ---- */
 
 static void call_free(struct call *call)
 {
     call->n = 0;
     call->events = 0;
     call->loaded = false;
+    call->held = false;
     call->used = false;
     call->c->in_flight--;
 }
@@ -196,7 +203,12 @@ static void call_free(struct call *call)
 static void fail_call(struct call *call, struct weft_str why) WEFT_ON_HUB
 {
     for (size_t i = 0; i < call->n; i++) {
-        answer_failed(call->c->hub, call->requests[i].m, WEFT_PUBLISHED_UNAVAILABLE, why);
+        struct weft_call_request *rq = &call->requests[i];
+
+        if (rq->m != NULL) {
+            free(rq->answer);
+            answer_failed(call->c->hub, rq->m, WEFT_PUBLISHED_UNAVAILABLE, why);
+        }
     }
     call_free(call);
 }
@@ -216,7 +228,8 @@ static void refuse_call(struct call *call, const struct weft_reply *error) WEFT_
 
     if (weft_hub_is_news(hub, error)) {
         weft_log(hub->o.log, WEFT_LOG_ERROR, "publish.failed",
-                 WEFT_SN("error", error->str.p, error->str.len), WEFT_S("user", hub->url.user),
+                 WEFT_SN("error", error->str.p, error->str.len),
+                 WEFT_S("user", weft_redis_source_user(hub->source)),
                  WEFT_U("events", call->events));
     }
     fail_call(call, weft_str(refusal->why, strlen(refusal->why)));
@@ -244,10 +257,10 @@ static void functions_loaded(void *ctx, const struct weft_reply *reply)
 static void call_answered(void *ctx, const struct weft_reply *reply)
 {
     struct call *call = ctx;
-    struct weft_hub *hub = call->c->hub;
+    struct weft_committer *c = call->c;
     size_t at = 0;
 
-    weft_role_assert_hub(hub->owner);
+    weft_role_assert_hub(c->hub->owner);
     if (reply == NULL) {
         fail_call(call, WEFT_STR("Redis went away before it answered"));
         return;
@@ -256,7 +269,7 @@ static void call_answered(void *ctx, const struct weft_reply *reply)
         /* Somebody flushed the functions: nothing was written, so it may be sent again. */
         if (starts(reply->str, "ERR Function not found") && !call->loaded) {
             call->loaded = true;
-            if (weft_redis_load_functions(hub->cmd, functions_loaded, call) == 0) {
+            if (weft_redis_load_functions(c->conn, functions_loaded, call) == 0) {
                 return;
             }
         }
@@ -264,267 +277,159 @@ static void call_answered(void *ctx, const struct weft_reply *reply)
         return;
     }
     for (size_t i = 0; i < call->n; i++) {
-        struct weft_publish_msg *m = call->requests[i].m;
-        size_t parts = parts_of(m);
+        struct weft_call_request *rq = &call->requests[i];
+        size_t parts = weft_call_parts(rq->m);
 
-        answer(hub, m, reply, at);
+        rq->answer = answer_make(c->hub, rq->m, reply, at);
         at += parts;
+        if (c->waits && is_taken(rq->answer)) {
+            call->held = true;
+        } else {
+            answer_now(c->hub, rq);
+        }
+    }
+    if (!call->held) {
+        call_free(call);
+    }
+}
+
+/*
+ * WAIT's answer: how many replicas have everything that this connection has written, and what was
+ * there before. If nobody waits any more, it belongs to a call that has failed.
+ */
+static void replicas_counted(void *ctx, const struct weft_reply *reply)
+{
+    struct call *call = ctx;
+    struct weft_hub *hub = call->c->hub;
+    uint64_t replicas;
+
+    weft_role_assert_hub(hub->owner);
+    if (!call->held) {
+        return;
+    }
+    if (!weft_reply_u64(reply, &replicas)) {
+        fail_call(call, WEFT_STR("Redis went away before it had counted the replicas"));
+        return;
+    }
+    for (size_t i = 0; i < call->n; i++) {
+        struct weft_call_request *rq = &call->requests[i];
+
+        if (rq->m != NULL) {
+            rq->answer->replicas = (uint32_t)replicas;
+            if (replicas < rq->m->replicas) {
+                rq->answer->rc = WEFT_PUBLISHED_REPLICAS;
+            }
+            answer_now(hub, rq);
+        }
     }
     call_free(call);
 }
 
-/* ---- building a call ---- */
-
-static void arg_text(struct weft_committer *c, size_t from)
-{
-    size_t args_cap = c->args_cap;
-
-    c->args = grown(c->args, &args_cap, c->n_args + 1, sizeof(*c->args));
-    c->ptrs = grown(c->ptrs, &c->args_cap, c->n_args + 1, sizeof(*c->ptrs));
-    c->ptrs[c->n_args] = NULL;
-    c->args[c->n_args].off = from;
-    c->args[c->n_args++].len = c->text.len - from;
-}
-
-static void arg_u64(struct weft_committer *c, uint64_t v)
-{
-    size_t from = c->text.len;
-
-    weft_buf_u64(&c->text, v);
-    arg_text(c, from);
-}
-
-static void arg_str(struct weft_committer *c, struct weft_str s)
-{
-    arg_text(c, c->text.len);
-    c->ptrs[c->n_args - 1] = s.p;
-    c->args[c->n_args - 1].len = s.len;
-}
-
-/* The topic's index in this call, from 0; a new one is added. */
-static uint32_t topic_index(struct weft_committer *c, struct weft_str name)
-{
-    uint32_t slot;
-
-    if (c->n_topics > 0 && weft_str_eq(c->topics[c->n_topics - 1].name, name)) {
-        return (uint32_t)c->n_topics - 1;
-    }
-    slot = (uint32_t)weft_hash64(name.p, name.len) & (TABLE_SIZE - 1);
-    while (c->table[slot] != 0) {
-        if (weft_str_eq(c->topics[c->table[slot] - 1].name, name)) {
-            return c->table[slot] - 1;
-        }
-        slot = (slot + 1) & (TABLE_SIZE - 1);
-    }
-    c->topics = grown(c->topics, &c->topics_cap, c->n_topics + 1, sizeof(*c->topics));
-    c->topics[c->n_topics].name = name;
-    c->topics[c->n_topics].slot = slot;
-    c->table[slot] = (uint32_t)++c->n_topics;
-    return (uint32_t)c->n_topics - 1;
-}
-
-static void forget_topics(struct weft_committer *c)
-{
-    for (size_t i = 0; i < c->n_topics; i++) {
-        c->table[c->topics[i].slot] = 0;
-    }
-    c->n_topics = 0;
-}
-
-static size_t add_once(struct weft_committer *c, const struct weft_publish_msg *m,
-                       struct weft_str key)
-{
-    size_t from = c->once.len;
-
-    weft_key_once(&c->once, &c->hub->keys, weft_str(m->topic, strlen(m->topic)), key);
-    c->once_keys =
-        grown(c->once_keys, &c->once_keys_cap, c->n_once_keys + 1, sizeof(*c->once_keys));
-    c->once_keys[c->n_once_keys].off = from;
-    c->once_keys[c->n_once_keys++].len = c->once.len - from;
-    return c->n_once_keys;
-}
-
-/* The requests of the call in order, so that topics, once keys and events get their places. */
-static void collect(struct call *call)
+static void send_wait(struct call *call) WEFT_ON_HUB
 {
     struct weft_committer *c = call->c;
+    char n[20];
+    char ms[20];
+    struct weft_str argv[] = {
+        WEFT_STR("WAIT"), weft_str(n, weft_u64_print(n, call->requests[0].m->replicas)),
+        weft_str(ms, weft_u64_print(ms, c->hub->o.cfg->publish.ack_timeout_ms))};
 
-    forget_topics(c);
-    weft_buf_clear(&c->once);
-    c->n_once_keys = 0;
-    for (size_t i = 0; i < call->n; i++) {
-        struct weft_publish_msg *m = call->requests[i].m;
-
-        for (size_t e = 0; e < m->events.n; e++) {
-            const struct weft_event *ev = &m->events.list[e];
-            struct weft_str topic;
-            uint32_t pos = 0;
-
-            while (weft_event_next_topic(&m->events, ev, &pos, &topic)) {
-                (void)topic_index(c, topic);
-            }
-        }
-        if (keyed_singly(m)) {
-            for (size_t e = 0; e < m->events.n; e++) {
-                const struct weft_event *ev = &m->events.list[e];
-
-                (void)add_once(c, m, weft_str(m->events.bytes.data + ev->once_off, ev->once_len));
-            }
-        } else if (m->once_len > 0) {
-            (void)add_once(c, m, weft_str(m->once, m->once_len));
-        }
-    }
-}
-
-static void add_event(struct weft_committer *c, const struct weft_publish_msg *m,
-                      const struct weft_event *ev)
-{
-    struct weft_str topic;
-    uint32_t pos = 0;
-    size_t from;
-
-    arg_str(c, weft_event_type(&m->events, ev));
-    arg_str(c, weft_event_envelope(&m->events, ev));
-    from = c->text.len;
-    while (weft_event_next_topic(&m->events, ev, &pos, &topic)) {
-        if (c->text.len > from) {
-            weft_buf_append(&c->text, ",", 1);
-        }
-        weft_buf_u64(&c->text, topic_index(c, topic) + 1);
-    }
-    arg_text(c, from);
-}
-
-static void add_requests(struct call *call)
-{
-    struct weft_committer *c = call->c;
-    size_t once = 0;
-
-    for (size_t i = 0; i < call->n; i++) {
-        const struct weft_publish_msg *m = call->requests[i].m;
-        bool singly = keyed_singly(m);
-
-        if (!singly) {
-            arg_u64(c, m->once_len > 0 ? ++once : 0);
-            arg_u64(c, m->events.n);
-        }
-        for (size_t e = 0; e < m->events.n; e++) {
-            if (singly) {
-                arg_u64(c, ++once);
-                arg_u64(c, 1);
-            }
-            add_event(c, m, &m->events.list[e]);
-        }
-    }
+    /* The connection is up and has nothing else waiting. */
+    WEFT_ASSERT(weft_redis_send(c->conn, replicas_counted, call, 3, argv) == 0);
 }
 
 static void send_call(struct call *call) WEFT_ON_HUB
 {
     struct weft_committer *c = call->c;
-    struct weft_hub *hub = c->hub;
-    size_t from;
 
-    weft_buf_clear(&c->text);
-    c->n_args = 0;
-    collect(call);
-
-    arg_str(c, WEFT_STR("FCALL"));
-    arg_str(c, WEFT_STR(WEFT_FN_PUBLISH));
-    arg_u64(c, 2 + c->n_topics + c->n_once_keys);
-    from = c->text.len;
-    weft_key_head(&c->text, &hub->keys);
-    arg_text(c, from);
-    from = c->text.len;
-    weft_key_topics(&c->text, &hub->keys);
-    arg_text(c, from);
-    for (size_t i = 0; i < c->n_topics; i++) {
-        from = c->text.len;
-        weft_key_log(&c->text, &hub->keys, c->topics[i].name);
-        arg_text(c, from);
-    }
-    for (size_t i = 0; i < c->n_once_keys; i++) {
-        arg_str(c, weft_str(c->once.data + c->once_keys[i].off, c->once_keys[i].len));
-    }
-    arg_str(c, weft_str(hub->channel.data, hub->channel.len));
-    arg_u64(c, hub->o.cfg->history.max_events);
-    arg_u64(c, hub->o.cfg->publish.idempotency_ttl_ms);
-    arg_u64(c, c->n_topics);
-    for (size_t i = 0; i < c->n_topics; i++) {
-        arg_str(c, c->topics[i].name);
-    }
-    add_requests(call);
-    WEFT_ASSERT(!c->text.toobig && !c->once.toobig);
-
-    c->argv = grown(c->argv, &c->argv_cap, c->n_args, sizeof(*c->argv));
-    for (size_t i = 0; i < c->n_args; i++) {
-        c->argv[i] = weft_str(c->ptrs[i] != NULL ? c->ptrs[i] : c->text.data + c->args[i].off,
-                              c->args[i].len);
-    }
-    call->sent_ns = weft_clock_mono_ns();
-    weft_count(hub->o.shard, WEFT_M_PUBLISH_BATCHES, 1);
-    if (weft_redis_send(hub->cmd, call_answered, call, c->n_args, c->argv) != 0) {
+    weft_call_args_build(&c->args, c->hub, call->requests, call->n);
+    weft_count(c->hub->o.shard, WEFT_M_PUBLISH_BATCHES, 1);
+    if (weft_redis_send(c->conn, call_answered, call, c->args.n_args, c->args.argv) != 0) {
         fail_call(call, WEFT_STR("Redis is away"));
+    } else if (c->waits) {
+        send_wait(call);
     }
 }
 
-static int by_topic(const void *a, const void *b)
+static int by_order(const void *a, const void *b)
 {
-    const struct request *x = a;
-    const struct request *y = b;
+    const struct weft_call_request *x = a;
+    const struct weft_call_request *y = b;
 
-    if (x->first_topic != y->first_topic) {
-        return x->first_topic < y->first_topic ? -1 : 1;
+    if (x->order != y->order) {
+        return x->order < y->order ? -1 : 1;
     }
     return x->place < y->place ? -1 : 1;
+}
+
+/* ---- the queue ---- */
+
+static struct weft_publish_msg *take_head(struct weft_committer *c)
+{
+    struct weft_publish_msg *m = c->head;
+
+    c->head = m->next;
+    if (c->head == NULL) {
+        c->tail = NULL;
+    }
+    c->events -= m->events.n;
+    c->bytes -= m->events.bytes.len;
+    return m;
+}
+
+/* The topic by which a request is put into order: see the top. */
+static struct weft_str topic_of(const struct weft_publish_msg *m)
+{
+    struct weft_str topic = weft_str(m->topic, strlen(m->topic));
+    uint32_t pos = 0;
+
+    if (m->key_kind != WEFT_PUBLISH_KEY_PRODUCER) {
+        (void)weft_event_next_topic(&m->events, &m->events.list[0], &pos, &topic);
+    }
+    return topic;
 }
 
 /* Moves what is waiting into the call, up to the bounds of one; one request at least. */
 static void fill(struct call *call) WEFT_ON_HUB
 {
     struct weft_committer *c = call->c;
+    uint32_t replicas = c->head->replicas;
     size_t bytes = 0;
     size_t refs = 0;
 
-    forget_topics(c);
-    while (c->head != NULL) {
+    weft_call_forget_topics(&c->args);
+    while (c->head != NULL && c->head->replicas == replicas) {
         struct weft_publish_msg *m = c->head;
-        struct weft_str topic = weft_str(NULL, 0);
-        uint32_t pos = 0;
 
         if (call->n > 0 && (refs + m->topic_refs > CALL_APPENDS_MAX ||
                             bytes + m->events.bytes.len > CALL_BYTES_MAX)) {
             break;
         }
+        (void)take_head(c);
         refs += m->topic_refs;
-        c->head = m->next;
-        if (c->head == NULL) {
-            c->tail = NULL;
-        }
-        c->events -= m->events.n;
-        c->bytes -= m->events.bytes.len;
         bytes += m->events.bytes.len;
         call->events += m->events.n;
-        (void)weft_event_next_topic(&m->events, &m->events.list[0], &pos, &topic);
-        call->requests = grown(call->requests, &call->cap, call->n + 1, sizeof(*call->requests));
-        call->requests[call->n] = (struct request){
-            .m = m, .first_topic = topic_index(c, topic), .place = (uint32_t)call->n};
+        call->requests =
+            weft_grown(call->requests, &call->cap, call->n + 1, sizeof(*call->requests));
+        call->requests[call->n] =
+            (struct weft_call_request){.m = m,
+                                       .order = weft_call_topic_index(&c->args, topic_of(m)),
+                                       .place = (uint32_t)call->n};
         call->n++;
     }
-    weft_gauge_set(c->hub->o.shard, WEFT_G_PUBLISH_QUEUE_EVENTS, (int64_t)c->events);
     if (call->n > 1) {
-        qsort(call->requests, call->n, sizeof(*call->requests), by_topic);
+        qsort(call->requests, call->n, sizeof(*call->requests), by_order);
     }
 }
-
-/* ---- the queue ---- */
 
 void weft_commit_take(struct weft_committer *c, struct weft_publish_msg *m)
 {
     const struct weft_config *cfg = c->hub->o.cfg;
 
     WEFT_ASSERT(m->events.n > 0 && m->topic_refs <= WEFT_PUBLISH_APPENDS_MAX);
-    if (!c->hub->up) {
-        answer_failed(c->hub, m, WEFT_PUBLISHED_UNAVAILABLE, WEFT_STR("Redis is away"));
+    WEFT_ASSERT((m->replicas > 0) == c->waits);
+    if (!is_up(c)) {
+        answer_failed(c->hub, m, WEFT_PUBLISHED_UNAVAILABLE, why_away(c));
         return;
     }
     if (c->events + m->events.n > cfg->publish.queue_events ||
@@ -543,20 +448,29 @@ void weft_commit_take(struct weft_committer *c, struct weft_publish_msg *m)
     c->bytes += m->events.bytes.len;
 }
 
+/* Who has waited its time behind others that wait for replicas is not sent at all. */
+static void drop_late(struct weft_committer *c) WEFT_ON_HUB
+{
+    uint64_t most_ns = (uint64_t)c->hub->o.cfg->publish.ack_timeout_ms * 1000000;
+    uint64_t now_ns = weft_clock_mono_ns();
+
+    while (c->head != NULL && now_ns - c->head->received_ns > most_ns) {
+        answer_failed(c->hub, take_head(c), WEFT_PUBLISHED_BUSY,
+                      WEFT_STR("others still wait for replicas; nothing was written"));
+    }
+}
+
 void weft_commit_flush(struct weft_committer *c)
 {
-    while (c->head != NULL && !c->hub->up) {
-        struct weft_publish_msg *m = c->head;
+    size_t most = c->waits ? 1 : CALLS_IN_FLIGHT;
 
-        c->head = m->next;
-        c->events -= m->events.n;
-        c->bytes -= m->events.bytes.len;
-        answer_failed(c->hub, m, WEFT_PUBLISHED_UNAVAILABLE, WEFT_STR("Redis is away"));
+    while (c->head != NULL && !is_up(c)) {
+        answer_failed(c->hub, take_head(c), WEFT_PUBLISHED_UNAVAILABLE, why_away(c));
     }
-    if (c->head == NULL) {
-        c->tail = NULL;
+    if (c->waits && c->head != NULL) {
+        drop_late(c);
     }
-    for (size_t i = 0; i < CALLS_IN_FLIGHT && c->head != NULL; i++) {
+    for (size_t i = 0; i < most && c->head != NULL; i++) {
         struct call *call = &c->calls[i];
 
         if (!call->used && (c->in_flight == 0 || c->events >= SECOND_CALL_EVENTS)) {
@@ -568,7 +482,19 @@ void weft_commit_flush(struct weft_committer *c)
     }
 }
 
-int weft_committer_create(struct weft_committer **ret_c, struct weft_hub *hub)
+size_t weft_commit_waiting(const struct weft_committer *c)
+{
+    return c->events;
+}
+
+/* ---- life ---- */
+
+void weft_commit_connect(struct weft_committer *c, struct weft_redis_conn *conn)
+{
+    c->conn = conn;
+}
+
+int weft_committer_create(struct weft_committer **ret_c, struct weft_hub *hub, bool waits)
 {
     struct weft_committer *c = calloc(1, sizeof(*c));
 
@@ -576,13 +502,11 @@ int weft_committer_create(struct weft_committer **ret_c, struct weft_hub *hub)
         return WEFT_ENOMEM;
     }
     c->hub = hub;
-    weft_buf_init(&c->text, (size_t)64 * 1024 * 1024);
-    weft_buf_init(&c->once, (size_t)64 * 1024 * 1024);
+    c->waits = waits;
     for (size_t i = 0; i < CALLS_IN_FLIGHT; i++) {
         c->calls[i].c = c;
     }
-    c->table = calloc(TABLE_SIZE, sizeof(*c->table));
-    if (c->table == NULL) {
+    if (weft_call_args_init(&c->args) != 0) {
         weft_committer_destroy(c);
         return WEFT_ENOMEM;
     }
@@ -597,21 +521,11 @@ void weft_committer_destroy(struct weft_committer *c)
     }
     WEFT_ASSERT(c->in_flight == 0);
     while (c->head != NULL) {
-        struct weft_publish_msg *m = c->head;
-
-        c->head = m->next;
-        weft_publish_msg_free(m);
+        weft_publish_msg_free(take_head(c));
     }
     for (size_t i = 0; i < CALLS_IN_FLIGHT; i++) {
         free(c->calls[i].requests);
     }
-    weft_buf_fini(&c->text);
-    weft_buf_fini(&c->once);
-    free(c->args);
-    free(c->ptrs);
-    free(c->argv);
-    free(c->table);
-    free(c->topics);
-    free(c->once_keys);
+    weft_call_args_fini(&c->args);
     free(c);
 }

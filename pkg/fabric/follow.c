@@ -140,6 +140,17 @@ void weft_follow_ask(struct weft_hub *hub, const struct weft_follow_msg *m)
     }
 }
 
+void weft_follow_repair(struct weft_hub *hub, struct weft_follow *f, uint64_t last)
+{
+    weft_live_seal(hub);
+    f->last = last;
+    for (uint32_t w = 0; w < hub->o.n_workers; w++) {
+        if ((f->workers & UINT64_C(1) << w) != 0) {
+            tell(hub, w, f);
+        }
+    }
+}
+
 void weft_follow_again(struct weft_hub *hub, uint32_t worker)
 {
     struct weft_follow *f, *next;
@@ -189,7 +200,8 @@ void weft_follow_confirmed(struct weft_hub *hub, struct weft_str channel, bool o
     struct weft_str name;
     struct weft_follow *f;
 
-    if (!on || channel.len < hub->channel.len) {
+    if (!on || channel.len < hub->channel.len ||
+        memcmp(channel.p, hub->channel.data, hub->channel.len) != 0) {
         return;
     }
     name = weft_str(channel.p + hub->channel.len, channel.len - hub->channel.len);
@@ -215,8 +227,10 @@ struct sync {
     struct weft_hub *hub;
     uint64_t epoch;
     struct weft_id head;
+    uint64_t floor;
     size_t n;
     struct {
+        uint64_t last;
         uint16_t len;
         char text[WEFT_NAME_MAX + 1];
     } names[];
@@ -225,13 +239,33 @@ struct sync {
 static void head_arrived(void *ctx, const struct weft_reply *reply)
 {
     struct sync *s = ctx;
+    struct weft_history history;
 
     weft_role_assert_hub(s->hub->owner);
-    (void)(weft_reply_u64(weft_reply_at(reply, 0), &s->head.seq) &&
-           weft_reply_u64(weft_reply_at(reply, 1), &s->head.ms));
+    if (weft_head_take(s->hub, reply, &history, &s->floor)) {
+        s->head = history.head;
+    }
 }
 
 static void scores_arrived(void *ctx, const struct weft_reply *reply)
+{
+    struct sync *s = ctx;
+
+    weft_role_assert_hub(s->hub->owner);
+    for (size_t i = 0; i < s->n; i++) {
+        (void)weft_reply_u64(weft_reply_at(reply, i), &s->names[i].last);
+    }
+    if (weft_reply_is_error(reply)) {
+        weft_log(s->hub->o.log, WEFT_LOG_ERROR, "redis.error", WEFT_S("command", "ZMSCORE"),
+                 WEFT_SN("error", reply->str.p, reply->str.len));
+    }
+}
+
+/*
+ * A topic without a score may have been removed: then its last event is what it was. If nobody knows, who
+ * stands before the floor has to read, and is told a gap there.
+ */
+static void removed_arrived(void *ctx, const struct weft_reply *reply)
 {
     struct sync *s = ctx;
     struct weft_hub *hub = s->hub;
@@ -242,23 +276,19 @@ static void scores_arrived(void *ctx, const struct weft_reply *reply)
         free(s);
         return;
     }
-    if (weft_reply_is_error(reply) && weft_hub_is_news(hub, reply)) {
-        weft_log(hub->o.log, WEFT_LOG_ERROR, "redis.error", WEFT_S("command", "ZMSCORE"),
-                 WEFT_SN("error", reply->str.p, reply->str.len));
-    }
     weft_live_seal(hub);
     weft_hub_see_head(hub, s->head);
     for (size_t i = 0; i < s->n; i++) {
         struct weft_follow *f = weft_follow_find(hub, weft_str(s->names[i].text, s->names[i].len));
-        uint64_t last = 0;
+        uint64_t last = s->names[i].last;
 
         if (f == NULL || f->state != WEFT_SUBSCRIPTION_ON || f->synced) {
             continue;
         }
         if (f->name_len == 0) {
             last = s->head.seq;
-        } else {
-            (void)weft_reply_u64(weft_reply_at(reply, i), &last);
+        } else if (last == 0 && !weft_reply_u64(weft_reply_at(reply, i), &last)) {
+            last = s->floor;
         }
         if (last > f->last) {
             f->last = last;
@@ -283,15 +313,13 @@ static void send_sync(struct weft_hub *hub, size_t n) WEFT_ON_HUB
     WEFT_ASSERT(s != NULL);
     s->hub = hub;
     s->epoch = hub->epoch;
-    weft_buf_init(&keys, 1024);
-    weft_key_head(&keys, &hub->keys);
-    size_t head_len = keys.len;
+    weft_buf_init(&keys, 512);
     weft_key_topics(&keys, &hub->keys);
+    size_t topics_end = keys.len;
+    weft_key_removed(&keys, &hub->keys);
 
-    struct weft_str head[] = {WEFT_STR("HMGET"), weft_str(keys.data, head_len), WEFT_STR("seq"),
-                              WEFT_STR("ms")};
     argv[0] = WEFT_STR("ZMSCORE");
-    argv[1] = weft_str(keys.data + head_len, keys.len - head_len);
+    argv[1] = weft_str(keys.data, topics_end);
     for (size_t i = 0; i < n; i++) {
         struct weft_follow *f = names->list[--names->n];
 
@@ -301,9 +329,12 @@ static void send_sync(struct weft_hub *hub, size_t n) WEFT_ON_HUB
     }
     s->n = n;
     /* The head first: it is then not newer than what the scores show. */
-    if (weft_redis_send(hub->rd, head_arrived, s, 4, head) != 0 ||
-        weft_redis_send(hub->rd, scores_arrived, s, n + 2, argv) != 0) {
-        /* Not up: asked again when it is. Both fail or none: no answer comes to what is freed. */
+    bool sent = weft_head_ask(hub, head_arrived, s) == 0 &&
+                weft_redis_send(hub->rd, scores_arrived, s, n + 2, argv) == 0;
+    argv[1] = weft_str(keys.data + topics_end, keys.len - topics_end);
+    sent = sent && weft_redis_send(hub->rd, removed_arrived, s, n + 2, argv) == 0;
+    if (!sent) {
+        /* Not up: asked again when it is. All fail or none: no answer comes to what is freed. */
         free(s);
     }
     weft_buf_fini(&keys);

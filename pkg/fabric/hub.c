@@ -59,6 +59,8 @@ static void send_redis(struct weft_hub *hub, uint32_t worker, bool up) WEFT_ON_H
     WEFT_ASSERT(m != NULL);
     m->msg.ops = &hub->o.ops->redis;
     m->up = up;
+    m->history = hub->history;
+    m->history.head = hub->head;
     weft_hub_send(hub, worker, &m->msg);
 }
 
@@ -107,22 +109,44 @@ static void tell_redis(struct weft_hub *hub, bool up) WEFT_ON_HUB
     }
 }
 
+/* Which history Redis holds is known: only now subscribers can be told that it is back. */
+static void history_arrived(void *ctx, const struct weft_reply *reply)
+{
+    struct weft_hub *hub = ctx;
+    struct weft_history history;
+
+    weft_role_assert_hub(hub->owner);
+    hub->asking = false;
+    if (!weft_head_take(hub, reply, &history, NULL)) {
+        return; /* the connection has gone again; after an error it is asked for with the canary's beat */
+    }
+    hub->history = history;
+    hub->head = history.head;
+    tell_redis(hub, true);
+    weft_follow_connected(hub);
+    weft_reader_resume(hub->reader);
+    weft_canary_connected(hub->canary);
+    weft_hub_flush(hub);
+}
+
+void weft_hub_come_up(struct weft_hub *hub)
+{
+    if (!hub->up && !hub->asking && weft_redis_conn_is_up(hub->cmd) &&
+        weft_redis_conn_is_up(hub->sub) && weft_redis_conn_is_up(hub->rd) &&
+        weft_redis_conn_is_up(hub->ack)) {
+        hub->asking = weft_head_ask(hub, history_arrived, hub) == 0;
+    }
+}
+
 static void connection_up(void *ctx)
 {
     struct weft_hub *hub = ctx;
 
     weft_role_assert_hub(hub->owner);
-    if (hub->up || !weft_redis_conn_is_up(hub->cmd) || !weft_redis_conn_is_up(hub->sub) ||
-        !weft_redis_conn_is_up(hub->rd)) {
-        return;
-    }
-    tell_redis(hub, true);
-    weft_follow_connected(hub);
-    weft_reader_resume(hub->reader);
-    weft_hub_flush(hub);
+    weft_hub_come_up(hub);
 }
 
-static void connection_down(struct weft_hub *hub) WEFT_ON_HUB
+static void go_down(struct weft_hub *hub) WEFT_ON_HUB
 {
     if (hub->up) {
         tell_redis(hub, false);
@@ -137,7 +161,7 @@ static void cmd_down(void *ctx, const char *why)
 
     weft_role_assert_hub(hub->owner);
     (void)why;
-    connection_down(hub);
+    go_down(hub);
 }
 
 static void sub_down(void *ctx, const char *why)
@@ -147,17 +171,25 @@ static void sub_down(void *ctx, const char *why)
     weft_role_assert_hub(hub->owner);
     (void)why;
     weft_follow_disconnected(hub);
-    connection_down(hub);
+    go_down(hub);
+}
+
+/* Only who waits for replicas misses it; the committer answers them. */
+static void ack_down(void *ctx, const char *why)
+{
+    (void)ctx;
+    (void)why;
 }
 
 void weft_hub_history_changed(struct weft_hub *hub, const char *why)
 {
+    if (!hub->up) {
+        return; /* it is asked for already */
+    }
     weft_log(hub->o.log, WEFT_LOG_WARN, "redis.history_changed", WEFT_S("why", why));
-    memset(&hub->head, 0, sizeof(hub->head));
-    tell_redis(hub, false);
-    weft_reader_forget(hub->reader);
-    tell_redis(hub, true);
-    weft_follow_connected(hub);
+    weft_count(hub->o.shard, WEFT_M_HISTORY_CHANGES, 1);
+    go_down(hub);
+    weft_hub_come_up(hub);
 }
 
 static void message_arrived(void *ctx, struct weft_str channel, struct weft_str payload)
@@ -165,7 +197,17 @@ static void message_arrived(void *ctx, struct weft_str channel, struct weft_str 
     struct weft_hub *hub = ctx;
 
     weft_role_assert_hub(hub->owner);
-    weft_live_arrived(hub, channel, payload);
+    if (!weft_canary_arrived(hub->canary, channel, payload)) {
+        weft_live_arrived(hub, channel, payload);
+    }
+}
+
+static void pong(void *ctx, struct weft_str token)
+{
+    struct weft_hub *hub = ctx;
+
+    weft_role_assert_hub(hub->owner);
+    weft_reconcile_pong(hub->reconciler, token);
 }
 
 static void subscribed(void *ctx, struct weft_str channel, bool on)
@@ -173,7 +215,18 @@ static void subscribed(void *ctx, struct weft_str channel, bool on)
     struct weft_hub *hub = ctx;
 
     weft_role_assert_hub(hub->owner);
-    weft_follow_confirmed(hub, channel, on);
+    if (!weft_canary_subscribed(hub->canary, channel)) {
+        weft_follow_confirmed(hub, channel, on);
+    }
+}
+
+static void flush_commits(struct weft_hub *hub) WEFT_ON_HUB
+{
+    weft_commit_flush(hub->committer);
+    weft_commit_flush(hub->acker);
+    weft_gauge_set(
+        hub->o.shard, WEFT_G_PUBLISH_QUEUE_EVENTS,
+        (int64_t)(weft_commit_waiting(hub->committer) + weft_commit_waiting(hub->acker)));
 }
 
 /* The end of a turn, whoever began it. */
@@ -183,47 +236,46 @@ static void turn_ended(void *ctx)
 
     weft_role_assert_hub(hub->owner);
     weft_follow_flush(hub);
-    weft_commit_flush(hub->committer);
+    flush_commits(hub);
     weft_hub_flush(hub);
     hub->turn_ns = 0;
 }
 
 static int connect_all(struct weft_hub *hub) WEFT_ON_HUB
 {
-    static const char *const what[] = {"publish", "live", "read"};
-    const struct weft_config *cfg = hub->o.cfg;
-    struct weft_redis_conn_opts o = {
-        .base = hub->base,
-        .url = &hub->url,
-        .tls = hub->tls,
-        .role = "master",
-        .find = hub->url.n_sentinels > 0 ? weft_hub_find_master : NULL,
-        .connect_timeout_ms = cfg->redis.connect_timeout_ms,
-        .command_timeout_ms = cfg->redis.command_timeout_ms,
-        .backoff_min_ms = cfg->redis.backoff_min_ms,
-        .backoff_max_ms = cfg->redis.backoff_max_ms,
-        .shard = hub->o.shard,
-        .log = hub->o.log,
-        .ctx = hub,
-        .message_arrived = message_arrived,
-        .subscribed = subscribed,
-        .drained = turn_ended,
-        .down = cmd_down,
-        .up = connection_up,
-    };
-    int rc = weft_hub_ask_sentinels(hub);
+    static const char *const what[] = {"publish", "live", "read", "ack"};
+    struct weft_redis_source_opts from = {.base = hub->base,
+                                          .name = hub->name,
+                                          .seed = hub->o.seed,
+                                          .shard = hub->o.shard,
+                                          .log = hub->o.log,
+                                          .ctx = hub,
+                                          .moved = weft_hub_master_moved};
+    int rc = weft_redis_source_begin(hub->source, &from);
+    struct weft_redis_conn_opts o = weft_redis_source_conn(hub->source);
 
-    for (int i = 0; i < 3 && rc == 0; i++) {
-        struct weft_redis_conn **at[] = {&hub->cmd, &hub->sub, &hub->rd};
+    o.ctx = hub;
+    o.message_arrived = message_arrived;
+    o.subscribed = subscribed;
+    o.pong = pong;
+    o.drained = turn_ended;
+    o.up = connection_up;
+    for (int i = 0; i < 4 && rc == 0; i++) {
+        struct weft_redis_conn **at[] = {&hub->cmd, &hub->sub, &hub->rd, &hub->ack};
 
         (void)snprintf(hub->names[i], sizeof(hub->names[i]), "%s-%s", hub->name, what[i]);
         o.name = hub->names[i];
         o.seed = hub->o.seed + (uint64_t)i * 7919;
         o.functions = i == 0;
         o.subscriber = i == 1;
-        o.down = i == 1 ? sub_down : cmd_down;
+        o.down = i == 1 ? sub_down : i == 3 ? ack_down : cmd_down;
+        if (i == 3) {
+            o.command_timeout_ms += hub->o.cfg->publish.ack_timeout_ms; /* WAIT takes so long */
+        }
         rc = weft_redis_conn_create(at[i], &o);
     }
+    weft_commit_connect(hub->committer, hub->cmd);
+    weft_commit_connect(hub->acker, hub->ack);
     return rc;
 }
 
@@ -253,19 +305,28 @@ int weft_hub_create(struct weft_hub **ret_hub, const struct weft_hub_opts *opts,
     weft_chan_partition(&hub->channel, &hub->keys);
     weft_batch_builder_init(&hub->bb);
     (void)snprintf(hub->name, sizeof(hub->name), "weft-%.48s", opts->node_id);
-    rc = weft_redis_url_parse(&hub->url, opts->cfg->redis.url, err);
+    rc = weft_redis_source_load(&hub->source, opts->cfg, err);
     if (rc == 0) {
-        rc = weft_hub_load_tls(hub, err);
+        rc = weft_retention_rules_init(&hub->retention, &opts->cfg->history, err);
     }
     if (rc == 0) {
         hub->base = event_base_new();
         rc = hub->base == NULL ? WEFT_ESYS
                                : weft_mailbox_create(&hub->mb, opts->cfg->hub.mailbox, hub);
         if (rc == 0) {
-            rc = weft_committer_create(&hub->committer, hub);
+            rc = weft_committer_create(&hub->committer, hub, false);
+        }
+        if (rc == 0) {
+            rc = weft_committer_create(&hub->acker, hub, true);
         }
         if (rc == 0) {
             rc = weft_reader_create(&hub->reader, hub);
+        }
+        if (rc == 0) {
+            rc = weft_reconciler_create(&hub->reconciler, hub);
+        }
+        if (rc == 0) {
+            rc = weft_canary_create(&hub->canary, hub);
         }
         if (rc == 0) {
             rc = weft_wake_on_event(&hub->wake, hub->base, hub->mb, turn_ended, hub);
@@ -365,10 +426,13 @@ void weft_hub_stop(struct weft_hub *hub)
     weft_redis_conn_destroy(hub->cmd);
     weft_redis_conn_destroy(hub->sub);
     weft_redis_conn_destroy(hub->rd);
-    hub->cmd = hub->sub = hub->rd = NULL;
-    weft_sentinel_destroy(hub->sentinel);
-    hub->sentinel = NULL;
-    weft_commit_flush(hub->committer);
+    weft_redis_conn_destroy(hub->ack);
+    hub->cmd = hub->sub = hub->rd = hub->ack = NULL;
+    weft_redis_source_destroy(hub->source);
+    hub->source = NULL;
+    weft_commit_connect(hub->committer, NULL);
+    weft_commit_connect(hub->acker, NULL);
+    flush_commits(hub);
     weft_hub_flush(hub);
 }
 
@@ -379,8 +443,11 @@ void weft_hub_destroy(struct weft_hub *hub)
     }
     WEFT_ASSERT(!hub->started);
     take_over(hub);
+    weft_canary_destroy(hub->canary);
+    weft_reconciler_destroy(hub->reconciler);
     weft_reader_destroy(hub->reader);
     weft_committer_destroy(hub->committer);
+    weft_committer_destroy(hub->acker);
     weft_follow_fini(hub);
     weft_wake_destroy(hub->wake);
     weft_mailbox_destroy(hub->mb);
@@ -389,7 +456,8 @@ void weft_hub_destroy(struct weft_hub *hub)
     }
     weft_batch_builder_fini(&hub->bb);
     weft_buf_fini(&hub->channel);
-    weft_redis_tls_destroy(hub->tls);
+    weft_retention_rules_fini(&hub->retention);
+    weft_redis_source_destroy(hub->source);
     if (hub->base != NULL) {
         /* Questions to the name server that nobody waits for any more end here. */
         (void)event_base_loop(hub->base, EVLOOP_NONBLOCK);

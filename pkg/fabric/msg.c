@@ -9,10 +9,11 @@
 
 static void deliver_publish(struct weft_msg *msg, void *owner)
 {
+    struct weft_publish_msg *m = WEFT_CONTAINER_OF(msg, struct weft_publish_msg, msg);
     struct weft_hub *hub = owner;
 
     weft_role_assert_hub(hub->owner);
-    weft_commit_take(hub->committer, WEFT_CONTAINER_OF(msg, struct weft_publish_msg, msg));
+    weft_commit_take(m->replicas > 0 ? hub->acker : hub->committer, m);
 }
 
 static void drop_publish(struct weft_msg *msg)

@@ -16,6 +16,7 @@ void weft_page_maker_fini(struct weft_page_maker *pm)
 {
     free(pm->topics);
     free(pm->entries);
+    free(pm->removed);
     weft_buf_fini(&pm->text);
 }
 
@@ -67,6 +68,33 @@ void weft_page_maker_entry(struct weft_page_maker *pm, uint32_t topic, struct we
     t->last = id;
 }
 
+void weft_page_maker_removed(struct weft_page_maker *pm, struct weft_str name, uint64_t seq)
+{
+    if (pm->from != WEFT_READ_AFTER || seq <= pm->start.seq) {
+        return;
+    }
+    for (size_t i = 0; i < pm->n_removed; i++) {
+        struct weft_page_removed *r = &pm->removed[i];
+
+        if (weft_str_eq(r->name, name)) {
+            r->seq = seq < r->seq ? seq : r->seq;
+            return;
+        }
+    }
+    if (pm->n_removed == pm->removed_cap) {
+        pm->removed_cap = pm->removed_cap == 0 ? 4 : pm->removed_cap * 2;
+        pm->removed = realloc(pm->removed, pm->removed_cap * sizeof(*pm->removed));
+        WEFT_ASSERT(pm->removed != NULL);
+    }
+    pm->removed[pm->n_removed++] = (struct weft_page_removed){name, seq};
+}
+
+bool weft_page_maker_unsure(const struct weft_page_maker *pm, const struct weft_page_topic *t)
+{
+    return pm->from == WEFT_READ_AFTER && !pm->reset &&
+           (!t->known || (t->first.seq != 0 && t->first_prev == 0));
+}
+
 void weft_page_maker_rewind(struct weft_page_maker *pm)
 {
     pm->n = 0;
@@ -80,12 +108,20 @@ void weft_page_maker_rewind(struct weft_page_maker *pm)
     }
 }
 
-bool weft_page_maker_judge(struct weft_page_maker *pm)
+void weft_page_maker_head(struct weft_page_maker *pm, const struct weft_history *h, uint64_t floor)
 {
-    /* Events that this history does not have, or older than it: reset (docs/guarantees.md). */
+    pm->head = h->head;
+    pm->floor = floor;
     pm->reset = pm->from == WEFT_READ_AFTER && pm->start.seq > 0 &&
-                (pm->start.seq > pm->head.seq || pm->start.ms < pm->born_ms);
-    return pm->reset;
+                !weft_history_holds(h, pm->start, &pm->resume);
+}
+
+struct weft_id weft_page_maker_after(const struct weft_page_maker *pm)
+{
+    if (pm->from != WEFT_READ_AFTER) {
+        return (struct weft_id){0, 0};
+    }
+    return pm->reset ? pm->resume : pm->start;
 }
 
 static int by_seq(const void *a, const void *b)
@@ -112,7 +148,26 @@ static bool trimmed(const struct weft_page_maker *pm, const struct weft_page_top
     if (t->known) { /* events after the start, and none is held */
         return t->asked && t->score > pm->start.seq && t->score <= upto;
     }
-    return pm->start.seq < pm->floor && pm->floor <= upto;
+    return false; /* removed, or it never was: gone() knows */
+}
+
+/*
+ * Whether events after the start went with a topic that was removed. Told with the first page that
+ * passes one of them; not where the topic's own chain tells as much.
+ */
+static bool gone(const struct weft_page_maker *pm, const struct weft_page_removed *r, uint64_t upto)
+{
+    if (r->seq > upto) {
+        return false;
+    }
+    for (size_t i = 0; i < pm->n_topics; i++) {
+        const struct weft_page_topic *t = &pm->topics[i];
+
+        if (weft_str_eq(weft_str(t->name, t->name_len), r->name)) {
+            return !trimmed(pm, t, upto);
+        }
+    }
+    return true;
 }
 
 static void set_gap(struct weft_gap *gap, struct weft_str topic, struct weft_id after,
@@ -163,17 +218,28 @@ static struct weft_page *with_gaps(const struct weft_page_maker *pm, uint64_t up
 {
     struct weft_page *page;
     size_t n = 0;
+    size_t k = 0;
 
     for (size_t i = 0; pm->from == WEFT_READ_AFTER && i < pm->n_topics; i++) {
         n += trimmed(pm, &pm->topics[i], upto) ? 1 : 0;
     }
+    for (size_t i = 0; i < pm->n_removed; i++) {
+        n += gone(pm, &pm->removed[i], upto) ? 1 : 0;
+    }
     page = weft_page_create(n);
-    for (size_t i = 0, k = 0; page != NULL && k < n; i++) {
+    for (size_t i = 0; page != NULL && k < n && i < pm->n_topics; i++) {
         const struct weft_page_topic *t = &pm->topics[i];
 
         if (trimmed(pm, t, upto)) {
             set_gap(&page->gaps[k++], weft_str(t->name, t->name_len), pm->start, t->first,
                     WEFT_GAP_TRIMMED);
+        }
+    }
+    for (size_t i = 0; page != NULL && k < n && i < pm->n_removed; i++) {
+        const struct weft_page_removed *r = &pm->removed[i];
+
+        if (gone(pm, r, upto)) {
+            set_gap(&page->gaps[k++], r->name, pm->start, first_of(pm, r->name), WEFT_GAP_TRIMMED);
         }
     }
     return page;

@@ -13,6 +13,7 @@
 
 #include <weft/base/buf.h>
 #include <weft/fabric/msg.h>
+#include <weft/wire/history.h>
 #include <weft/wire/page.h>
 
 /* One log entry; the texts lie in the maker's buffer. */
@@ -31,22 +32,31 @@ struct weft_page_topic {
     bool asked;     /* entries were asked for */
     bool full;      /* as many came as were asked for: there may be more */
     bool broken;    /* its chain has a hole (XDEL): what lies behind is left to the next page */
+    uint32_t count; /* entries asked for */
     uint64_t score; /* seq of its newest event */
     uint64_t first_prev;        /* of its first entry */
     struct weft_id first, last; /* seq 0: no entry */
 };
 
+/* A name that was asked for, and the oldest event after the start that a removed topic of it had. */
+struct weft_page_removed {
+    struct weft_str name; /* borrowed */
+    uint64_t seq;         /* of the topic's last event */
+};
+
 struct weft_page_maker {
     enum weft_read_start from;
     struct weft_id start;
-    struct weft_id head; /* seq 0: no event ever */
-    uint64_t born_ms;
-    uint64_t floor;
-    bool reset; /* the start is of another history: read from the first event held */
+    struct weft_id head;   /* seq 0: no event ever */
+    uint64_t floor;        /* topics removed up to here are not known by name any more */
+    bool reset;            /* not all up to the start is of this history */
+    struct weft_id resume; /* ... read after this instead; seq 0: from the first event held */
     struct weft_page_topic *topics;
     size_t n_topics, topics_cap;
     struct weft_entry *entries;
     size_t n, cap;
+    struct weft_page_removed *removed;
+    size_t n_removed, removed_cap;
     struct weft_buf text;
 };
 
@@ -57,11 +67,23 @@ void weft_page_maker_fini(struct weft_page_maker *pm);
 uint32_t weft_page_maker_add(struct weft_page_maker *pm, struct weft_str name);
 void weft_page_maker_entry(struct weft_page_maker *pm, uint32_t topic, struct weft_id id,
                            uint64_t prev, struct weft_str type, struct weft_str event);
+/*
+ * A topic that `name`, one of those asked for, means or matches was removed whole by retention; seq: of its
+ * last event. It may have been born again since. name is borrowed until the page is made.
+ */
+void weft_page_maker_removed(struct weft_page_maker *pm, struct weft_str name, uint64_t seq);
+/*
+ * Whether that has to be asked for a topic by its name: it has no score, or what is held of it
+ * begins with its first event.
+ */
+bool weft_page_maker_unsure(const struct weft_page_maker *pm, const struct weft_page_topic *t);
 /* Drops the entries; topics and head stay. */
 void weft_page_maker_rewind(struct weft_page_maker *pm);
 
-/* After the head is known: does the start belong to this history? Sets and returns pm->reset. */
-bool weft_page_maker_judge(struct weft_page_maker *pm);
+/* The head, which is read before anything else: also whether the start belongs to this history. */
+void weft_page_maker_head(struct weft_page_maker *pm, const struct weft_history *h, uint64_t floor);
+/* What is to be read lies after this; seq 0: from the first event held, or by time. */
+struct weft_id weft_page_maker_after(const struct weft_page_maker *pm);
 
 /*
  * `what`: the names that were asked for, for the gaps of a reset. bb is scratch. Yours; NULL when

@@ -11,7 +11,9 @@
 #include <weft/telemetry/metrics.h>
 
 #include "page_priv.h"
+#include "removed_priv.h"
 #include "shelf_priv.h"
+#include "sizes_priv.h"
 
 /*
  * A read of a page, by its key: `from start what`. Who asks for a key that is being read joins;
@@ -19,13 +21,14 @@
  * to where it is complete).
  *
  * Steps of a job: TIME (only for "ago") -> head and scores, and for a single topic its entries in
- * the same round trip -> entries of each topic with news -> page. The head is read before the
+ * the same round trip -> entries of each topic with news -> where that leaves a doubt, which topics were
+ * removed (removed.c) -> page. The head is read before the
  * entries, so that every event up to it is in what was read.
  */
 
-#define PAGE_BYTES      ((size_t)256 * 1024) /* aimed at, by the mean size of events so far */
-#define PAGE_EVENTS_MIN 16
-#define TOPICS_MAX      20000 /* that a pattern may match in one read */
+#define PAGE_BYTES  ((size_t)256 * 1024) /* aimed at, by the size of the topic's events so far */
+#define TOPIC_BYTES 1024                 /* ... in any case of one topic of many */
+#define TOPICS_MAX  20000                /* that a pattern may match in one read */
 
 struct waiter {
     struct waiter *next;
@@ -40,10 +43,12 @@ struct job {
     struct waiter *waiters;
     struct weft_page_maker pm;
     uint64_t began_ns;
+    uint64_t epoch;      /* of the hub when it began */
     size_t replies_due;  /* of the entries */
-    uint32_t count;      /* entries asked for, for each topic */
+    size_t topic_bytes;  /* aimed at for each topic */
     uint32_t next_topic; /* the next XRANGE reply is of this one, or of a later one asked for */
-    bool running, single, failed, too_many;
+    bool running, single, matched_again, failed, too_many;
+    bool asked_removed;
     struct weft_str what; /* inside key */
     size_t key_len;
     char key[];
@@ -55,7 +60,7 @@ struct weft_reader {
     struct job *queue, *queue_tail;
     size_t n_queued, n_running;
     struct weft_shelf shelf; /* pages of a while ago */
-    double mean_bytes;       /* of an event */
+    struct weft_sizes sizes; /* of events */
     struct weft_batch_builder bb;
 };
 
@@ -107,19 +112,37 @@ static void finish(struct job *job, enum weft_read_rc rc, struct weft_page *page
     start_next(r);
 }
 
+static void finish_page(struct job *job) WEFT_ON_HUB;
+
+static void removed_arrived(void *ctx, bool ok)
+{
+    struct job *job = ctx;
+
+    weft_role_assert_hub(job->r->hub->owner);
+    job->failed = job->failed || !ok;
+    finish_page(job);
+}
+
 static void finish_page(struct job *job) WEFT_ON_HUB
 {
     struct weft_reader *r = job->r;
     struct weft_page *page;
 
+    if (!job->failed && !job->too_many && !job->asked_removed) {
+        int asked = weft_removed_ask(r->hub, &job->pm, job->what, removed_arrived, job);
+
+        job->asked_removed = true;
+        if (asked > 0) {
+            return;
+        }
+        job->failed = asked < 0;
+    }
+    if (job->epoch != r->hub->epoch) {
+        job->failed = true; /* judged by one history, and read from another perhaps */
+    }
     if (job->failed || job->too_many) {
         finish(job, job->too_many ? WEFT_READ_TOO_MANY : WEFT_READ_UNAVAILABLE, NULL);
         return;
-    }
-    if (job->pm.n > 0) {
-        double mean = (double)job->pm.text.len / (double)job->pm.n;
-
-        r->mean_bytes += (mean - r->mean_bytes) / 8;
     }
     weft_hub_see_head(r->hub, job->pm.head);
     page = weft_page_make(&job->pm, job->what, &r->bb);
@@ -131,18 +154,17 @@ static void finish_page(struct job *job) WEFT_ON_HUB
 
 /* ---- talking to Redis ---- */
 
-static uint32_t entries_per_topic(const struct weft_reader *r, size_t n_topics)
+/* Topics are not equally busy: with several, each may fill twice its part of the page. */
+static size_t bytes_per_topic(size_t n_topics)
 {
-    uint64_t n = (uint64_t)((double)PAGE_BYTES / (r->mean_bytes + 100));
-    uint64_t max = r->hub->o.cfg->history.page_events;
-
-    n = n < PAGE_EVENTS_MIN ? PAGE_EVENTS_MIN : n > max ? max : n;
-    n = n_topics <= 1 ? n : n / n_topics * 2 + 2;
-    return (uint32_t)(n > max ? max : n);
+    return n_topics <= 1 ? PAGE_BYTES : PAGE_BYTES / n_topics * 2 + TOPIC_BYTES;
 }
 
 static void take_entries(struct job *job, uint32_t topic, const struct weft_reply *reply)
 {
+    struct weft_page_topic *t = &job->pm.topics[topic];
+    size_t bytes = 0;
+
     for (size_t i = 0; i < reply->n; i++) {
         const struct weft_reply *entry = weft_reply_at(reply, i);
         const struct weft_reply *fields = weft_reply_at(entry, 1);
@@ -170,9 +192,13 @@ static void take_entries(struct job *job, uint32_t topic, const struct weft_repl
             weft_count(job->r->hub->o.shard, WEFT_M_LIVE_MALFORMED, 1);
             continue;
         }
+        bytes += event.len;
         weft_page_maker_entry(&job->pm, topic, id, prev, type, event);
     }
-    job->pm.topics[topic].full = reply->n >= job->count;
+    if (reply->n > 0) {
+        weft_sizes_saw(&job->r->sizes, weft_str(t->name, t->name_len), reply->n, bytes);
+    }
+    t->full = reply->n >= t->count;
 }
 
 static void send_entries(struct job *job) WEFT_ON_HUB;
@@ -199,11 +225,8 @@ static void entries_arrived(void *ctx, const struct weft_reply *reply)
     if (--job->replies_due > 0) {
         return;
     }
-    if (job->single && !job->failed && weft_page_maker_judge(pm) && pm->topics[0].first.seq == 0) {
-        /*
-         * The entries were asked for after a start that this history does not know: ask from its
-         * beginning.
-         */
+    if (job->single && !job->failed && pm->reset) {
+        /* They were asked for after a start that this history does not have: ask after another. */
         job->single = false;
         weft_page_maker_rewind(pm);
         send_entries(job);
@@ -215,15 +238,17 @@ static void entries_arrived(void *ctx, const struct weft_reply *reply)
 /* "(ms-seq": behind the start; "ms-0", "-": from it on. */
 static size_t print_start(const struct weft_page_maker *pm, char *out)
 {
-    if (pm->reset || pm->from == WEFT_READ_EARLIEST) {
-        out[0] = '-';
-        return 1;
-    }
-    if (pm->from == WEFT_READ_AFTER) {
+    struct weft_id after = weft_page_maker_after(pm);
+
+    if (after.seq > 0 || after.ms > 0) {
         out[0] = '(';
-        return 1 + weft_id_print(out + 1, pm->start);
+        return 1 + weft_id_print(out + 1, after);
     }
-    return weft_id_print(out, (struct weft_id){pm->start.ms, 0});
+    if (pm->from == WEFT_READ_TIME) {
+        return weft_id_print(out, (struct weft_id){pm->start.ms, 0});
+    }
+    out[0] = '-';
+    return 1;
 }
 
 static bool send_xrange(struct job *job, uint32_t topic) WEFT_ON_HUB
@@ -235,6 +260,8 @@ static bool send_xrange(struct job *job, uint32_t topic) WEFT_ON_HUB
     struct weft_buf key;
     int rc;
 
+    t->count = weft_sizes_ask(&job->r->sizes, weft_str(t->name, t->name_len), job->topic_bytes,
+                              hub->o.cfg->history.page_events);
     weft_buf_init(&key, 512);
     weft_key_log(&key, &hub->keys, weft_str(t->name, t->name_len));
     struct weft_str argv[] = {WEFT_STR("XRANGE"),
@@ -242,7 +269,7 @@ static bool send_xrange(struct job *job, uint32_t topic) WEFT_ON_HUB
                               weft_str(start, print_start(&job->pm, start)),
                               WEFT_STR("+"),
                               WEFT_STR("COUNT"),
-                              weft_str(count, weft_u64_print(count, job->count))};
+                              weft_str(count, weft_u64_print(count, t->count))};
     t->asked = true;
     job->replies_due++;
     weft_count(hub->o.shard, WEFT_M_REPLAY_READS, 1);
@@ -260,13 +287,13 @@ static bool send_xrange(struct job *job, uint32_t topic) WEFT_ON_HUB
 static void send_entries(struct job *job) WEFT_ON_HUB
 {
     struct weft_page_maker *pm = &job->pm;
-    uint64_t after = pm->from == WEFT_READ_AFTER && !pm->reset ? pm->start.seq : 0;
+    uint64_t after = weft_page_maker_after(pm).seq;
     size_t n = 0;
 
     for (size_t i = 0; i < pm->n_topics; i++) {
         n += pm->topics[i].known && pm->topics[i].score > after ? 1 : 0;
     }
-    job->count = entries_per_topic(job->r, n);
+    job->topic_bytes = bytes_per_topic(n);
     job->next_topic = 0;
     for (uint32_t i = 0; i < pm->n_topics; i++) {
         if (pm->topics[i].known && pm->topics[i].score > after && !send_xrange(job, i)) {
@@ -281,17 +308,16 @@ static void send_entries(struct job *job) WEFT_ON_HUB
 static void head_arrived(void *ctx, const struct weft_reply *reply)
 {
     struct job *job = ctx;
-    struct weft_page_maker *pm = &job->pm;
+    struct weft_history history;
+    uint64_t floor = 0;
 
     weft_role_assert_hub(job->r->hub->owner);
     if (reply == NULL || weft_reply_is_error(reply)) {
         job->failed = true;
         return;
     }
-    (void)weft_reply_u64(weft_reply_at(reply, 0), &pm->head.seq);
-    (void)weft_reply_u64(weft_reply_at(reply, 1), &pm->head.ms);
-    (void)weft_reply_u64(weft_reply_at(reply, 2), &pm->born_ms);
-    (void)weft_reply_u64(weft_reply_at(reply, 3), &pm->floor);
+    weft_head_take(job->r->hub, reply, &history, &floor);
+    weft_page_maker_head(&job->pm, &history, floor);
 }
 
 /* Scores of the named topics, in their order; the job has only those topics then. */
@@ -314,7 +340,6 @@ static void scores_arrived(void *ctx, const struct weft_reply *reply)
         finish_page(job);
         return;
     }
-    (void)weft_page_maker_judge(pm);
     send_entries(job);
 }
 
@@ -340,8 +365,12 @@ static void matches_arrived(void *ctx, const struct weft_reply *reply)
     weft_role_assert_hub(job->r->hub->owner);
     if (reply == NULL || weft_reply_is_error(reply)) {
         job->failed = true;
-    } else if (!pm->reset && weft_page_maker_judge(pm) && send_matches(job)) {
-        return; /* the start was of another history: once more, from the beginning */
+    } else if (pm->reset && !job->matched_again) {
+        job->matched_again = true; /* they were asked for after a start that this history lacks */
+        if (send_matches(job)) {
+            return;
+        }
+        job->failed = true;
     }
     for (size_t i = 0; !job->failed && i + 1 < reply->n; i += 2) {
         struct weft_str name = weft_reply_str(reply->items[i]);
@@ -369,33 +398,16 @@ static void matches_arrived(void *ctx, const struct weft_reply *reply)
 static bool send_matches(struct job *job) WEFT_ON_HUB
 {
     struct weft_hub *hub = job->r->hub;
-    struct weft_page_maker *pm = &job->pm;
     char min[24] = "(";
     struct weft_buf key;
     int rc;
 
     weft_buf_init(&key, 256);
     weft_key_topics(&key, &hub->keys);
-    size_t n =
-        1 + weft_u64_print(min + 1, pm->from == WEFT_READ_AFTER && !pm->reset ? pm->start.seq : 0);
+    size_t n = 1 + weft_u64_print(min + 1, weft_page_maker_after(&job->pm).seq);
     struct weft_str argv[] = {WEFT_STR("ZRANGEBYSCORE"), weft_str(key.data, key.len),
                               weft_str(min, n), WEFT_STR("+inf"), WEFT_STR("WITHSCORES")};
     rc = weft_redis_send(hub->rd, matches_arrived, job, WEFT_COUNT_OF(argv), argv);
-    weft_buf_fini(&key);
-    return rc == 0;
-}
-
-static bool send_head(struct job *job) WEFT_ON_HUB
-{
-    struct weft_hub *hub = job->r->hub;
-    struct weft_buf key;
-    int rc;
-
-    weft_buf_init(&key, 256);
-    weft_key_head(&key, &hub->keys);
-    struct weft_str argv[] = {WEFT_STR("HMGET"), weft_str(key.data, key.len), WEFT_STR("seq"),
-                              WEFT_STR("ms"),    WEFT_STR("born_ms"),         WEFT_STR("floor")};
-    rc = weft_redis_send(hub->rd, head_arrived, job, WEFT_COUNT_OF(argv), argv);
     weft_buf_fini(&key);
     return rc == 0;
 }
@@ -431,14 +443,15 @@ static bool send_scores(struct job *job) WEFT_ON_HUB
 static void send_first(struct job *job) WEFT_ON_HUB
 {
     bool patterns = memchr(job->what.p, '*', job->what.len) != NULL;
-    bool sent = send_head(job) && (patterns ? send_matches(job) : send_scores(job));
+    bool sent = weft_head_ask(job->r->hub, head_arrived, job) == 0 &&
+                (patterns ? send_matches(job) : send_scores(job));
 
     job->single = sent && job->pm.n_topics == 1;
     if (!sent) {
         job->failed = true;
         finish_page(job);
     } else if (job->single) {
-        job->count = entries_per_topic(job->r, 1);
+        job->topic_bytes = bytes_per_topic(1);
         if (!send_xrange(job, 0)) {
             job->single = false; /* scores_arrived() will see that it failed */
         }
@@ -470,6 +483,7 @@ static void start(struct job *job) WEFT_ON_HUB
 
     job->running = true;
     job->began_ns = weft_clock_mono_ns();
+    job->epoch = r->hub->epoch;
     r->n_running++;
     weft_gauge_set(r->hub->o.shard, WEFT_G_REPLAY_IN_FLIGHT, (int64_t)r->n_running);
     if (job->pm.from != WEFT_READ_AGO) {
@@ -584,7 +598,6 @@ int weft_reader_create(struct weft_reader **ret_r, struct weft_hub *hub)
         return WEFT_ENOMEM;
     }
     r->hub = hub;
-    r->mean_bytes = 150;
     weft_shelf_init(&r->shelf, hub->o.cfg->replay.cache_bytes);
     weft_batch_builder_init(&r->bb);
     *ret_r = r;

@@ -37,35 +37,14 @@ void weft_fanout_destroy(struct weft_fanout *fo)
     free(fo);
 }
 
-/* The sequence went back while Redis was away: it holds another history. */
-static void begin_anew(struct weft_fanout *fo, struct weft_id head)
-{
-    struct weft_topic *topic, *next;
-    struct weft_sub *sub;
-
-    fo->origin_ms = head.ms;
-    fo->gone = 0;
-    fo->all_base = head.seq;
-    HASH_ITER(hh, fo->topics, topic, next) {
-        weft_ring_restart(fo, topic, head.seq);
-        topic->met = false;
-    }
-    DL_FOREACH(fo->subs, sub) {
-        sub->wild_base = 0;
-        weft_sub_doubt(sub);
-    }
-}
-
 static void see_head(struct weft_fanout *fo, struct weft_id id)
 {
-    bool back = fo->head_open && id.seq < fo->head.seq;
-
-    fo->head_open = false;
-    if (id.seq > fo->head.seq || back) {
-        fo->head = id;
+    if (fo->head.seq == 0 && id.seq > 0) {
+        fo->origin_ms =
+            id.ms; /* the first event of a history: cursors from before it are not of it */
     }
-    if (back) {
-        begin_anew(fo, id);
+    if (id.seq > fo->head.seq) {
+        fo->head = id;
     }
 }
 
@@ -123,7 +102,7 @@ void weft_fanout_followed(struct weft_fanout *fo, struct weft_str name, uint64_t
         return; /* given up meanwhile */
     }
     if (!topic->met || base != topic->last) {
-        /* Before what was seen: the topic's newest events are not in this history. */
+        /* Before what was seen: the topic's log was removed, or is of another history. */
         bool cut = topic->met && base < topic->last;
 
         if (topic->met && !cut) {
@@ -131,14 +110,12 @@ void weft_fanout_followed(struct weft_fanout *fo, struct weft_str name, uint64_t
         }
         /* What comes live and lies at or before base is from now on a duplicate: the log has it. */
         weft_ring_restart(fo, topic, base);
+        topic->born = 0;
         if (cut) {
             topic->last_ms = 0;
         }
         topic->met = true;
         DL_FOREACH(topic->links, link) {
-            if (cut) {
-                weft_sub_doubt(link->sub);
-            }
             weft_sub_news(link);
         }
     }
@@ -188,25 +165,67 @@ void weft_fanout_broken(struct weft_fanout *fo, uint64_t base)
     wake_wild(fo, true);
 }
 
-void weft_fanout_redis(struct weft_fanout *fo, bool up)
+/* Everybody looks again. */
+static void wake_all(struct weft_fanout *fo)
 {
-    struct weft_topic *topic, *next;
     struct weft_sub *sub;
 
-    fo->up = up;
-    if (!up) {
-        /* Live events may be missed from now on: nothing is known beyond what was handed out. */
-        fo->head_open = true;
-        fo->all_synced = false;
-        HASH_ITER(hh, fo->topics, topic, next) {
-            topic->synced = false;
-            weft_ring_restart(fo, topic, topic->last);
-        }
-    }
     DL_FOREACH(fo->subs, sub) {
         sub->scan_all = true;
         weft_sub_mark(sub);
     }
+}
+
+void weft_fanout_down(struct weft_fanout *fo)
+{
+    struct weft_topic *topic, *next;
+
+    fo->up = false;
+    /* Nothing is known beyond what was handed out. */
+    fo->all_synced = false;
+    HASH_ITER(hh, fo->topics, topic, next) {
+        topic->synced = false;
+        weft_ring_restart(fo, topic, topic->last);
+    }
+    wake_all(fo);
+}
+
+/* What was seen is not all in this history: nothing that is known of topics holds any more. */
+static void forget_history(struct weft_fanout *fo)
+{
+    struct weft_topic *topic, *next;
+    struct weft_sub *sub;
+
+    fo->gone = 0;
+    fo->all_base = fo->head.seq;
+    HASH_ITER(hh, fo->topics, topic, next) {
+        weft_ring_restart(fo, topic, fo->head.seq);
+        topic->met = false;
+        topic->last_ms = 0;
+    }
+    DL_FOREACH(fo->subs, sub) {
+        sub->wild_base = 0;
+    }
+}
+
+void weft_fanout_up(struct weft_fanout *fo, const struct weft_history *history)
+{
+    struct weft_id ignored;
+    struct weft_sub *sub;
+    bool another = fo->head.seq > 0 && ((fo->born_ms != 0 && history->born_ms != fo->born_ms) ||
+                                        !weft_history_holds(history, fo->head, &ignored));
+
+    fo->up = true;
+    fo->head = history->head;
+    fo->born_ms = history->born_ms;
+    fo->origin_ms = weft_history_origin_ms(history);
+    if (another) {
+        forget_history(fo);
+    }
+    DL_FOREACH(fo->subs, sub) {
+        weft_sub_judge(sub, history);
+    }
+    wake_all(fo);
 }
 
 bool weft_fanout_is_up(const struct weft_fanout *fo)
@@ -272,5 +291,26 @@ void weft_fanout_each(struct weft_fanout *fo, void (*fn)(void *arg, struct weft_
 
     DL_FOREACH_SAFE(fo->subs, sub, next) {
         fn(arg, sub);
+    }
+}
+
+void weft_fanout_loads(struct weft_fanout *fo,
+                       void (*fn)(void *arg, const struct weft_topic_load *load), void *arg)
+{
+    struct weft_topic *topic, *next;
+
+    HASH_ITER(hh, fo->topics, topic, next) {
+        if (topic->n_links > 0) {
+            const struct weft_topic_load load = {
+                .name = weft_str(topic->name, topic->name_len),
+                .subscribers = topic->n_links,
+                .events = topic->events,
+                .deliveries = topic->deliveries,
+            };
+
+            fn(arg, &load);
+        }
+        topic->events = 0;
+        topic->deliveries = 0;
     }
 }

@@ -64,6 +64,7 @@ static void leave_log(struct weft_sub *sub)
 {
     sub->mode = WEFT_SUB_RING;
     sub->log_to = sub->cursor.seq;
+    sub->resume_to = sub->fo->head.seq;
     if (sub->log_from <= sub->sure.seq) {
         sub->sure = sub->cursor;
     }
@@ -76,10 +77,36 @@ void weft_sub_doubt(struct weft_sub *sub)
     }
     sub->doubt = true;
     sub->old_page = sub->reading || sub->page != NULL;
+    weft_slow_forget(sub);
     if (sub->mode == WEFT_SUB_RING) {
         enter_log(sub);
     }
     weft_sub_mark(sub);
+}
+
+void weft_sub_judge(struct weft_sub *sub, const struct weft_history *history)
+{
+    struct weft_id resume, ignored;
+
+    if (sub->page != NULL && !weft_history_holds(history, sub->page->upto, &ignored)) {
+        weft_sub_let_go(sub); /* of what is lost: it is read again */
+    }
+    if (sub->mode == WEFT_SUB_OPENING || sub->from != WEFT_FROM_CURSOR || sub->cursor.seq == 0 ||
+        weft_history_holds(history, sub->cursor, &resume)) {
+        return;
+    }
+    if (sub->given.seq != 0 && !weft_history_holds(history, sub->given, &ignored)) {
+        weft_sub_doubt(sub); /* the page tells it */
+        return;
+    }
+    /* It has lost nothing: only other topics' events lay between the last that it has and its cursor. */
+    sub->cursor = resume;
+    weft_slow_forget(sub);
+    if (sub->sure.seq > resume.seq) {
+        sub->sure = resume;
+    }
+    sub->log_from = sub->log_from < resume.seq ? sub->log_from : resume.seq;
+    sub->log_to = sub->log_to < resume.seq ? sub->log_to : resume.seq;
 }
 
 /* ---- beginning and ending ---- */
@@ -140,10 +167,12 @@ int weft_sub_init(struct weft_sub *sub, struct weft_fanout *fo, const struct wef
         return WEFT_ENOMEM;
     }
     sub->fo = fo;
+    sub->slow = (uint8_t)opts->slow;
     sub->from = (uint8_t)opts->from;
     sub->cursor = opts->start;
     if (opts->from == WEFT_FROM_CURSOR) {
         sub->sure = opts->start;
+        sub->given = opts->start;
     }
     sub->mode = opts->from == WEFT_FROM_NOW ? WEFT_SUB_OPENING : WEFT_SUB_LOG;
     sub->scan_all = true;
@@ -194,9 +223,13 @@ void weft_sub_fini(struct weft_sub *sub)
     if (sub->again) {
         fo->n_again--;
     }
+    if (sub->reading) {
+        fo->n_reading--;
+    }
     DL_DELETE(fo->subs, sub);
     weft_late_drop(sub);
-    weft_page_unref(sub->page);
+    weft_sub_let_go(sub);
+    weft_page_unref(sub->skipped);
     free(sub->words);
     memset(sub, 0, sizeof(*sub));
 }
@@ -218,7 +251,11 @@ static bool synced(const struct weft_sub *sub)
     return true;
 }
 
-/* Its rings reach back to the cursor. */
+/*
+ * Its rings reach back to the cursor. A topic that began while it was followed only by the partition's channel
+ * may have had a life before, which retention removed: that patterns have not missed anything of it, all_base
+ * and wild_base say; for who names it, only the log can.
+ */
 static bool covered(const struct weft_sub *sub)
 {
     const struct weft_link *link = sub->scan_all ? sub->links : sub->news;
@@ -228,7 +265,9 @@ static bool covered(const struct weft_sub *sub)
         return false;
     }
     for (; link != NULL; link = sub->scan_all ? link->sub_next : link->news_next) {
-        if (link->topic->floor > seq) {
+        uint64_t after = weft_link_after(link);
+
+        if (link->topic->floor > after || (link->direct && link->topic->born > after + 1)) {
             return false;
         }
     }
@@ -240,8 +279,11 @@ static bool trusted(const struct weft_sub *sub)
 {
     const struct weft_fanout *fo = sub->fo;
 
-    return !sub->doubt &&
-           (sub->known || (sub->cursor.seq <= fo->head.seq && sub->cursor.ms >= fo->origin_ms));
+    bool fits = sub->cursor.seq == 0 ||
+                (sub->cursor.seq <= fo->head.seq &&
+                 fo->head.seq - sub->cursor.seq < WEFT_LEAP_MIN && sub->cursor.ms >= fo->origin_ms);
+
+    return !sub->doubt && (sub->known || fits);
 }
 
 /* ---- taking from pages ---- */
@@ -273,18 +315,24 @@ void weft_sub_what(const struct weft_sub *sub, struct weft_buf *out)
     }
 }
 
+static void read_ended(struct weft_sub *sub)
+{
+    sub->reading = false;
+    sub->late_read = false;
+    sub->fo->n_reading--;
+}
+
 void weft_sub_page_arrived(struct weft_sub *sub, struct weft_page *page)
 {
     bool late = sub->late_read;
 
     WEFT_ASSERT(sub->reading && sub->page == NULL);
-    sub->reading = false;
-    sub->late_read = false;
+    read_ended(sub);
     weft_sub_mark(sub);
     if (!late && sub->late != NULL) {
         return; /* something earlier was found missing meanwhile: this page is asked for again */
     }
-    sub->page = weft_page_ref(page);
+    weft_sub_hold(sub, page);
     sub->page_at = 0;
     sub->gaps_told = false;
 }
@@ -299,10 +347,9 @@ static void try_again(struct weft_sub *sub)
 
 void weft_sub_page_failed(struct weft_sub *sub, bool unavailable)
 {
-    sub->reading = false;
-    sub->late_read = false;
+    read_ended(sub);
     if (unavailable && !sub->fo->up) {
-        sub->waiting = true; /* weft_fanout_redis() wakes everybody */
+        sub->waiting = true; /* weft_fanout_up() wakes everybody */
     } else {
         try_again(sub);
     }
@@ -312,6 +359,21 @@ bool weft_sub_floats(const struct weft_sub *sub)
 {
     return sub->from == WEFT_FROM_EARLIEST || sub->from == WEFT_FROM_TIME ||
            sub->from == WEFT_FROM_AGO;
+}
+
+static bool has_reset(const struct weft_page *page)
+{
+    for (size_t i = 0; i < page->n_gaps; i++) {
+        if (page->gaps[i].reason == WEFT_GAP_RESET) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool weft_sub_may_leave(const struct weft_sub *sub)
+{
+    return sub->late == NULL;
 }
 
 /*
@@ -341,16 +403,14 @@ static void page_done(struct weft_sub *sub)
 {
     struct weft_page *page = sub->page;
     bool forward = weft_sub_floats(sub) || page->upto.seq > sub->cursor.seq;
-    bool reset = false;
+    bool reset = has_reset(page);
 
-    for (size_t i = 0; i < page->n_gaps; i++) {
-        reset = reset || page->gaps[i].reason == WEFT_GAP_RESET;
-    }
     if (reset) {
         /* In this history all up to the cursor comes from the log. */
         memset(&sub->sure, 0, sizeof(sub->sure));
         sub->log_from = 0;
         weft_late_drop(sub);
+        weft_slow_forget(sub);
     }
     if (reset || forward) {
         sub->cursor = page->upto;
@@ -361,8 +421,7 @@ static void page_done(struct weft_sub *sub)
     sub->old_page = false;
     sub->at_tail = !page->more;
     sub->stuck = !reset && !forward && page->batch == NULL;
-    sub->page = NULL;
-    weft_page_unref(page);
+    weft_sub_let_go(sub);
 }
 
 void weft_sub_read(struct weft_sub *sub, bool late)
@@ -379,11 +438,16 @@ void weft_sub_read(struct weft_sub *sub, bool late)
         try_again(sub);
         return;
     }
+    if (!weft_held_has_room(sub->fo)) {
+        weft_count(sub->fo->o.shard, WEFT_M_REPLAY_HELD_FULL, 1);
+        try_again(sub);
+        return;
+    }
     sub->reading = true;
     sub->late_read = late;
+    sub->fo->n_reading++;
     if (!sub->fo->o.ops->read(sub->fo->o.ctx, sub)) {
-        sub->reading = false;
-        sub->late_read = false;
+        read_ended(sub);
         try_again(sub);
     }
 }
@@ -417,6 +481,9 @@ static bool take_log(struct weft_taker *tk, enum weft_pull *ret_pull)
     }
     if (!sub->gaps_told) {
         sub->gaps_told = true;
+        if (has_reset(sub->page)) {
+            sub->given = (struct weft_id){0, 0}; /* what it has is of another history */
+        }
         if (gaps_are_new(sub)) {
             *ret_pull = WEFT_PULL_GAPS;
             return true;
@@ -457,6 +524,8 @@ enum weft_pull weft_sub_pull(struct weft_sub *sub, struct weft_run *runs, size_t
 
     *ret_n = 0;
     sub->waiting = false;
+    weft_page_unref(sub->skipped);
+    sub->skipped = NULL;
     if (sub->mode == WEFT_SUB_OPENING) {
         if (!synced(sub)) {
             sub->waiting = true;
@@ -486,10 +555,16 @@ enum weft_pull weft_sub_pull(struct weft_sub *sub, struct weft_run *runs, size_t
                 sub->waiting = true; /* Redis was away: for where the rings begin */
                 return WEFT_PULL_NONE;
             }
+            if (sub->behind && weft_slow_pull(sub, &pull)) {
+                break;
+            }
             if (covered(sub)) {
                 if (weft_take_rings(&tk)) {
                     forget_news(sub);
                     sub->scan_all = false;
+                }
+                if (tk.n == 0) {
+                    weft_slow_done(sub);
                 }
                 break;
             }

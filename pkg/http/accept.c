@@ -158,6 +158,8 @@ void weft_accept_tick(struct weft_worker *worker)
 void weft_accept_stop(struct weft_worker *worker)
 {
     if (worker->listener != NULL) {
+        /* Whom the kernel has connected already would get a reset, and not know what became of his request. */
+        arrived(worker->listener, NULL);
         h2o_socket_read_stop(worker->listener);
         h2o_socket_close(worker->listener);
         worker->listener = NULL;

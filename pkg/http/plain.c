@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include <weft/base/clock.h>
+
 #include "assets_priv.h"
 
 /* The page and its files, health and metrics: answered by the worker alone. */
@@ -11,14 +13,20 @@ void weft_handle_healthz(struct weft_call *call)
     weft_respond_json(call->req, 200, WEFT_STR("{\"status\":\"ok\"}"));
 }
 
+/* Ready means that events arrive: a canary came back to every worker a moment ago. */
 void weft_handle_readyz(struct weft_call *call)
 {
-    if (call->worker->stopping) {
+    uint64_t age_ms = weft_canaries_age_ms(call->worker->o.canaries, weft_clock_mono_ns());
+
+    if (call->worker->stopping || weft_drain_is_leaving(call->worker)) {
         weft_respond_json(call->req, 503,
-                          WEFT_STR("{\"status\":\"not_ready\",\"reasons\":[\"stopping\"]}"));
+                          WEFT_STR("{\"status\":\"not_ready\",\"reasons\":[\"draining\"]}"));
     } else if (!weft_fanout_is_up(call->worker->fanout)) {
         weft_respond_json(call->req, 503,
                           WEFT_STR("{\"status\":\"not_ready\",\"reasons\":[\"redis\"]}"));
+    } else if (age_ms > call->worker->o.cfg->canary.max_age_ms) {
+        weft_respond_json(call->req, 503,
+                          WEFT_STR("{\"status\":\"not_ready\",\"reasons\":[\"canary\"]}"));
     } else {
         weft_respond_json(call->req, 200, WEFT_STR("{\"status\":\"ready\"}"));
     }

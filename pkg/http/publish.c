@@ -1,5 +1,6 @@
 #include "worker_priv.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -66,12 +67,83 @@ static bool body_kind(h2o_req_t *req, size_t n_ce, enum weft_body_kind *ret_kind
     return false;
 }
 
+/* The header's value, if it is there once. Answers 400 and returns false if it is there twice. */
+static bool one_header(h2o_req_t *req, const char *name, const char *field,
+                       struct weft_str *ret_value) WEFT_ON_WORKER
+{
+    ssize_t at = h2o_find_header_by_str(&req->headers, name, strlen(name), -1);
+
+    *ret_value = weft_str(NULL, 0);
+    if (at == -1) {
+        return true;
+    }
+    *ret_value = weft_str_of(req->headers.entries[at].value);
+    if (h2o_find_header_by_str(&req->headers, name, strlen(name), at) != -1) {
+        weft_respond_problem(req, 400, "invalid", field, "it is there twice");
+        return false;
+    }
+    return true;
+}
+
+/* Producer-Id, -Epoch and -Seq: all of them or none. */
+static bool take_producer(struct weft_call *call, struct weft_publish_msg *m) WEFT_ON_WORKER
+{
+    static const struct {
+        const char *name;
+        const char *field;
+    } headers[] = {{"producer-id", "Producer-Id"},
+                   {"producer-epoch", "Producer-Epoch"},
+                   {"producer-seq", "Producer-Seq"}};
+    struct weft_str values[WEFT_COUNT_OF(headers)];
+    uint64_t numbers[WEFT_COUNT_OF(headers)] = {0};
+    size_t n = 0;
+
+    for (size_t i = 0; i < WEFT_COUNT_OF(headers); i++) {
+        if (!one_header(call->req, headers[i].name, headers[i].field, &values[i])) {
+            return false;
+        }
+        n += values[i].p != NULL;
+    }
+    if (n == 0) {
+        return true;
+    }
+    for (size_t i = 0; i < WEFT_COUNT_OF(headers); i++) {
+        if (values[i].p == NULL) {
+            weft_respond_problem(call->req, 400, "invalid", headers[i].field,
+                                 "Producer-Id, Producer-Epoch and Producer-Seq go together");
+            return false;
+        }
+        if (i > 0 &&
+            (!weft_str_u64(values[i], &numbers[i]) || numbers[i] > WEFT_PRODUCER_NUMBER_MAX)) {
+            weft_respond_problem(call->req, 400, "invalid", headers[i].field,
+                                 "it must be a whole number from 0 to 9007199254740991");
+            return false;
+        }
+    }
+    if (!weft_topic_valid(values[0])) { /* it looks the same */
+        weft_respond_problem(call->req, 400, "invalid", headers[0].field,
+                             "it must be 1 to 200 of A-Z a-z 0-9 . _ : -");
+        return false;
+    }
+    m->key_kind = WEFT_PUBLISH_KEY_PRODUCER;
+    memcpy(m->key, values[0].p, values[0].len);
+    m->key_len = (uint16_t)values[0].len;
+    m->epoch = numbers[1];
+    m->first = numbers[2];
+    return true;
+}
+
 static bool take_key(struct weft_call *call, struct weft_publish_msg *m) WEFT_ON_WORKER
 {
     struct weft_str key = weft_header(call->req, "idempotency-key");
 
     if (key.p == NULL) {
         return true;
+    }
+    if (m->key_kind == WEFT_PUBLISH_KEY_PRODUCER) {
+        weft_respond_problem(call->req, 400, "invalid", "Idempotency-Key",
+                             "a numbered producer needs no key beside its numbers");
+        return false;
     }
     for (size_t i = 0; i < key.len; i++) {
         if (key.p[i] < 0x21 || key.p[i] > 0x7e) {
@@ -83,8 +155,30 @@ static bool take_key(struct weft_call *call, struct weft_publish_msg *m) WEFT_ON
                              "it must be 1 to 200 printable ASCII characters without space");
         return false;
     }
-    memcpy(m->once, key.p, key.len);
-    m->once_len = (uint16_t)key.len;
+    m->key_kind = WEFT_PUBLISH_KEY_ONCE;
+    memcpy(m->key, key.p, key.len);
+    m->key_len = (uint16_t)key.len;
+    return true;
+}
+
+/* ack=replicas:N */
+static bool take_ack(struct weft_call *call, struct weft_publish_msg *m) WEFT_ON_WORKER
+{
+    struct weft_str ack = weft_query_get(call->query, "ack");
+    struct weft_str number = ack;
+    uint64_t n;
+
+    if (ack.p == NULL) {
+        return true;
+    }
+    if (!weft_str_eq(weft_str_before(&number, ':'), WEFT_STR("replicas")) ||
+        !weft_str_u64(number, &n) || n < 1 || n > WEFT_PUBLISH_REPLICAS_MAX) {
+        weft_respond_problem(call->req, 400, "invalid", "ack",
+                             "it must be replicas:N, with N from 1 to %d",
+                             WEFT_PUBLISH_REPLICAS_MAX);
+        return false;
+    }
+    m->replicas = (uint32_t)n;
     return true;
 }
 
@@ -117,6 +211,18 @@ static bool take_events(struct weft_call *call, struct weft_publish_msg *m, stru
         weft_respond_err(call->req, &err);
         return false;
     }
+    if (m->key_kind == WEFT_PUBLISH_KEY_PRODUCER) {
+        if (m->events.list[0].once_len > 0) {
+            weft_respond_problem(call->req, 400, "invalid", "Producer-Id",
+                                 "CloudEvents have keys of their own and are not numbered");
+            return false;
+        }
+        if (m->events.n - 1 > WEFT_PRODUCER_NUMBER_MAX - m->first) {
+            weft_respond_problem(call->req, 400, "invalid", "Producer-Seq",
+                                 "the last event's number would be over 9007199254740991");
+            return false;
+        }
+    }
     for (size_t i = 0; i < m->events.n; i++) {
         m->topic_refs += m->events.list[i].topics_n;
     }
@@ -147,7 +253,29 @@ static void put_ids(struct weft_buf *b, const struct weft_published_msg *m)
             first = false;
         }
     }
-    weft_buf_puts(b, "]}");
+    weft_buf_puts(b, m->rc == WEFT_PUBLISHED_DUPLICATE ? "],\"duplicate\":true}" : "]}");
+}
+
+/* The name has to be in lower case, and a literal. */
+static void add_number(h2o_req_t *req, const char *name, uint64_t value)
+{
+    char *text = h2o_mem_alloc_pool(&req->pool, 20);
+
+    h2o_add_header_by_str(&req->pool, &req->res.headers, name, strlen(name), 0, NULL, text,
+                          weft_u64_print(text, value));
+}
+
+static void respond_taken(struct weft_worker *worker, h2o_req_t *req,
+                          const struct weft_published_msg *m) WEFT_ON_WORKER
+{
+    if (m->rc == WEFT_PUBLISHED_REPLAYED) {
+        h2o_add_header_by_str(&req->pool, &req->res.headers, H2O_STRLIT("idempotency-replayed"), 0,
+                              NULL, H2O_STRLIT("true"));
+    }
+    put_ids(&worker->scratch, m);
+    weft_respond_json(req, m->rc == WEFT_PUBLISHED_DUPLICATE ? 200 : 201,
+                      weft_str(worker->scratch.data, worker->scratch.len));
+    weft_buf_clear(&worker->scratch);
 }
 
 static void published(struct weft_waiting *w, struct weft_published_msg *m)
@@ -161,17 +289,39 @@ static void published(struct weft_waiting *w, struct weft_published_msg *m)
     free(p);
     weft_unwatch(req);
     switch (m->rc) {
-    case WEFT_PUBLISHED_REPLAYED:
-        h2o_add_header_by_str(&req->pool, &req->res.headers, H2O_STRLIT("idempotency-replayed"), 0,
-                              NULL, H2O_STRLIT("true"));
-        /* fall through */
     case WEFT_PUBLISHED_OK:
-        put_ids(&worker->scratch, m);
-        weft_respond_json(req, 201, weft_str(worker->scratch.data, worker->scratch.len));
-        weft_buf_clear(&worker->scratch);
+    case WEFT_PUBLISHED_REPLAYED:
+    case WEFT_PUBLISHED_DUPLICATE:
+        if (m->wanted > 0) {
+            add_number(req, "weft-replicas", m->replicas);
+        }
+        respond_taken(worker, req, m);
+        break;
+    case WEFT_PUBLISHED_FENCED:
+        add_number(req, "producer-epoch", m->number);
+        weft_respond_problem(req, 403, "fenced", "Producer-Epoch",
+                             "the producer has come with epoch %" PRIu64, m->number);
+        break;
+    case WEFT_PUBLISHED_OUT_OF_ORDER:
+        add_number(req, "producer-expected-seq", m->number);
+        if (m->number == 0) {
+            weft_respond_problem(req, 409, "out_of_order", "Producer-Seq",
+                                 "a producer, or an epoch of it, that is not known begins with 0");
+        } else {
+            weft_respond_problem(req, 409, "out_of_order", "Producer-Seq",
+                                 "the producer's next event is %" PRIu64, m->number);
+        }
         break;
     case WEFT_PUBLISHED_REFUSED:
         weft_respond_problem(req, 409, "conflict", "topic", "%s", m->why);
+        break;
+    case WEFT_PUBLISHED_REPLICAS:
+        add_number(req, "weft-replicas", m->replicas);
+        weft_respond_problem(req, 503, "replicas", "",
+                             "%" PRIu32 " of %" PRIu32
+                             " replicas have it; the events are in the log of the master and may "
+                             "be delivered",
+                             m->replicas, m->wanted);
         break;
     case WEFT_PUBLISHED_UNAVAILABLE:
         weft_respond_problem(req, 503, "unavailable", "", "%s", m->why);
@@ -184,7 +334,7 @@ static void published(struct weft_waiting *w, struct weft_published_msg *m)
 
 void weft_handle_publish(struct weft_call *call)
 {
-    static const char *const known[] = {"access_token", NULL};
+    static const char *const known[] = {"access_token", "ack", NULL};
     struct weft_worker *worker = call->worker;
     struct weft_publish_msg *m;
     struct pending *p;
@@ -206,7 +356,8 @@ void weft_handle_publish(struct weft_call *call)
     }
     m->received_ns = weft_clock_mono_ns();
     memcpy(m->topic, topic.p, topic.len);
-    if (!take_key(call, m) || !take_events(call, m, topic)) {
+    if (!take_ack(call, m) || !take_producer(call, m) || !take_key(call, m) ||
+        !take_events(call, m, topic)) {
         weft_count(worker->o.shard, WEFT_M_PUBLISH_REJECTED, 1);
         weft_publish_msg_free(m);
         free(p);

@@ -24,7 +24,8 @@ static void answered(struct weft_waiting *w, struct weft_answer_msg *m)
     if (m->status == 200) {
         weft_respond_json(req, 200, weft_str(m->body, m->body_len));
     } else if (m->status == 404) {
-        weft_respond_problem(req, 404, "not_found", "topic", "this topic has never had an event");
+        weft_respond_problem(req, 404, "not_found", "topic",
+                             "no such topic: it never had an event, or none since it was removed");
     } else {
         weft_respond_problem(req, 503, "unavailable", "", "Redis is away");
     }

@@ -88,7 +88,7 @@ void weft_respond(h2o_req_t *req, int status, const char *content_type, struct w
     } else if (status >= 400) {
         weft_count(worker->o.shard, WEFT_M_HTTP_ERRORS_4XX, 1);
     }
-    if (worker->stopping) {
+    if (worker->stopping || weft_drain_is_leaving(worker)) {
         req->http1_is_persistent = 0;
     }
     if (status != 204 && status != 304) {

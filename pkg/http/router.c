@@ -22,6 +22,7 @@ static const struct weft_route routes[] = {
     {"GET", "/api/topics/{topic}", RIGHT_SUBSCRIBE, weft_handle_topic},
     {"GET", "/api/topics", RIGHT_SUBSCRIBE, weft_handle_topics},
     {"GET", "/api/events", RIGHT_SUBSCRIBE, weft_handle_events},
+    {"GET", "/api/connections", RIGHT_SUBSCRIBE, weft_handle_connections},
     {"GET", "/api/openapi.yaml", RIGHT_NONE, weft_handle_asset},
     {"GET", "/healthz", RIGHT_NONE, weft_handle_healthz},
     {"GET", "/readyz", RIGHT_NONE, weft_handle_readyz},
@@ -130,7 +131,8 @@ static void options(h2o_req_t *req, struct weft_str path) WEFT_ON_WORKER
                               list.len);
         h2o_add_header_by_str(
             &req->pool, &req->res.headers, H2O_STRLIT("access-control-allow-headers"), 0, NULL,
-            H2O_STRLIT("content-type, last-event-id, idempotency-key, authorization"));
+            H2O_STRLIT("content-type, last-event-id, idempotency-key, producer-id, producer-epoch, "
+                       "producer-seq, authorization"));
     }
     weft_respond(req, 204, NULL, weft_str(NULL, 0));
 }

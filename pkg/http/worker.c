@@ -10,6 +10,7 @@
 #include <weft/loop/wake.h>
 
 #define TICK_MS         100
+#define DRAIN_MS        10 /* the longest turn while streams are moved away */
 #define TICKS_PER_SWEEP 10 /* each waiting one is ticked once a second */
 #define LINGER_SWEEPS   30 /* seconds a topic without subscribers is still followed */
 #define SCRATCH_MAX     ((size_t)64 * 1024 * 1024)
@@ -55,8 +56,7 @@ void weft_ticket_free(struct weft_worker *worker, struct weft_waiting *w)
     worker->n_waiting--;
 }
 
-static struct weft_waiting *find(const struct weft_worker *worker, struct weft_ticket ticket)
-    WEFT_ON_WORKER
+struct weft_waiting *weft_ticket_find(const struct weft_worker *worker, struct weft_ticket ticket)
 {
     const struct weft_slot *slot = &worker->slots[ticket.slot];
 
@@ -78,7 +78,7 @@ static void deliver_published(struct weft_msg *msg, void *owner)
     struct weft_waiting *w;
 
     weft_role_assert_worker(worker->owner);
-    w = find(worker, m->ticket);
+    w = weft_ticket_find(worker, m->ticket);
     if (w != NULL) {
         w->published(w, m);
     }
@@ -144,7 +144,7 @@ static void deliver_page(struct weft_msg *msg, void *owner)
     struct weft_waiting *w;
 
     weft_role_assert_worker(worker->owner);
-    w = find(worker, m->ticket);
+    w = weft_ticket_find(worker, m->ticket);
     if (w != NULL) {
         w->page(w, m);
     }
@@ -163,7 +163,7 @@ static void deliver_answer(struct weft_msg *msg, void *owner)
     struct weft_waiting *w;
 
     weft_role_assert_worker(worker->owner);
-    w = find(worker, m->ticket);
+    w = weft_ticket_find(worker, m->ticket);
     if (w != NULL) {
         w->answer(w, m);
     }
@@ -190,8 +190,29 @@ static void deliver_redis(struct weft_msg *msg, void *owner)
     struct weft_worker *worker = owner;
 
     weft_role_assert_worker(worker->owner);
-    weft_fanout_redis(worker->fanout, m->up);
+    if (m->up) {
+        weft_fanout_up(worker->fanout, &m->history);
+    } else {
+        weft_fanout_down(worker->fanout);
+    }
     weft_fanout_each(worker->fanout, tell_redis, &m->up);
+    free(m);
+}
+
+static void drop_canary(struct weft_msg *msg)
+{
+    free(WEFT_CONTAINER_OF(msg, struct weft_canary_msg, msg));
+}
+
+static void deliver_canary(struct weft_msg *msg, void *owner)
+{
+    struct weft_canary_msg *m = WEFT_CONTAINER_OF(msg, struct weft_canary_msg, msg);
+    struct weft_worker *worker = owner;
+
+    weft_role_assert_worker(worker->owner);
+    atomic_store_explicit(&worker->o.canaries->sent_ns[worker->o.index], m->sent_ns,
+                          memory_order_relaxed);
+    weft_observe_ns(worker->o.shard, WEFT_H_CANARY, weft_clock_mono_ns() - m->sent_ns);
     free(m);
 }
 
@@ -203,6 +224,7 @@ static const struct weft_worker_ops message_ops = {
     .page = {"page", deliver_page, drop_page},
     .answer = {"answer", deliver_answer, drop_answer},
     .redis = {"redis", deliver_redis, drop_redis},
+    .canary = {"canary", deliver_canary, drop_canary},
 };
 
 const struct weft_worker_ops *weft_worker_message_ops(void)
@@ -222,6 +244,7 @@ static void sweep(struct weft_worker *worker) WEFT_ON_WORKER
 
         if (worker->sweep_at >= worker->n_slots) {
             worker->sweep_at = 0;
+            weft_slowest_report(worker);
         }
         w = worker->slots[worker->sweep_at++].waiting;
         if (w != NULL && w->tick != NULL) {
@@ -258,6 +281,15 @@ static void tick(struct weft_worker *worker) WEFT_ON_WORKER
     }
 }
 
+static void move_receiver(void *arg, struct weft_sub *sub)
+{
+    struct weft_receiver *rx = WEFT_CONTAINER_OF(sub, struct weft_receiver, sub);
+
+    weft_role_assert_worker(rx->worker->owner);
+    (void)arg;
+    rx->move(rx);
+}
+
 static void stop_receiver(void *arg, struct weft_sub *sub)
 {
     struct weft_receiver *rx = WEFT_CONTAINER_OF(sub, struct weft_receiver, sub);
@@ -273,7 +305,9 @@ static void begin_stop(struct weft_worker *worker) WEFT_ON_WORKER
     worker->stop_began_ms = worker->now_ms;
     weft_accept_stop(worker);
     h2o_context_request_shutdown(&worker->ctx.h2o);
-    weft_fanout_each(worker->fanout, stop_receiver, NULL);
+    weft_fanout_each(worker->fanout, move_receiver, NULL);
+    weft_fanout_flush(worker->fanout);
+    weft_fanout_each(worker->fanout, stop_receiver, NULL); /* who could not be told */
 }
 
 /* When nobody waits for an answer and answers had time to leave, idle connections are ended. */
@@ -319,15 +353,16 @@ static void *run(void *arg)
     take_over(worker);
     (void)snprintf(name, sizeof(name), "weft-worker-%u", worker->o.index % 100);
     (void)pthread_setname_np(pthread_self(), name);
-    worker->now_ms = worker->tick_ms = weft_clock_mono_ms();
+    worker->now_ms = worker->tick_ms = worker->round.began_ms = weft_clock_mono_ms();
     weft_accept_start(worker);
     for (;;) {
-        (void)h2o_evloop_run(worker->ctx.h2o.loop, TICK_MS);
+        (void)h2o_evloop_run(worker->ctx.h2o.loop, worker->drain.waits > 0 ? DRAIN_MS : TICK_MS);
         worker->now_ms = weft_clock_mono_ms();
         if (worker->now_ms - worker->tick_ms >= TICK_MS) {
             worker->tick_ms = worker->now_ms;
             tick(worker);
         }
+        weft_drain_turn(worker);
         weft_fanout_flush(worker->fanout);
         if (!worker->stopping && atomic_load_explicit(&worker->stop_asked, memory_order_acquire)) {
             begin_stop(worker);
@@ -377,6 +412,9 @@ int weft_worker_create(struct weft_worker **ret_worker, const struct weft_worker
         .ring_events = opts->cfg->ring.events,
         .ring_bytes = opts->cfg->ring.bytes,
         .linger_sweeps = LINGER_SWEEPS,
+        .latest_events = opts->cfg->slow.latest_events,
+        .latest_ms = opts->cfg->slow.latest_ms,
+        .held_bytes = opts->cfg->replay.held_bytes,
     };
     int rc;
 

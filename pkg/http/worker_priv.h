@@ -8,8 +8,11 @@
  *   respond.c    JSON answers, problems, CORS
  *   fallback.c   problems instead of the answers that h2o makes itself
  *   subscribe.c  parameters of a subscription
- *   sse.c        event streams         longpoll.c  the same as one answer
+ *   slow.c       which policy a slow subscriber has
+ *   sse*.c       event streams         longpoll.c  the same as one answer
+ *   drain.c      sends both elsewhere  pace.c      when (pure)
  *   publish.c    publishing            read.c      history and topics
+ *   slowest.c    who is slow, once a second      connections.c  ... for those who ask
  *   plain.c      page, health, metrics
  */
 #ifndef WEFT_HTTP_WORKER_PRIV_H
@@ -27,8 +30,11 @@
 #include <weft/base/role.h>
 #include <weft/base/str.h>
 #include <weft/config/config.h>
+#include <weft/fabric/canary.h>
 #include <weft/fabric/msg.h>
 #include <weft/fanout/fanout.h>
+#include <weft/http/board.h>
+#include <weft/http/pace.h>
 #include <weft/http/worker.h>
 #include <weft/loop/mailbox.h>
 #include <weft/loop/poller.h>
@@ -42,6 +48,13 @@ struct weft_route;
 
 /* ---- tickets: who waits for an answer of the hub ---- */
 
+/* Of those who were subscribed when the drain began. */
+enum weft_drain_state {
+    WEFT_DRAIN_NONE,
+    WEFT_DRAIN_WAITS, /* its turn comes */
+    WEFT_DRAIN_MOVES  /* it is to go: as soon as it has got what was begun */
+};
+
 /* Embedded in whatever waits; answers find it by its ticket. */
 struct weft_waiting {
     struct weft_ticket ticket;
@@ -50,6 +63,7 @@ struct weft_waiting {
     void (*answer)(struct weft_waiting *w, struct weft_answer_msg *m);
     /* About once a second. May end the waiting. */
     void (*tick)(struct weft_waiting *w, uint64_t now_ms);
+    enum weft_drain_state drain; /* of a receiver */
 };
 
 struct weft_slot {
@@ -57,6 +71,9 @@ struct weft_slot {
     uint32_t generation;
     uint32_t next_free;
 };
+
+struct weft_seen;
+struct weft_stream_name;
 
 /* ---- receivers: fanout's subscribers, as streams and long-polls ---- */
 
@@ -66,7 +83,44 @@ struct weft_receiver {
     struct weft_worker *worker;
     void (*ready)(struct weft_receiver *rx);
     void (*redis)(struct weft_receiver *rx, bool up);
-    void (*stop)(struct weft_receiver *rx); /* the worker ends */
+    void (*move)(struct weft_receiver *rx); /* the client is to go on elsewhere */
+    void (*stop)(struct weft_receiver *rx); /* ends it now */
+    /* NULL for those that nobody looks for by name. describe appends a JSON object. */
+    void (*name)(struct weft_receiver *rx, struct weft_stream_name *ret_name);
+    void (*describe)(struct weft_receiver *rx, const struct weft_seen *seen, struct weft_buf *out);
+};
+
+/* ---- drain ---- */
+
+struct weft_drain {
+    struct weft_pace pace;
+    uint32_t waits; /* receivers whose turn has not come */
+    uint32_t at;    /* next slot to look at */
+    bool began;
+};
+
+/* ---- who is slow: slowest.c ---- */
+
+struct weft_stream_name {
+    char stream[100]; /* as weft.open has it */
+    char peer[64];    /* address:port */
+};
+
+/* How far a stream is behind, as of its tick. */
+struct weft_seen {
+    struct weft_ticket ticket;
+    uint64_t lag;          /* weft_sub_lag() */
+    uint64_t unsent_bytes; /* that its socket did not take */
+    uint64_t behind_ms;    /* since it has had everything */
+    uint64_t stalled_ms;   /* since its socket took a byte; 0: nothing is unsent */
+};
+
+/* One round of ticks. */
+struct weft_round {
+    uint64_t began_ms;
+    uint64_t streams, polls, reading_log, lagging, stalled, unsent_bytes;
+    size_t n;
+    struct weft_seen slowest[WEFT_REPORT_STREAMS]; /* the slowest first */
 };
 
 /* Once in a struct: see weft_worker_of(). */
@@ -84,7 +138,10 @@ struct weft_worker {
     pthread_t thread;
     bool started;
 
-    atomic_bool stop_asked; /* any thread */
+    /* Any thread. */
+    atomic_bool stop_asked, leaving, drain_asked;
+    uint32_t drain_period_ms; /* const once drain_asked */
+    atomic_uint drain_left; /* receivers that the drain has still to see gone; the worker writes */
 
     pthread_t owner; /* who has the rest: the creator, then run(), then who destroys the worker */
     struct weft_context ctx;
@@ -108,10 +165,13 @@ struct weft_worker {
     uint64_t tick_ms WEFT_OF_WORKER;  /* of the last tick */
     uint64_t rng WEFT_OF_WORKER;
     uint64_t next_stream WEFT_OF_WORKER;
+    struct weft_round round WEFT_OF_WORKER; /* the one under way */
+    uint64_t warned_ms WEFT_OF_WORKER;      /* when a slow stream was last logged; 0: never */
     struct weft_buf scratch WEFT_OF_WORKER; /* for one answer or one write; empty between uses */
     struct weft_buf what WEFT_OF_WORKER;    /* the same, for the text of one read */
     size_t most_connections WEFT_OF_WORKER; /* since memory was last given back */
     uint64_t trim_at_ms WEFT_OF_WORKER;     /* 0: not due */
+    struct weft_drain drain WEFT_OF_WORKER;
     bool stopping WEFT_OF_WORKER;
     bool shut WEFT_OF_WORKER;
     uint64_t stop_began_ms WEFT_OF_WORKER;
@@ -130,6 +190,9 @@ static inline struct weft_str weft_str_of(h2o_iovec_t iov)
 /* ---- worker.c ---- */
 void weft_ticket_take(struct weft_worker *worker, struct weft_waiting *w) WEFT_ON_WORKER;
 void weft_ticket_free(struct weft_worker *worker, struct weft_waiting *w) WEFT_ON_WORKER;
+/* NULL: it has been freed. */
+struct weft_waiting *weft_ticket_find(const struct weft_worker *worker, struct weft_ticket ticket)
+    WEFT_ON_WORKER;
 
 /* ---- accept.c ---- */
 void weft_accept_start(struct weft_worker *worker) WEFT_ON_WORKER;
@@ -196,6 +259,18 @@ bool weft_query_id(struct weft_call *call, const char *name, bool *ret_has, stru
 /* The path's topic; answers 400 and returns false if it is none. */
 bool weft_call_topic(struct weft_call *call, struct weft_str *ret_topic) WEFT_ON_WORKER;
 
+/* ---- slow.c ---- */
+/* The subscription's policy; answers 400 and returns false if the request's is none. */
+bool weft_call_slow(struct weft_call *call, struct weft_sub_opts *opts) WEFT_ON_WORKER;
+const char *weft_slow_word(unsigned slow);
+
+/* ---- slowest.c ---- */
+/* At each tick of a receiver. */
+void weft_slowest_saw(struct weft_worker *worker, const struct weft_receiver *rx,
+                      struct weft_seen seen) WEFT_ON_WORKER;
+/* All have been ticked: tells the board, the gauges and the log, and begins anew. */
+void weft_slowest_report(struct weft_worker *worker) WEFT_ON_WORKER;
+
 /* ---- subscribe.c, sse.c, longpoll.c ---- */
 struct weft_subscription {
     struct weft_sub_opts opts; /* points into the request's pool */
@@ -212,14 +287,33 @@ extern const struct weft_fanout_ops weft_receiver_ops;
 void weft_receiver_init(struct weft_receiver *rx, struct weft_worker *worker) WEFT_ON_WORKER;
 void weft_receiver_fini(struct weft_receiver *rx) WEFT_ON_WORKER;
 
+/* ---- drain.c ---- */
+/* Not ready any more, and no connection is kept after its answer. */
+bool weft_drain_is_leaving(const struct weft_worker *worker);
+/* Once a turn: moves those whose time has come. */
+void weft_drain_turn(struct weft_worker *worker) WEFT_ON_WORKER;
+/* A receiver has gone. */
+void weft_drain_gone(struct weft_worker *worker, const struct weft_waiting *w) WEFT_ON_WORKER;
+/*
+ * Answers a new stream while streams are moved away: 200 and weft.moved. (With any other status an
+ * EventSource would give up.) False: there is no drain.
+ */
+bool weft_drain_turned_away(struct weft_call *call, const struct weft_subscription *s)
+    WEFT_ON_WORKER;
+/* retry and weft.moved, as one SSE event appended to out. */
+void weft_moved_print(struct weft_buf *out, const char *reason, uint32_t retry_ms, bool named);
+/* When the next one that is moved may come back. */
+uint32_t weft_moved_retry_ms(struct weft_worker *worker) WEFT_ON_WORKER;
+
 /* ---- fallback.c ---- */
 void weft_fallback_register(h2o_hostconf_t *host);
 
-/* ---- publish.c, read.c, plain.c ---- */
+/* ---- publish.c, read.c, connections.c, plain.c ---- */
 void weft_handle_publish(struct weft_call *call) WEFT_ON_WORKER;
 void weft_handle_history(struct weft_call *call) WEFT_ON_WORKER;
 void weft_handle_topic(struct weft_call *call) WEFT_ON_WORKER;
 void weft_handle_topics(struct weft_call *call) WEFT_ON_WORKER;
+void weft_handle_connections(struct weft_call *call) WEFT_ON_WORKER;
 void weft_handle_healthz(struct weft_call *call) WEFT_ON_WORKER;
 void weft_handle_readyz(struct weft_call *call) WEFT_ON_WORKER;
 void weft_handle_metrics(struct weft_call *call) WEFT_ON_WORKER;

@@ -13,13 +13,22 @@
 #include <unistd.h>
 
 #include <weft/base/assert.h>
+#include <weft/base/clock.h>
 #include <weft/config/config.h>
+#include <weft/fabric/canary.h>
 #include <weft/fabric/hub.h>
+#include <weft/http/board.h>
+#include <weft/http/pace.h>
 #include <weft/http/worker.h>
 #include <weft/telemetry/log.h>
 #include <weft/telemetry/metrics.h>
 
-#define BACKLOG 4096
+#include "control_priv.h"
+
+#define BACKLOG         4096
+#define BRIEF_PERIOD_MS 1000
+/* A worker begins its drain within a tick, and the last one moved has to get its bytes. */
+#define SLACK_MS 200
 
 struct weft_node {
     const struct weft_config *cfg;
@@ -27,11 +36,18 @@ struct weft_node {
     char id[65];
     char address[300];
     atomic_uint connections;
-    struct weft_metrics *metrics; /* shard 0: hub; 1..: workers */
+    struct weft_canaries canaries;
+    struct weft_board *board;
+    struct weft_metrics *metrics; /* shard 0: hub; 1..: workers; the last one: control */
     uint32_t n_workers;
     struct weft_worker *workers[WEFT_WORKERS_MAX];
     struct weft_mailbox *mailboxes[WEFT_WORKERS_MAX];
     struct weft_hub *hub;
+    struct weft_control *control;
+
+    /* The drain: when it was asked for, when the moves began, until when they last. 0: not yet. */
+    uint64_t leave_ms, drain_ms, drain_end_ms;
+    bool brief;
 };
 
 void weft_node_make_id(const char *configured, char *out)
@@ -157,11 +173,14 @@ static int create_workers(struct weft_node *node, struct weft_err *err)
             .cfg = node->cfg,
             .node_id = node->id,
             .index = i,
+            .n_workers = node->n_workers,
             .listen_fd = fd,
             .metrics = node->metrics,
             .shard = weft_metrics_shard(node->metrics, i + 1),
             .log = node->log,
             .connections = &node->connections,
+            .canaries = &node->canaries,
+            .board = node->board,
             .seed = random_seed(),
         };
 
@@ -198,9 +217,10 @@ int weft_node_create(struct weft_node **ret_node, const struct weft_config *cfg,
     if (node->n_workers > WEFT_WORKERS_MAX) {
         node->n_workers = WEFT_WORKERS_MAX;
     }
+    node->canaries.n = node->n_workers;
     weft_node_make_id(cfg->node.id, node->id);
-    node->metrics = weft_metrics_create(node->n_workers + 1);
-    if (node->metrics == NULL) {
+    node->metrics = weft_metrics_create(node->n_workers + 2);
+    if (node->metrics == NULL || weft_board_create(&node->board, node->n_workers) != 0) {
         weft_node_destroy(node);
         return weft_err_set(err, WEFT_ENOMEM, "", "out of memory");
     }
@@ -212,6 +232,7 @@ int weft_node_create(struct weft_node **ret_node, const struct weft_config *cfg,
         .workers = node->mailboxes,
         .n_workers = node->n_workers,
         .node_id = node->id,
+        .canaries = &node->canaries,
         .shard = weft_metrics_shard(node->metrics, 0),
         .log = log,
         .seed = random_seed(),
@@ -219,6 +240,17 @@ int weft_node_create(struct weft_node **ret_node, const struct weft_config *cfg,
     rc = weft_hub_create(&node->hub, &o, err);
     if (rc == 0) {
         rc = create_workers(node, err);
+    }
+    if (rc == 0) {
+        struct weft_control_opts control = {
+            .cfg = cfg,
+            .node_id = node->id,
+            .shard = weft_metrics_shard(node->metrics, node->n_workers + 1),
+            .log = log,
+            .seed = random_seed(),
+        };
+
+        rc = weft_control_create(&node->control, &control, err);
     }
     if (rc != 0) {
         weft_node_destroy(node);
@@ -238,6 +270,9 @@ int weft_node_start(struct weft_node *node, struct weft_err *err)
     if (rc == 0) {
         rc = weft_hub_start(node->hub);
     }
+    if (rc == 0) {
+        rc = weft_control_start(node->control);
+    }
     if (rc != 0) {
         return weft_err_set(err, rc, "", "a thread cannot be started");
     }
@@ -253,11 +288,69 @@ const char *weft_node_address(const struct weft_node *node)
 
 bool weft_node_is_ready(const struct weft_node *node)
 {
-    return weft_metrics_gauge(node->metrics, WEFT_G_REDIS_UP) > 0;
+    return weft_canaries_age_ms(&node->canaries, weft_clock_mono_ns()) <=
+           node->cfg->canary.max_age_ms;
+}
+
+/* One period for all workers, by the streams of the whole node. */
+static void begin_moves(struct weft_node *node, uint64_t now_ms)
+{
+    int64_t gauge = weft_metrics_gauge(node->metrics, WEFT_G_SUBSCRIBERS);
+    uint64_t n = gauge > 0 ? (uint64_t)gauge : 0;
+    uint32_t period_ms = weft_pace_period_ms(
+        n, node->cfg->drain.period_ms, node->cfg->drain.max_per_s, node->cfg->drain.period_max_ms);
+
+    if (node->brief && period_ms > BRIEF_PERIOD_MS) {
+        period_ms = BRIEF_PERIOD_MS;
+    }
+    node->drain_ms = now_ms;
+    node->drain_end_ms = now_ms + period_ms + SLACK_MS;
+    for (uint32_t i = 0; i < node->n_workers; i++) {
+        weft_worker_drain(node->workers[i], period_ms);
+    }
+    weft_log(node->log, WEFT_LOG_INFO, "node.draining", WEFT_U("subscribers", n),
+             WEFT_U("period_ms", period_ms));
+}
+
+static uint32_t undrained(const struct weft_node *node)
+{
+    uint32_t sum = 0;
+
+    for (uint32_t i = 0; i < node->n_workers; i++) {
+        sum += weft_worker_undrained(node->workers[i]);
+    }
+    return sum;
+}
+
+void weft_node_drain(struct weft_node *node, bool brief)
+{
+    node->leave_ms = weft_clock_mono_ms();
+    node->brief = brief;
+    for (uint32_t i = 0; i < node->n_workers; i++) {
+        weft_worker_leave(node->workers[i]);
+    }
+    (void)weft_node_is_drained(node);
+}
+
+bool weft_node_is_drained(struct weft_node *node)
+{
+    uint64_t now_ms = weft_clock_mono_ms();
+
+    if (node->drain_ms == 0) {
+        if (!node->brief && now_ms - node->leave_ms < node->cfg->drain.grace_ms) {
+            return false;
+        }
+        begin_moves(node, now_ms);
+    }
+    return now_ms >= node->drain_end_ms || undrained(node) == 0;
 }
 
 void weft_node_stop(struct weft_node *node)
 {
+    if (node->drain_ms != 0) {
+        weft_log(node->log, WEFT_LOG_INFO, "node.drained", WEFT_U("left", undrained(node)),
+                 WEFT_U("ms", weft_clock_mono_ms() - node->leave_ms));
+    }
     /* Workers first: what they have asked of the hub is still answered. */
     for (uint32_t i = 0; i < node->n_workers; i++) {
         weft_worker_stop(node->workers[i]);
@@ -265,6 +358,7 @@ void weft_node_stop(struct weft_node *node)
     for (uint32_t i = 0; i < node->n_workers; i++) {
         weft_worker_join(node->workers[i]);
     }
+    weft_control_stop(node->control);
     weft_hub_stop(node->hub);
     weft_log(node->log, WEFT_LOG_INFO, "node.stopped", WEFT_S("address", node->address));
 }
@@ -274,10 +368,12 @@ void weft_node_destroy(struct weft_node *node)
     if (node == NULL) {
         return;
     }
+    weft_control_destroy(node->control);
     weft_hub_destroy(node->hub);
     for (uint32_t i = 0; i < node->n_workers; i++) {
         weft_worker_destroy(node->workers[i]);
     }
+    weft_board_destroy(node->board);
     weft_metrics_destroy(node->metrics);
     free(node);
 }

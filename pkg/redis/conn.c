@@ -328,8 +328,14 @@ static void push_arrived(struct weft_redis_conn *cn, const struct weft_reply *re
         cn->o.subscribed(cn->o.ctx, channel, true);
     } else if (weft_str_eq(kind, WEFT_STR("unsubscribe"))) {
         cn->o.subscribed(cn->o.ctx, channel, false);
-    } else if (weft_str_eq(kind, WEFT_STR("pong")) || reply->kind == WEFT_REPLY_STATUS) {
+    } else if (weft_str_eq(kind, WEFT_STR("pong")) || reply->kind == WEFT_REPLY_STATUS ||
+               reply->kind == WEFT_REPLY_STRING) { /* a string: while nothing is subscribed */
+        struct weft_str token = reply->kind == WEFT_REPLY_STRING ? reply->str : channel;
+
         cn->ping_unanswered = false;
+        if (token.len > 0 && cn->o.pong != NULL) {
+            cn->o.pong(cn->o.ctx, token);
+        }
     } else if (weft_reply_is_error(reply)) {
         refused(cn, "SUBSCRIBE", reply->str); /* NOPERM */
     } else {
@@ -421,7 +427,7 @@ static void connect_now(struct weft_redis_conn *cn)
 
     WEFT_ASSERT(cn->state == RESTING && cn->bev == NULL);
     if (cn->o.find != NULL) {
-        if (!cn->o.find(cn->o.ctx, &host)) {
+        if (!cn->o.find(cn->o.find_ctx, &host)) {
             rest_for(cn, weft_retry_failed(&cn->retry)); /* or until the owner says reconnect */
             if (cn->retry.failures == UNKNOWN_TOLD) {
                 weft_log(cn->o.log, WEFT_LOG_WARN, "redis.unreachable",
@@ -596,6 +602,14 @@ int weft_redis_send(struct weft_redis_conn *cn, weft_redis_replied *replied, voi
     return 0;
 }
 
+int weft_redis_ping(struct weft_redis_conn *cn, struct weft_str token)
+{
+    struct weft_str argv[] = {WEFT_STR("PING"), token};
+
+    WEFT_ASSERT(cn->o.subscriber && token.len > 0);
+    return weft_redis_send(cn, NULL, NULL, 2, argv);
+}
+
 int weft_redis_load_functions(struct weft_redis_conn *cn, weft_redis_replied *replied, void *ctx)
 {
     struct weft_str argv[] = {
@@ -604,4 +618,12 @@ int weft_redis_load_functions(struct weft_redis_conn *cn, weft_redis_replied *re
 
     weft_count(cn->o.shard, WEFT_M_FUNCTION_LOADS, 1);
     return weft_redis_send(cn, replied, ctx, 4, argv);
+}
+
+bool weft_redis_function_missing(const struct weft_reply *reply)
+{
+    static const struct weft_str missing = {"ERR Function not found", 22};
+
+    return weft_reply_is_error(reply) && reply->str.len >= missing.len &&
+           memcmp(reply->str.p, missing.p, missing.len) == 0;
 }

@@ -19,19 +19,50 @@ void weft_key_topics(struct weft_buf *b, const struct weft_keys *k)
     start(b, k, "topics");
 }
 
+void weft_key_removed(struct weft_buf *b, const struct weft_keys *k)
+{
+    start(b, k, "removed");
+}
+
 void weft_key_log(struct weft_buf *b, const struct weft_keys *k, struct weft_str topic)
 {
     start(b, k, "log:");
     weft_buf_str(b, topic);
 }
 
+static void of_topic(struct weft_buf *b, const struct weft_keys *k, const char *kind,
+                     struct weft_str topic, struct weft_str name)
+{
+    start(b, k, kind);
+    weft_buf_str(b, topic);
+    weft_buf_append(b, ":", 1);
+    weft_buf_str(b, name);
+}
+
 void weft_key_once(struct weft_buf *b, const struct weft_keys *k, struct weft_str topic,
                    struct weft_str key)
 {
-    start(b, k, "once:");
-    weft_buf_str(b, topic);
-    weft_buf_append(b, ":", 1);
-    weft_buf_str(b, key);
+    of_topic(b, k, "once:", topic, key);
+}
+
+void weft_key_producer(struct weft_buf *b, const struct weft_keys *k, struct weft_str topic,
+                       struct weft_str id)
+{
+    of_topic(b, k, "producer:", topic, id);
+}
+
+void weft_key_lease(struct weft_buf *b, const struct weft_keys *k, const char *what)
+{
+    weft_buf_puts(b, k->prefix);
+    weft_buf_puts(b, ":lease:{");
+    weft_buf_puts(b, what);
+    weft_buf_append(b, "}", 1);
+}
+
+void weft_key_fence(struct weft_buf *b, const struct weft_keys *k, const char *what)
+{
+    weft_key_lease(b, k, what);
+    weft_buf_puts(b, ":fence");
 }
 
 void weft_chan_partition(struct weft_buf *b, const struct weft_keys *k)
@@ -43,4 +74,15 @@ void weft_chan_topic(struct weft_buf *b, const struct weft_keys *k, struct weft_
 {
     start(b, k, "live:");
     weft_buf_str(b, topic);
+}
+
+void weft_key_canary(struct weft_buf *b, const struct weft_keys *k)
+{
+    start(b, k, "canary");
+}
+
+void weft_chan_canary(struct weft_buf *b, const struct weft_keys *k, struct weft_str node)
+{
+    start(b, k, "canary:");
+    weft_buf_str(b, node);
 }

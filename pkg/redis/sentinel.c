@@ -73,7 +73,7 @@ static void address_arrived(void *ctx, const struct weft_reply *reply)
     }
     l->told_nil = false;
     if (weft_sentinel_view_hear(&s->view, l->i, &host, l->epoch, weft_clock_mono_ns())) {
-        weft_count(s->o.shard, WEFT_M_REDIS_MASTER_CHANGES, 1);
+        weft_count(s->o.shard, WEFT_M_REDIS_MASTER_CHANGES, s->o.quiet ? 0 : 1);
         weft_log(s->o.log, WEFT_LOG_INFO, "sentinel.master", WEFT_S("master", s->o.url->master),
                  WEFT_S("host", host.name), WEFT_U("port", host.port), WEFT_U("epoch", l->epoch),
                  WEFT_S("sentinel", l->url.label));
@@ -196,6 +196,7 @@ static int connect_all(struct weft_sentinel *s)
     o.subscriber = true;
     o.ctx = s;
     o.find = ear_find;
+    o.find_ctx = o.ctx;
     o.up = ear_up;
     o.subscribed = ear_subscribed;
     o.message_arrived = ear_heard;

@@ -54,6 +54,32 @@ story('publish, history, topics', async (w) => {
   assert.doesNotMatch(some.stdout, /lines/);
 }, NEEDS);
 
+story('publish --producer: numbered lines; a second run adds nothing, a newer epoch shuts out the older one', async (w) => {
+  const [node] = await w.cluster();
+  const url = node.origin;
+  const lines = Array.from({ length: 250 }, (_, i) => JSON.stringify({ type: 'line.read', payload: { n: i } }));
+  const input = `${lines.slice(0, 120).join('\n')}\n\n \n${lines.slice(120).join('\n')}\n`;
+  const numbered = (...more) => weft(['publish', 'lines', '--ndjson', '--producer', 'p', '--epoch', '1', ...more], { url, input });
+  const first = await numbered();
+  assert.equal(first.code, 0, first.stderr);
+  assert.equal(first.stdout.split('\n').length, 250);
+  const again = await numbered();
+  assert.equal(again.code, 0, again.stderr);
+  assert.equal(again.stdout, first.stdout.split('\n').slice(198).join('\n'), 'the ids of the last batch are still known');
+  assert.equal((await w.store.ids('lines')).length, 250);
+  const next = await weft(['publish', 'lines', 'line.read', '{"n":250}', '--producer', 'p', '--epoch', '1', '--seq', '250'], { url });
+  assert.equal(next.code, 0, next.stderr);
+  assert.equal((await weft(['publish', 'lines', 'line.read', '--producer', 'p', '--epoch', '2'], { url })).code, 0);
+  const old = await numbered('--seq', '251');
+  assert.equal(old.code, 1);
+  assert.match(old.stderr, /epoch 2/);
+  assert.equal((await w.store.ids('lines')).length, 252);
+  const alone = await weft(['publish', 'alone', 'line.read', '--ack', 'replicas:1'], { url: `${url},${url}` });
+  assert.equal(alone.code, 1, 'there is no replica');
+  assert.match(alone.stderr, /0 of 1 replicas/);
+  assert.equal((await w.store.ids('alone')).length, 1, 'it was not sent to the next node as well');
+}, NEEDS);
+
 story('tail: a line for each event; node a is killed, it goes on at node b', async (w) => {
   const nodes = await w.cluster(2);
   const api = w.client(nodes[1]);
@@ -115,6 +141,13 @@ story('exit codes: refused 1, wrong usage 2, unreachable 4; messages on stderr o
     [['tail', 'a**', '--count', '1'], 1],
     [['publish', 't', 'a', 'not json'], 2],
     [['publish'], 2],
+    [['publish', 't', 'a', '--producer', 'p'], 2],
+    [['publish', 't', 'a', '--epoch', '1'], 2],
+    [['publish', 't', 'a', '--seq', '1'], 2],
+    [['publish', 't', 'a', '--producer', 'p', '--epoch', '1', '--key', 'k'], 2],
+    [['publish', 't', 'a', '--producer', 'p', '--epoch', '9007199254740992'], 2],
+    [['publish', 't', 'a', '--producer', 'a/b', '--epoch', '1'], 1],
+    [['publish', 't', 'a', '--ack', 'disk'], 1],
     [['nope'], 2],
     [['tail', 't', '--nope'], 2],
     [['tail', 't', '--count', '0'], 2],

@@ -128,3 +128,37 @@ story('the log: one JSON object a line, nothing forged by what a client sends', 
   }
 });
 
+
+// Connected is not enough: ready means that events arrive.
+story('Redis is frozen while the connections stand: not ready, and ready again when it goes on', async (w) => {
+  const [node] = await w.cluster(1, { node: { set: { canary: { interval_ms: 100, max_age_ms: 800 }, redis: { command_timeout_ms: 60000 } } } });
+  const api = w.client(node);
+  assert.equal((await api.get('/readyz')).status, 200);
+  w.store.program.signal('SIGSTOP');
+  try {
+    const refused = await until(async () => {
+      const answer = await api.get('/readyz');
+      return answer.status === 503 ? answer : null;
+    }, { what: 'not to be ready' });
+    assert.deepEqual(refused.json, { status: 'not_ready', reasons: ['canary'] });
+    assert.equal((await api.get('/healthz')).status, 200);
+    await node.metricReaches('weft_canary_age_milliseconds', (age) => age > 800);
+  } finally {
+    w.store.program.signal('SIGCONT');
+  }
+  await until(async () => (await api.get('/readyz')).status === 200, { what: 'to be ready again' });
+  await node.metricReaches('weft_canary_age_milliseconds', (age) => age >= 0 && age < 800);
+});
+
+story('the live connection is deaf: publishing works, and still the node is not ready', async (w) => {
+  await w.redis();
+  // No right to hear anything but the topics' channels.
+  await w.store.cmd('ACL', 'SETUSER', 'deaf', 'on', '>secret', '~*', '+@all', 'resetchannels', '&weft:{0}:live:*', '&weft:{0}:live');
+  const node = await w.node({ redis: w.store.url.replace('://', '://deaf:secret@'), ready: false });
+  const api = w.client(node);
+  await node.logged('redis.refused');
+  assert.equal((await api.get('/readyz')).status, 503);
+  await w.store.cmd('ACL', 'SETUSER', 'deaf', 'allchannels');
+  await node.logged('node.ready');
+  assert.equal((await api.get('/readyz')).status, 200);
+});

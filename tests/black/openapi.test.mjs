@@ -8,6 +8,7 @@ import { story } from './lib/story.mjs';
 import { events } from './lib/http.mjs';
 import { bin, ROOT } from './lib/node.mjs';
 import { run } from './lib/process.mjs';
+import { until } from './lib/wait.mjs';
 
 const METHODS = ['get', 'put', 'post', 'delete', 'patch'];
 const source = readFileSync(path.join(ROOT, 'docs/openapi.yaml'), 'utf8');
@@ -156,6 +157,12 @@ story('what the node answers fits the schemas', async (w) => {
   for (const body of bodies) check(await client.publish('t', body), E, 'post', 201);
   check(await client.publish('t', '{}'), E, 'post', 400);
   check(await client.publish('t', 'x', { 'content-type': 'text/plain' }), E, 'post', 415);
+  const numbered = (epoch, seq) => ({ 'producer-id': 'p', 'producer-epoch': String(epoch), 'producer-seq': String(seq) });
+  check(await client.publish('n', events(0, 1), numbered(2, 0)), E, 'post', 201);
+  check(await client.publish('n', events(1, 1), numbered(2, 1)), E, 'post', 200);
+  check(await client.publish('n', events(0, 1), numbered(1, 0)), E, 'post', 403);
+  check(await client.publish('n', events(9, 9), numbered(2, 9)), E, 'post', 409);
+  check(await client.send('POST', '/api/topics/n/events?ack=replicas:1', { headers: { 'content-type': 'application/json' }, body: '{"type":"a"}' }), E, 'post', 503);
   check(await client.get('/api/topics/t/events'), E, 'get', 200);
   check(await client.get('/api/topics/never/events'), E, 'get', 404);
   check(await client.get('/api/topics/t'), '/api/topics/{topic}', 'get', 200);
@@ -175,6 +182,14 @@ story('what the node answers fits the schemas', async (w) => {
   assert.deepEqual(faults(api.components.schemas.Gap, (await stream.waitControl('weft.gap')).data), []);
   await stream.take(1);
   assert.deepEqual(faults(api.components.schemas.Event, stream.events[0]), []);
+  const connections = await until(async () => {
+    const answer = await client.get('/api/connections');
+    return answer.json.slowest.length > 0 && answer;
+  }, { what: 'the stream to be listed' });
+  check(connections, '/api/connections', 'get', 200);
+  check(await client.get('/api/connections?sort=x'), '/api/connections', 'get', 400);
+  await node.stop();
+  assert.deepEqual(faults(api.components.schemas.Moved, (await stream.waitControl('weft.moved')).data), []);
 });
 
 story('the node hands out the file', async (w) => {

@@ -22,12 +22,25 @@ function wrapped(w) {
   return { ...process.env, PATH: `${folder}:${process.env.PATH}` };
 }
 
+function removed(w, topic, remembered) {
+  const keys = ['weft:{0}:head', 'weft:{0}:topics', 'weft:{0}:removed', `weft:{0}:log:${topic}`];
+  const call = () => w.store.cmd('FCALL', 'weft1_retain', '4', ...keys, '1000', remembered, topic, '0', '1', '0');
+  return until(async () => (await call())[2] === 1, { what: `${topic} to go` });
+}
+
 async function prepare(w) {
   const [node] = await w.cluster();
   const api = w.client(node);
   await api.published('repo:42', events(1, 3));
   await api.published('orders', event(1), { 'idempotency-key': 'order-17' });
+  await api.published('orders', events(1, 2), { 'producer-id': 'importer', 'producer-epoch': '1', 'producer-seq': '0' });
   await w.follow(node, 'topic=repo:42&topic=*');
+  // A topic that retention has removed, and whose name it has forgotten since.
+  await api.published('past', event(1));
+  await removed(w, 'past', '0');
+  await api.published('past', event(2));
+  await removed(w, 'past', '1');
+  await node.logged('lease.taken');
   return { api, env: wrapped(w) };
 }
 
@@ -66,10 +79,13 @@ story('every key that a node makes is in the table, under its prefix', async (w)
   const { api } = await prepare(w);
   await api.publish('ce', { specversion: '1.0', id: '1', source: 's', type: 'a' }, { 'content-type': 'application/cloudevents+json' });
   const keys = await w.store.cmd('KEYS', '*');
-  const known = [/^weft:\{0\}:head$/, /^weft:\{0\}:topics$/, /^weft:\{0\}:log:[A-Za-z0-9._:-]+$/, /^weft:\{0\}:once:[^:]+:.+$/];
+  const known = [/^weft:\{0\}:head$/, /^weft:\{0\}:topics$/, /^weft:\{0\}:removed$/, /^weft:\{0\}:canary$/, /^weft:lease:\{retention\}(:fence)?$/, /^weft:\{0\}:log:[A-Za-z0-9._:-]+$/, /^weft:\{0\}:once:[^:]+:.+$/, /^weft:\{0\}:producer:[^:]+:.+$/];
   for (const key of keys) assert.ok(known.some((shape) => shape.test(key)), `${key} is not documented`);
-  const fields = await w.store.cmd('HKEYS', 'weft:{0}:head');
-  for (const field of fields) assert.ok(text.includes(`| \`${field}\` |`), `field ${field} of the head is not documented`);
+  for (const key of ['weft:{0}:head', 'weft:{0}:producer:orders:importer']) {
+    const fields = await w.store.cmd('HKEYS', key);
+    assert.notEqual(fields.length, 0, key);
+    for (const field of fields) assert.ok(text.includes(`| \`${field}\` |`), `field ${field} of ${key} is not documented`);
+  }
 });
 
 story('an event published through redis-cli reaches a stream and the history', async (w) => {
@@ -77,7 +93,7 @@ story('an event published through redis-cli reaches a stream and the history', a
   const api = w.client(node);
   await api.published('repo:42', event(1));
   const stream = await w.follow(node, 'topic=repo:42');
-  const line = lines.find((l) => l.includes('FCALL'));
+  const line = lines.find((l) => l.includes('FCALL weft1_publish'));
   const done = await run('sh', ['-c', line], { env: wrapped(w) });
   assert.match(done.stdout, /^\d+-\d+ 1$/);
   const [got] = await stream.take(1);
@@ -92,12 +108,27 @@ story('a node works as the documented ACL user', async (w) => {
   const done = await run('sh', ['-c', line], { env: wrapped(w) });
   assert.equal(done.stdout, 'OK');
   const password = encodeURIComponent(/>([^']*)'/.exec(line)[1]);
-  const node = await w.node({ redis: `redis://weft-node:${password}@127.0.0.1:${w.store.port}/2`, set: { redis: { command_timeout_ms: 200 } } });
+  const node = await w.node({
+    redis: `redis://weft-node:${password}@127.0.0.1:${w.store.port}/2`,
+    set: { redis: { command_timeout_ms: 200 }, history: { rules: 'old=max_age:1s;idle:2s', sweep_ms: 100 } },
+  });
   const api = w.client(node);
+  await api.published('old', event(1));
   const stream = await w.follow(node, 'topic=t&topic=r*&since=earliest');
   const ids = await api.published('t', events(1, 3));
+  for (const status of [503, 503]) { // there is no replica; the second time it is a duplicate
+    const answer = await api.send('POST', '/api/topics/u/events?ack=replicas:1', {
+      headers: { 'content-type': 'application/json', 'producer-id': 'p', 'producer-epoch': '1', 'producer-seq': '0' },
+      body: JSON.stringify(event(1)),
+    });
+    assert.equal(answer.status, status, answer.text);
+    assert.equal(answer.json.error.code, 'replicas');
+  }
+  await api.published('u', event(2), { 'idempotency-key': 'k' });
+  await api.published('u', event(2), { 'idempotency-key': 'k' });
   assert.deepEqual((await stream.take(3)).map((e) => e.id), ids);
-  assert.equal((await api.get('/api/topics')).json.topics.length, 1);
+  await until(async () => (await api.get('/api/topics/old')).status === 404, { what: 'retention to remove a topic' });
+  assert.equal((await api.get('/api/topics')).json.topics.length, 2);
   assert.equal((await api.get('/api/topics/t')).json.length, 3);
   assert.equal((await api.get('/api/topics/t/events?limit=2')).json.events.length, 2);
   stream.cut(); // nothing but UNSUBSCRIBE may tell that it is gone
@@ -125,5 +156,6 @@ story('another prefix is another cluster', async (w) => {
   await w.client(other).published('t', event(1));
   assert.equal((await w.client(one).get('/api/topics')).json.topics.length, 0);
   const keys = await w.store.cmd('KEYS', '*');
-  assert.ok(keys.length > 0 && keys.every((key) => key.startsWith('other:')), keys.join(' '));
+  assert.deepEqual(keys.filter((key) => !key.startsWith('other:')), ['weft:{0}:canary'], keys.join(' '));
+  assert.ok(keys.includes('other:{0}:log:t'), keys.join(' '));
 });

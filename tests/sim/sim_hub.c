@@ -389,7 +389,13 @@ static void deliver(struct sim_hub *hub, const struct sim_msg *m)
         break;
     case SIM_REDIS:
         sim_trace("hub %u: redis %s\n", hub->o.index, m->up ? "up" : "down");
-        weft_fanout_redis(hub->fo, m->up);
+        if (m->up) {
+            const struct weft_history history = {.head = m->head, .born_ms = 1000};
+
+            weft_fanout_up(hub->fo, &history);
+        } else {
+            weft_fanout_down(hub->fo);
+        }
         break;
     case SIM_PAGE:
         if (m->ticket != m->sub->ticket || m->sub->hub != hub)
@@ -423,10 +429,19 @@ bool sim_hub_deliver(struct sim_hub *hub, uint32_t n)
 
 /* ---- Redis comes and goes ---- */
 
+static void tell_redis(struct sim_hub *hub, bool up)
+{
+    struct sim_msg *m = post(hub, SIM_REDIS);
+
+    m->up = up;
+    m->head = hub->head;
+}
+
 void sim_hub_up(struct sim_hub *hub)
 {
     hub->up = true;
-    post(hub, SIM_REDIS)->up = true;
+    hub->head = hub->redis->head;
+    tell_redis(hub, true);
     for (uint32_t t = 0; t <= SIM_TOPICS; t++) {
         bool wanted = hub->follows[t].wanted;
 
@@ -457,7 +472,7 @@ void sim_hub_down(struct sim_hub *hub)
     for (uint32_t t = 0; t <= SIM_TOPICS; t++)
         hub->follows[t].subscribed = hub->follows[t].asked_base = hub->follows[t].synced = false;
     forget_kept(hub);
-    post(hub, SIM_REDIS)->up = false;
+    tell_redis(hub, false);
 }
 
 void sim_hub_behind(struct sim_hub *hub, bool behind)
@@ -466,8 +481,8 @@ void sim_hub_behind(struct sim_hub *hub, bool behind)
     if (behind || !hub->lost || !hub->up)
         return;
     hub->lost = false;
-    post(hub, SIM_REDIS)->up = false;
-    post(hub, SIM_REDIS)->up = true;
+    tell_redis(hub, false);
+    tell_redis(hub, true);
     for (uint32_t t = 0; t <= SIM_TOPICS; t++) {
         if (hub->follows[t].synced)
             tell(hub, t);
@@ -502,6 +517,9 @@ void sim_hub_init(struct sim_hub *hub, struct sim_redis *redis, const struct sim
         .ring_events = opts->ring_events,
         .ring_bytes = opts->ring_bytes,
         .linger_sweeps = opts->linger_sweeps,
+        .latest_events = opts->latest_events,
+        .latest_ms = opts->latest_ms,
+        .held_bytes = opts->held_bytes,
     };
     WEFT_ASSERT(weft_fanout_create(&hub->fo, &fo) == 0);
 }

@@ -36,11 +36,16 @@ static void lost_events_come_late(void **state)
     struct weft_sub sub;
 
     lose(&f, &sub);
+    assert_true(weft_sub_may_leave(&sub)); /* as far as anybody knows */
     LIVE(&f, {"a", 8, 6});
     sim_fan_gets(&f, &sub, "");
     assert_string_equal(f.read, "a after 4");
+    assert_false(weft_sub_may_leave(&sub));
     PAGE(&f, &sub, 8, false, {"a", 5, 4}, {"a", 6, 5}, {"a", 8, 6});
-    sim_fan_gets(&f, &sub, "5 6 8");
+    assert_string_equal(sim_fan_pull_once(&f, &sub, 1, 1), "5");
+    assert_false(weft_sub_may_leave(&sub)); /* it would never get 6 */
+    sim_fan_gets(&f, &sub, "6 8");
+    assert_true(weft_sub_may_leave(&sub));
     assert_int_equal(sub.cursor.seq, 8);
     LIVE(&f, {"b", 9, 7});
     LIVE(&f, {"a", 10, 8});

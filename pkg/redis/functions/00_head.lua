@@ -24,7 +24,26 @@ local function current_replid(now_ms)
     return known_replid
 end
 
-local INCARNATION = 1000000000 -- sequence numbers of one incarnation
+local LEAP = 1000000000 -- sequence numbers are leapt by so many, more or less
+local LEAPS = 64        -- that the head notes
+
+-- The first number of a new incarnation: half a leap at least lies between it and the last one that is known
+-- here, room for those that were given and lost with the tail.
+local function leap_from(seq)
+    return (math.floor((seq + LEAP / 2) / LEAP) + 1) * LEAP
+end
+
+-- `<first>,<began_ms>,<id before>`, in front of what was noted before: how a cursor is told that its
+-- event did not survive (pkg/wire/include/weft/wire/history.h).
+local function note_leap(leaps, first, began_ms, ms, seq)
+    local kept = { string.format('%d,%d,%d-%d', first, began_ms, ms, seq) }
+    for leap in string.gmatch(leaps or '', '%S+') do
+        if #kept < LEAPS then
+            kept[#kept + 1] = leap
+        end
+    end
+    return table.concat(kept, ' ')
+end
 
 -- The head of a partition, brought up to date: born when it is not there, and leaping to the next
 -- incarnation when the history may have lost its tail, so that no number is ever used twice.
@@ -35,7 +54,8 @@ local function open_head(head_key)
     local head = redis.call('HMGET', head_key, 'seq', 'ms', 'incarnation', 'replid')
     local replid = current_replid(now_ms)
     local seq = tonumber(head[1] or '0')
-    local ms = tonumber(head[2] or '0')
+    local last_ms = tonumber(head[2] or '0')
+    local ms = last_ms
     if now_ms > ms then
         ms = now_ms
     end
@@ -43,12 +63,10 @@ local function open_head(head_key)
         return seq, ms, { 'incarnation', '0', 'replid', replid, 'born_ms', string.format('%d', ms), 'floor', '0' }
     end
     if head[4] ~= replid then
+        local first = leap_from(seq)
+        local leaps = note_leap(redis.call('HGET', head_key, 'leaps'), first, ms, last_ms, seq)
         local incarnation = tonumber(head[3] or '0') + 1
-        local first = incarnation * INCARNATION
-        if first > seq then
-            seq = first
-        end
-        return seq, ms, { 'incarnation', string.format('%d', incarnation), 'replid', replid }
+        return first, ms, { 'incarnation', string.format('%d', incarnation), 'replid', replid, 'leaps', leaps }
     end
     return seq, ms, nil
 end

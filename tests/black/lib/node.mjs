@@ -45,7 +45,7 @@ export class Weftd {
   constructor({ redis, id, set = {}, args = [], env = {}, wrap = [], port = 0 }) {
     const words = [
       ...wrap, bin('weftd'), '--listen', `127.0.0.1:${port}`, '--redis', redis, '--node-id', id,
-      ...settings({ auth: { anonymous: 'all' }, ...set }), ...args,
+      ...settings({ auth: { anonymous: 'all' }, drain: { period_ms: 200 }, ...set }), ...args,
     ];
     this.id = id;
     this.program = new Program(words[0], words.slice(1), { env: cleanEnv({ WEFT_WORKERS: '2', ...env }) });

@@ -84,8 +84,8 @@ export class Redis {
 
   // Everything that a publish could have changed, as one text to compare.
   async fingerprint() {
-    const [size, head, topics] = await Promise.all([
-      this.cmd('DBSIZE'),
+    const [keys, head, topics] = await Promise.all([
+      this.cmd('KEYS', '*'),
       this.cmd('HGETALL', 'weft:{0}:head'),
       this.cmd('ZRANGE', 'weft:{0}:topics', '0', '-1', 'WITHSCORES'),
     ]);
@@ -93,6 +93,8 @@ export class Redis {
     for (let i = 0; i < topics.length; i += 2) {
       lengths.push(await this.cmd('XLEN', `weft:{0}:log:${topics[i]}`));
     }
+    // Canaries and leases come by themselves.
+    const size = keys.filter((key) => !/:canary$|:lease:/.test(key)).length;
     return JSON.stringify({ size, head, topics, lengths });
   }
 
@@ -100,6 +102,14 @@ export class Redis {
   async ids(topic) {
     const entries = await this.cmd('XRANGE', `weft:{0}:log:${topic}`, '-', '+');
     return entries.map((entry) => entry[0]);
+  }
+
+  // Events that are in the log, acknowledged, and whose live messages go nowhere.
+  async unheard(topic, from, to) {
+    const requests = [];
+    for (let n = from; n <= to; n++) requests.push('0', '0', '1', 'a.b', `{"type":"a.b","ts":1,"payload":{"n":${n}}}`, '1');
+    await this.cmd('FCALL', 'weft1_publish', '3', 'weft:{0}:head', 'weft:{0}:topics', `weft:{0}:log:${topic}`,
+      'weft:{0}:nowhere', '1000', '1000', '1', topic, '0', ...requests);
   }
 
   async waitUntilAnswers() {

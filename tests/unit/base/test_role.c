@@ -23,13 +23,17 @@ static void the_owner_passes(void **state)
 {
     void (*hub)(pthread_t) = weft_role_assert_hub;
     void (*worker)(pthread_t) = weft_role_assert_worker;
+    void (*control)(pthread_t) = weft_role_assert_control;
     pthread_t thread;
 
     hub(pthread_self());
     worker(pthread_self());
+    control(pthread_self());
     assert_int_equal(pthread_create(&thread, NULL, elsewhere, &hub), 0);
     pthread_join(thread, NULL);
     assert_int_equal(pthread_create(&thread, NULL, elsewhere, &worker), 0);
+    pthread_join(thread, NULL);
+    assert_int_equal(pthread_create(&thread, NULL, elsewhere, &control), 0);
     pthread_join(thread, NULL);
 }
 
@@ -64,6 +68,7 @@ static void anyone_else_aborts(void **state)
 {
     aborts_for_another(weft_role_assert_hub);
     aborts_for_another(weft_role_assert_worker);
+    aborts_for_another(weft_role_assert_control);
 }
 
 int main(void)

@@ -45,7 +45,8 @@ static void rows_are_complete(void **state)
         else
             assert_true(p->min <= p->def && p->def <= p->max);
         /* uint32_t fields */
-        if (p->type == WEFT_PARAM_TYPE_INT || p->type == WEFT_PARAM_TYPE_MS)
+        if (p->type == WEFT_PARAM_TYPE_INT || p->type == WEFT_PARAM_TYPE_MS ||
+            p->type == WEFT_PARAM_TYPE_S)
             assert_true(p->max <= UINT32_MAX);
         assert_true(p->offset < sizeof(struct weft_config));
     }
@@ -59,6 +60,8 @@ static void durations_and_sizes_say_their_unit(void **state)
 
         if (p->type == WEFT_PARAM_TYPE_MS)
             assert_string_equal(p->field + len - 3, "_ms");
+        if (p->type == WEFT_PARAM_TYPE_S)
+            assert_string_equal(p->field + len - 2, "_s");
         if (p->type == WEFT_PARAM_TYPE_SIZE)
             assert_string_equal(p->field + len - 5, "bytes");
     }

@@ -23,7 +23,9 @@ static void begin(struct maker *m, uint64_t start, uint64_t head)
     weft_batch_builder_init(&m->bb);
     m->pm.from = WEFT_READ_AFTER;
     m->pm.start = (struct weft_id){start, start};
-    m->pm.head = (struct weft_id){head, head};
+    const struct weft_history history = {.head = {head, head}};
+
+    weft_page_maker_head(&m->pm, &history, 0);
 }
 
 static void end(struct maker *m, struct weft_page *page)
@@ -172,13 +174,104 @@ static void a_log_that_is_gone_is_a_gap_without_next(void **state)
     end(&m, page);
 }
 
+/* Nothing but `removed` knows what a topic had before it was removed. */
+static void a_removed_topic_is_a_gap(void **state)
+{
+    struct maker m;
+
+    (void)state;
+    begin(&m, 3, 9);
+    uint32_t a = topic(&m, "a", 0);
+    m.pm.topics[a].known = false;
+    assert_true(weft_page_maker_unsure(&m.pm, &m.pm.topics[a]));
+    weft_page_maker_removed(&m.pm, WEFT_STR("a"), 7);
+    struct weft_page *page = weft_page_make(&m.pm, WEFT_STR("a"), &m.bb);
+
+    assert_int_equal(page->n_gaps, 1);
+    assert_string_equal(page->gaps[0].topic, "a");
+    assert_int_equal(page->gaps[0].after.seq, 3);
+    assert_int_equal(page->gaps[0].next.seq, 0);
+    end(&m, page);
+
+    begin(&m, 7, 9); /* it had seen all */
+    weft_page_maker_removed(&m.pm, WEFT_STR("a"), 7);
+    page = weft_page_make(&m.pm, WEFT_STR("a"), &m.bb);
+    assert_int_equal(page->n_gaps, 0);
+    end(&m, page);
+}
+
+static void a_topic_born_again_tells_what_went_before(void **state)
+{
+    struct maker m;
+
+    (void)state;
+    begin(&m, 3, 20);
+    uint32_t a = topic(&m, "a", 12);
+    entry(&m, a, 11, 0);
+    entry(&m, a, 12, 11);
+    assert_true(weft_page_maker_unsure(&m.pm, &m.pm.topics[a]));
+    weft_page_maker_removed(&m.pm, WEFT_STR("a"), 7);
+    struct weft_page *page = weft_page_make(&m.pm, WEFT_STR("a"), &m.bb);
+
+    assert_int_equal(page->n_gaps, 1);
+    assert_int_equal(page->gaps[0].next.seq, 11);
+    assert_int_equal(page->batch->n, 2);
+    end(&m, page);
+
+    begin(&m, 11, 20); /* within its second life: no doubt */
+    a = topic(&m, "a", 12);
+    entry(&m, a, 12, 11);
+    assert_false(weft_page_maker_unsure(&m.pm, &m.pm.topics[a]));
+    end(&m, NULL);
+}
+
+/* Its log was trimmed after it was born again: one gap, not two. */
+static void a_chain_that_shows_it_tells_it(void **state)
+{
+    struct maker m;
+
+    (void)state;
+    begin(&m, 3, 20);
+    uint32_t a = topic(&m, "a", 15);
+    entry(&m, a, 15, 12);
+    weft_page_maker_removed(&m.pm, WEFT_STR("a"), 7);
+    struct weft_page *page = weft_page_make(&m.pm, WEFT_STR("a"), &m.bb);
+
+    assert_int_equal(page->n_gaps, 1);
+    end(&m, page);
+}
+
+static void a_pattern_is_told_once_by_the_page_that_passes(void **state)
+{
+    struct maker m;
+    struct weft_page *page;
+
+    (void)state;
+    for (uint64_t cap = 6; cap <= 12; cap += 3) {
+        begin(&m, 3, 20);
+        uint32_t b = topic(&m, "a.b", 20);
+        entry(&m, b, cap, 2);
+        m.pm.topics[b].full = true;
+        weft_page_maker_removed(&m.pm, WEFT_STR("a*"), 9);
+        weft_page_maker_removed(&m.pm, WEFT_STR("a*"), 8);
+        page = weft_page_make(&m.pm, WEFT_STR("a*"), &m.bb);
+        assert_int_equal(page->n_gaps, cap >= 8 ? 1 : 0);
+        if (cap >= 8) {
+            assert_string_equal(page->gaps[0].topic, "a*");
+            assert_int_equal(page->gaps[0].next.seq, cap);
+        }
+        end(&m, page);
+    }
+}
+
 static void a_start_of_another_history_is_reset(void **state)
 {
     struct maker m;
 
     (void)state;
     begin(&m, 50, 9);
-    assert_true(weft_page_maker_judge(&m.pm));
+    assert_true(m.pm.reset);
+    assert_int_equal(weft_page_maker_after(&m.pm).seq, 9);
     uint32_t a = topic(&m, "a1", 9);
     entry(&m, a, 4, 0);
     struct weft_page *page = weft_page_make(&m.pm, WEFT_STR("a* b"), &m.bb);
@@ -192,9 +285,13 @@ static void a_start_of_another_history_is_reset(void **state)
     assert_int_equal(page->batch->n, 1);
     end(&m, page);
 
+    const struct weft_history younger = {.head = {9, 9}, .born_ms = 6};
+
     begin(&m, 5, 9);
-    m.pm.born_ms = 6; /* the start is from before */
-    assert_true(weft_page_maker_judge(&m.pm));
+    assert_false(m.pm.reset);
+    weft_page_maker_head(&m.pm, &younger, 0); /* the start is from before */
+    assert_true(m.pm.reset);
+    assert_int_equal(weft_page_maker_after(&m.pm).seq, 0);
     end(&m, NULL);
 }
 
@@ -206,6 +303,10 @@ int main(void)
         cmocka_unit_test(a_gap_is_told_by_the_page_that_passes_it),
         cmocka_unit_test(a_page_ends_before_a_hole_and_the_next_tells_it),
         cmocka_unit_test(a_log_that_is_gone_is_a_gap_without_next),
+        cmocka_unit_test(a_removed_topic_is_a_gap),
+        cmocka_unit_test(a_topic_born_again_tells_what_went_before),
+        cmocka_unit_test(a_chain_that_shows_it_tells_it),
+        cmocka_unit_test(a_pattern_is_told_once_by_the_page_that_passes),
         cmocka_unit_test(a_start_of_another_history_is_reset),
     };
 

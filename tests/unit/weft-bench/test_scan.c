@@ -51,8 +51,12 @@ static void finds_what_it_needs(void **state)
     chunk(text, GAP);
     chunk(text, "event: weft.degraded\ndata: {}\n\n");
     chunk(text, FOREIGN);
+    chunk(text, "retry: 321\nevent: weft.moved\ndata: {}\n\n");
     assert_int_equal(scan_chunks(text, strlen(text), note, &seen), strlen(text));
-    assert_int_equal(seen.n, 5);
+    assert_int_equal(seen.n, 6);
+    assert_int_equal(seen.events[0].retry_ms, 0); /* that of the block before */
+    assert_int_equal(seen.events[5].kind, SCAN_MOVED);
+    assert_int_equal(seen.events[5].retry_ms, 321);
     assert_int_equal(seen.events[0].kind, SCAN_OPEN);
     assert_int_equal(seen.events[0].id.seq, 7);
     assert_int_equal(seen.events[1].kind, SCAN_EVENT);

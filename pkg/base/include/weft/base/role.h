@@ -35,17 +35,21 @@ struct WEFT_CAPABILITY("role") weft_role {
  */
 extern struct weft_role weft_role_hub;
 extern struct weft_role weft_role_worker;
+extern struct weft_role weft_role_control;
 
 /* Functions that run there, and fields that only they touch. */
-#define WEFT_ON_HUB    WEFT_REQUIRES(weft_role_hub)
-#define WEFT_ON_WORKER WEFT_REQUIRES(weft_role_worker)
-#define WEFT_OF_HUB    WEFT_GUARDED_BY(weft_role_hub)
-#define WEFT_OF_WORKER WEFT_GUARDED_BY(weft_role_worker)
+#define WEFT_ON_HUB     WEFT_REQUIRES(weft_role_hub)
+#define WEFT_ON_WORKER  WEFT_REQUIRES(weft_role_worker)
+#define WEFT_ON_CONTROL WEFT_REQUIRES(weft_role_control)
+#define WEFT_OF_HUB     WEFT_GUARDED_BY(weft_role_hub)
+#define WEFT_OF_WORKER  WEFT_GUARDED_BY(weft_role_worker)
+#define WEFT_OF_CONTROL WEFT_GUARDED_BY(weft_role_control)
 
 /*
  * First line of every callback that a loop enters a thread by: owner is the object's home thread.
  */
 void weft_role_assert_hub(pthread_t owner) WEFT_ASSERTS(weft_role_hub);
 void weft_role_assert_worker(pthread_t owner) WEFT_ASSERTS(weft_role_worker);
+void weft_role_assert_control(pthread_t owner) WEFT_ASSERTS(weft_role_control);
 
 #endif

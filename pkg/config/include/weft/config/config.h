@@ -71,6 +71,7 @@ struct weft_config_list {
 #define WEFT_PARAM_BOOL(group, field, def, env, flag, reload, text)           bool field;
 #define WEFT_PARAM_INT(group, field, def, min, max, env, flag, reload, text)  uint32_t field;
 #define WEFT_PARAM_MS(group, field, def, min, max, env, flag, reload, text)   uint32_t field;
+#define WEFT_PARAM_S(group, field, def, min, max, env, flag, reload, text)    uint32_t field;
 #define WEFT_PARAM_SIZE(group, field, def, min, max, env, flag, reload, text) uint64_t field;
 #define WEFT_PARAM_ENUM(group, field, type, def, env, flag, reload, text)     enum type field;
 #include <weft/config/params.def>

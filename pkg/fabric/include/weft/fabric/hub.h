@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include <weft/base/err.h>
+#include <weft/fabric/canary.h>
 #include <weft/fabric/msg.h>
 
 struct weft_config;
@@ -21,17 +22,16 @@ struct weft_log;
 struct weft_mailbox;
 struct weft_shard;
 
-#define WEFT_WORKERS_MAX 64
-
 struct weft_hub_opts {
-    const struct weft_config *cfg;       /* borrowed; redis, history, publish, replay, hub */
-    const struct weft_worker_ops *ops;   /* borrowed: what a worker does with each message */
-    struct weft_mailbox *const *workers; /* borrowed; all of them exist before start */
-    size_t n_workers;                    /* 1 .. WEFT_WORKERS_MAX */
-    const char *node_id;                 /* borrowed */
-    struct weft_shard *shard;            /* borrowed; the hub's own */
-    struct weft_log *log;                /* borrowed */
-    uint64_t seed;                       /* of jitter */
+    const struct weft_config *cfg;        /* borrowed; redis, history, publish, replay, hub */
+    const struct weft_worker_ops *ops;    /* borrowed: what a worker does with each message */
+    struct weft_mailbox *const *workers;  /* borrowed; all of them exist before start */
+    size_t n_workers;                     /* 1 .. WEFT_WORKERS_MAX */
+    const char *node_id;                  /* borrowed */
+    const struct weft_canaries *canaries; /* borrowed; what the workers have heard */
+    struct weft_shard *shard;             /* borrowed; the hub's own */
+    struct weft_log *log;                 /* borrowed */
+    uint64_t seed;                        /* of jitter */
 };
 
 /* Yours. WEFT_EINVAL (err names the parameter), WEFT_ENOMEM, WEFT_ESYS. */

@@ -3,7 +3,7 @@
  *
  * Worker -> hub:  PUBLISH, FOLLOW, UNFOLLOW, READ (a page for streams), ASK (history and topics as
  *                 JSON).
- * Hub -> worker:  PUBLISHED, FOLLOWED, LIVE, PAGE, ANSWER, REDIS (up or down).
+ * Hub -> worker:  PUBLISHED, FOLLOWED, LIVE, BROKEN, PAGE, ANSWER, REDIS (up or down), CANARY.
  *
  * A message carries values, ids and references to immutable things, never a pointer into the other
  * side's objects. A worker names what waits for an answer by a weft_ticket (slot and generation):
@@ -25,6 +25,7 @@
 #include <weft/loop/mailbox.h>
 #include <weft/wire/event.h>
 #include <weft/wire/frame.h>
+#include <weft/wire/history.h>
 #include <weft/wire/id.h>
 #include <weft/wire/name.h>
 #include <weft/wire/page.h>
@@ -42,17 +43,33 @@ struct weft_ticket {
  */
 #define WEFT_PUBLISH_APPENDS_MAX 4096
 
+/* Most replicas that a publish may wait for. */
+#define WEFT_PUBLISH_REPLICAS_MAX 16
+
+/* Epochs and numbers of producers: what every JSON reader holds exactly, and Lua. */
+#define WEFT_PRODUCER_NUMBER_MAX ((UINT64_C(1) << 53) - 1)
+
+/* How a request that comes again is known. */
+enum weft_publish_key {
+    WEFT_PUBLISH_KEY_NONE,
+    WEFT_PUBLISH_KEY_ONCE,    /* key: its Idempotency-Key */
+    WEFT_PUBLISH_KEY_PRODUCER /* key: its Producer-Id; with epoch and first */
+};
+
 /* One HTTP publish request: taken whole or not at all. */
 struct weft_publish_msg {
     struct weft_msg msg;
     struct weft_publish_msg *next; /* the hub's queue */
     uint32_t worker;
     struct weft_ticket ticket;
-    struct weft_events events;     /* moved in */
-    uint32_t topic_refs;           /* sum of topics_n over the events */
-    uint16_t once_len;             /* Idempotency-Key; 0: none */
+    struct weft_events events; /* moved in */
+    uint32_t topic_refs;       /* sum of topics_n over the events */
+    uint32_t replicas;         /* answered when so many have it; 0: when the master has */
+    uint64_t epoch, first;     /* of the producer, of its first event */
+    enum weft_publish_key key_kind;
+    uint16_t key_len;
     char topic[WEFT_NAME_MAX + 1]; /* of the URL: the key's scope */
-    char once[WEFT_NAME_MAX + 1];
+    char key[WEFT_NAME_MAX + 1];
     uint64_t received_ns;
 };
 
@@ -107,10 +124,14 @@ struct weft_ask_msg {
 
 enum weft_published_rc {
     WEFT_PUBLISHED_OK,
-    WEFT_PUBLISHED_REPLAYED,    /* the ids of the first time */
-    WEFT_PUBLISHED_REFUSED,     /* Redis holds something else under that key, …: `why` */
-    WEFT_PUBLISHED_UNAVAILABLE, /* Redis is away, or went away before it answered */
-    WEFT_PUBLISHED_BUSY         /* the publish queue is full */
+    WEFT_PUBLISHED_REPLAYED,     /* the ids of the first time */
+    WEFT_PUBLISHED_DUPLICATE,    /* taken before, by the numbers of its producer; no ids */
+    WEFT_PUBLISHED_FENCED,       /* the producer has come with a newer epoch: `number` */
+    WEFT_PUBLISHED_OUT_OF_ORDER, /* the producer's next event is `number` */
+    WEFT_PUBLISHED_REFUSED,      /* Redis holds something else under that key, …: `why` */
+    WEFT_PUBLISHED_REPLICAS,     /* only `replicas` have it; the master does */
+    WEFT_PUBLISHED_UNAVAILABLE,  /* Redis is away, or went away before it answered */
+    WEFT_PUBLISHED_BUSY          /* the publish queue is full */
 };
 
 struct weft_id_run {
@@ -123,6 +144,8 @@ struct weft_published_msg {
     struct weft_ticket ticket;
     enum weft_published_rc rc;
     char why[120];
+    uint64_t number;
+    uint32_t wanted, replicas; /* that the request asked for; that have it. 0: did not ask */
     uint32_t n_runs;
     struct weft_id_run runs[];
 };
@@ -167,11 +190,18 @@ struct weft_answer_msg {
 
 /*
  * Down: live events have stopped, rings are worth nothing. Up: publishes are taken, FOLLOWED will
- * come again for each topic.
+ * come again for each topic; history is what Redis holds now.
  */
 struct weft_redis_msg {
     struct weft_msg msg;
     bool up;
+    struct weft_history history;
+};
+
+/* A canary (canary.h) has come back; it was sent at sent_ns, monotonic. */
+struct weft_canary_msg {
+    struct weft_msg msg;
+    uint64_t sent_ns;
 };
 
 /*
@@ -179,7 +209,7 @@ struct weft_redis_msg {
  * know fanout or HTTP. deliver runs on the worker's thread with the worker as owner.
  */
 struct weft_worker_ops {
-    struct weft_msg_ops published, followed, live, broken, page, answer, redis;
+    struct weft_msg_ops published, followed, live, broken, page, answer, redis, canary;
 };
 
 /* New messages to the hub, zeroed, with their ops; yours until posted. NULL when out of memory. */

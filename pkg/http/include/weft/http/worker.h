@@ -3,7 +3,8 @@
  *
  * HTTP/1.1 (and 1.0) by libh2o on its own loop; event streams are taken out of h2o after their head
  * and driven by the worker's own poller. A worker never blocks and never talks to Redis: it asks
- * the hub. Workers share nothing but the count of connections.
+ * the hub. Workers share nothing but the count of connections
+ * and the board.
  */
 #ifndef WEFT_HTTP_WORKER_H
 #define WEFT_HTTP_WORKER_H
@@ -15,6 +16,8 @@
 #include <weft/base/err.h>
 #include <weft/fabric/msg.h>
 
+struct weft_board;
+struct weft_canaries;
 struct weft_config;
 struct weft_log;
 struct weft_mailbox;
@@ -23,14 +26,16 @@ struct weft_shard;
 struct weft_worker; /* opaque */
 
 struct weft_worker_opts {
-    const struct weft_config *cfg; /* borrowed */
-    const char *node_id;           /* borrowed */
-    uint32_t index;                /* of this worker */
-    int listen_fd;                 /* bound and listening, non-blocking; moved */
-    struct weft_metrics *metrics;  /* borrowed */
-    struct weft_shard *shard;      /* borrowed; this worker's own */
-    struct weft_log *log;          /* borrowed */
-    atomic_uint *connections;      /* borrowed; of the whole node */
+    const struct weft_config *cfg;  /* borrowed */
+    const char *node_id;            /* borrowed */
+    uint32_t index, n_workers;      /* this worker is number index of so many */
+    int listen_fd;                  /* bound and listening, non-blocking; moved */
+    struct weft_metrics *metrics;   /* borrowed */
+    struct weft_shard *shard;       /* borrowed; this worker's own */
+    struct weft_log *log;           /* borrowed */
+    atomic_uint *connections;       /* borrowed; of the whole node */
+    struct weft_canaries *canaries; /* borrowed; of the whole node: writes its own place */
+    struct weft_board *board;       /* borrowed; of the whole node */
     uint64_t seed;
 };
 
@@ -43,9 +48,18 @@ struct weft_mailbox *weft_worker_mailbox(struct weft_worker *worker);
 const struct weft_worker_ops *weft_worker_message_ops(void);
 /* Starts its thread. hub: the hub's mailbox, borrowed. */
 int weft_worker_start(struct weft_worker *worker, struct weft_mailbox *hub) WEFT_MUST_CHECK;
+/* Any thread: from now on it is not ready (/readyz), and ends each connection with its answer. */
+void weft_worker_leave(struct weft_worker *worker);
 /*
- * Any thread: no new connections; requests under way are finished, streams are closed; the thread
- * ends within some seconds.
+ * Any thread, once, after leave: its streams are told `weft.moved` and ended, spread over period_ms; new ones
+ * are told so at once. All else is served as before.
+ */
+void weft_worker_drain(struct weft_worker *worker, uint32_t period_ms);
+/* Any thread, after drain: how many of them are still there (1 until it has counted them). */
+uint32_t weft_worker_undrained(const struct weft_worker *worker);
+/*
+ * Any thread: no new connections; requests under way are finished, streams that are left are moved
+ * at once or cut; the thread ends within some seconds.
  */
 void weft_worker_stop(struct weft_worker *worker);
 void weft_worker_join(struct weft_worker *worker);

@@ -1,7 +1,7 @@
 /*
  * node - one weftd: builds everything in order, serves, takes it down in reverse.
  *
- * create -> start -> (serve) -> stop -> destroy, all from one thread, which handles the process's signals.
+ * create -> start -> (serve) -> drain -> stop -> destroy, all from one thread, which handles the process's signals.
  */
 #ifndef WEFT_NODE_NODE_H
 #define WEFT_NODE_NODE_H
@@ -22,9 +22,19 @@ int weft_node_create(struct weft_node **ret_node, const struct weft_config *cfg,
 int weft_node_start(struct weft_node *node, struct weft_err *err) WEFT_MUST_CHECK;
 /* host:port as bound (the real port where 0 was asked for); borrowed. */
 const char *weft_node_address(const struct weft_node *node);
-/* Whether Redis is up. Any thread. */
+/* Whether events arrive, as /readyz says it. Any thread. */
 bool weft_node_is_ready(const struct weft_node *node);
-/* Ends its threads and waits for them. */
+/*
+ * The node is not ready from now on; after drain.grace_ms its streams are moved away one after another, while all else
+ * is served. brief: without that time, and within a second. Returns at once.
+ */
+void weft_node_drain(struct weft_node *node, bool brief);
+/*
+ * To be asked some ten times a second after weft_node_drain(), which goes on in it. True: no stream is left, or the
+ * period is over; it is time to stop.
+ */
+bool weft_node_is_drained(struct weft_node *node);
+/* Ends its threads and waits for them; after a drain or without one. */
 void weft_node_stop(struct weft_node *node);
 /* NULL is allowed. */
 void weft_node_destroy(struct weft_node *node);

@@ -50,10 +50,12 @@ struct weft_redis_conn_opts {
     void (*up)(void *ctx);
     void (*down)(void *ctx, const char *why);
     /* Before each connect: where it is now; false: nobody knows yet. NULL: where the URL says. */
-    bool (*find)(void *ctx, struct weft_redis_host *ret_host);
+    bool (*find)(void *find_ctx, struct weft_redis_host *ret_host);
+    void *find_ctx;
     /* Subscriber connections only. */
     void (*message_arrived)(void *ctx, struct weft_str channel, struct weft_str payload);
     void (*subscribed)(void *ctx, struct weft_str channel, bool on);
+    void (*pong)(void *ctx, struct weft_str token); /* may be NULL */
     /* After everything that had arrived was handed over. May be NULL. */
     void (*drained)(void *ctx);
 };
@@ -76,6 +78,15 @@ size_t weft_redis_conn_waiting(const struct weft_redis_conn *cn);
  */
 int weft_redis_send(struct weft_redis_conn *cn, weft_redis_replied *replied, void *ctx, size_t argc,
                     const struct weft_str *argv) WEFT_MUST_CHECK;
+
+/*
+ * On a subscriber connection: when `pong` brings the token (not empty), every message that Redis had published before
+ * it took this PING has arrived. WEFT_EUNAVAILABLE when not up.
+ */
+int weft_redis_ping(struct weft_redis_conn *cn, struct weft_str token) WEFT_MUST_CHECK;
+
+/* The answer to FCALL says that somebody has flushed the library: nothing was executed. */
+bool weft_redis_function_missing(const struct weft_reply *reply);
 
 /* Loads the functions library again (somebody flushed it); replied gets the reply of FUNCTION LOAD. */
 int weft_redis_load_functions(struct weft_redis_conn *cn, weft_redis_replied *replied, void *ctx)

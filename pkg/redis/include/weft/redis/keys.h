@@ -13,6 +13,11 @@
 
 #define WEFT_FN_LIBRARY "weft1"
 #define WEFT_FN_PUBLISH "weft1_publish"
+#define WEFT_FN_CANARY  "weft1_canary"
+#define WEFT_FN_RETAIN  "weft1_retain"
+#define WEFT_FN_TAKE    "weft1_lease_take"
+#define WEFT_FN_RENEW   "weft1_lease_renew"
+#define WEFT_FN_GIVE    "weft1_lease_give"
 
 /* Prefix and partition; the prefix is borrowed for the life of the struct. */
 struct weft_keys {
@@ -21,12 +26,22 @@ struct weft_keys {
 };
 
 /* Each appends its name to b. */
-void weft_key_head(struct weft_buf *b, const struct weft_keys *k);   /* weft:{0}:head */
-void weft_key_topics(struct weft_buf *b, const struct weft_keys *k); /* weft:{0}:topics */
+void weft_key_head(struct weft_buf *b, const struct weft_keys *k);    /* weft:{0}:head */
+void weft_key_topics(struct weft_buf *b, const struct weft_keys *k);  /* weft:{0}:topics */
+void weft_key_removed(struct weft_buf *b, const struct weft_keys *k); /* weft:{0}:removed */
 void weft_key_log(struct weft_buf *b, const struct weft_keys *k,
                   struct weft_str topic); /* weft:{0}:log:<topic> */
 void weft_key_once(struct weft_buf *b, const struct weft_keys *k, struct weft_str topic,
                    struct weft_str key); /* weft:{0}:once:<topic>:<key> */
+void weft_key_canary(struct weft_buf *b, const struct weft_keys *k); /* weft:{0}:canary */
+void weft_chan_canary(struct weft_buf *b, const struct weft_keys *k,
+                      struct weft_str node); /* weft:{0}:canary:<node> */
+void weft_key_lease(struct weft_buf *b, const struct weft_keys *k,
+                    const char *what); /* weft:lease:{<what>} */
+void weft_key_fence(struct weft_buf *b, const struct weft_keys *k,
+                    const char *what); /* weft:lease:{<what>}:fence */
+void weft_key_producer(struct weft_buf *b, const struct weft_keys *k, struct weft_str topic,
+                       struct weft_str id); /* weft:{0}:producer:<topic>:<id> */
 void weft_chan_partition(struct weft_buf *b, const struct weft_keys *k); /* weft:{0}:live */
 void weft_chan_topic(struct weft_buf *b, const struct weft_keys *k,
                      struct weft_str topic); /* weft:{0}:live:<topic> */

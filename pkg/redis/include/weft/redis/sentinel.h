@@ -36,6 +36,7 @@ struct weft_sentinel_opts {
     uint64_t seed;            /* of the jitter */
     struct weft_shard *shard; /* borrowed */
     struct weft_log *log;     /* borrowed, may be NULL */
+    bool quiet;               /* another one in this process tells and counts the same */
 
     void *ctx;
     void (*moved)(void *ctx); /* it is somewhere else, or known for the first time */

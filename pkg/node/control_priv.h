@@ -1,0 +1,66 @@
+/*
+ * control_priv - the control thread: work that is not on an event's way and may be slow.
+ *
+ * One thread with a libevent loop and a Redis connection of its own, so that nothing that happens
+ * here holds up a publish. What it does are jobs (jobs.c), each with a name: a job runs on that node
+ * of the cluster that holds the lease of this name, and ends at once when the node loses it.
+ */
+#ifndef WEFT_NODE_CONTROL_PRIV_H
+#define WEFT_NODE_CONTROL_PRIV_H
+
+#include <stdint.h>
+
+#include <weft/base/err.h>
+#include <weft/base/role.h>
+#include <weft/redis/keys.h>
+
+struct event_base;
+struct weft_config;
+struct weft_control; /* opaque */
+struct weft_log;
+struct weft_redis_conn;
+struct weft_shard;
+
+struct weft_control_opts {
+    const struct weft_config *cfg; /* borrowed */
+    const char *node_id;           /* borrowed */
+    struct weft_shard *shard;      /* borrowed; its own */
+    struct weft_log *log;          /* borrowed */
+    uint64_t seed;                 /* of jitter */
+};
+
+/* Yours. WEFT_EINVAL (err names the parameter), WEFT_ENOMEM, WEFT_ESYS. The node's thread, as all below. */
+int weft_control_create(struct weft_control **ret_control, const struct weft_control_opts *opts,
+                        struct weft_err *err) WEFT_MUST_CHECK;
+int weft_control_start(struct weft_control *control) WEFT_MUST_CHECK;
+/* Gives the leases back and ends the thread; waits for it, half a second for Redis at most. */
+void weft_control_stop(struct weft_control *control);
+/* After stop. NULL is allowed. */
+void weft_control_destroy(struct weft_control *control);
+
+/* ---- jobs ---- */
+
+/* What a job gets to work with. All borrowed, as long as the job lives. */
+struct weft_job_env {
+    struct event_base *base;
+    struct weft_redis_conn *cn;
+    const struct weft_config *cfg;
+    struct weft_shard *shard;
+    struct weft_log *log;
+};
+
+/* One row for each job; self is what create gave. All on the control thread. */
+struct weft_job {
+    const char *name; /* of the lease */
+    int (*create)(void **ret_self, const struct weft_job_env *env, struct weft_err *err);
+    void (*begin)(void *self);   /* the lease is ours */
+    void (*end)(void *self);     /* ... and not any more: nothing is sent from now on */
+    void (*destroy)(void *self); /* after the connection was destroyed */
+};
+
+extern const struct weft_job weft_jobs[];
+extern const size_t weft_jobs_len;
+
+#define WEFT_JOBS_MAX 8
+
+#endif
