@@ -459,6 +459,8 @@ void weft_hub_destroy(struct weft_hub *hub)
     weft_retention_rules_fini(&hub->retention);
     weft_redis_source_destroy(hub->source);
     if (hub->base != NULL) {
+        /* Questions to the name server that nobody waits for any more end here. */
+        (void)event_base_loop(hub->base, EVLOOP_NONBLOCK);
         event_base_free(hub->base);
     }
     free(hub);
