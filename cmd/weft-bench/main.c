@@ -18,6 +18,7 @@ static const struct command {
     {"churn", "exactness under random cuts", churn_run},
     {"roll", "three nodes of its own restarted in turn: loss, and how fast clients come back",
      roll_run},
+    {"stall", "what readers that stop reading cost the others", stall_run},
     {"suite", "all of them against programs of its own, as one table", suite_run},
 };
 

@@ -13,6 +13,7 @@
 #include "page_priv.h"
 #include "removed_priv.h"
 #include "shelf_priv.h"
+#include "sizes_priv.h"
 
 /*
  * A read of a page, by its key: `from start what`. Who asks for a key that is being read joins;
@@ -25,9 +26,9 @@
  * entries, so that every event up to it is in what was read.
  */
 
-#define PAGE_BYTES      ((size_t)256 * 1024) /* aimed at, by the mean size of events so far */
-#define PAGE_EVENTS_MIN 16
-#define TOPICS_MAX      20000 /* that a pattern may match in one read */
+#define PAGE_BYTES  ((size_t)256 * 1024) /* aimed at, by the size of the topic's events so far */
+#define TOPIC_BYTES 1024                 /* ... in any case of one topic of many */
+#define TOPICS_MAX  20000                /* that a pattern may match in one read */
 
 struct waiter {
     struct waiter *next;
@@ -44,7 +45,7 @@ struct job {
     uint64_t began_ns;
     uint64_t epoch;      /* of the hub when it began */
     size_t replies_due;  /* of the entries */
-    uint32_t count;      /* entries asked for, for each topic */
+    size_t topic_bytes;  /* aimed at for each topic */
     uint32_t next_topic; /* the next XRANGE reply is of this one, or of a later one asked for */
     bool running, single, matched_again, failed, too_many;
     bool asked_removed;
@@ -59,7 +60,7 @@ struct weft_reader {
     struct job *queue, *queue_tail;
     size_t n_queued, n_running;
     struct weft_shelf shelf; /* pages of a while ago */
-    double mean_bytes;       /* of an event */
+    struct weft_sizes sizes; /* of events */
     struct weft_batch_builder bb;
 };
 
@@ -143,11 +144,6 @@ static void finish_page(struct job *job) WEFT_ON_HUB
         finish(job, job->too_many ? WEFT_READ_TOO_MANY : WEFT_READ_UNAVAILABLE, NULL);
         return;
     }
-    if (job->pm.n > 0) {
-        double mean = (double)job->pm.text.len / (double)job->pm.n;
-
-        r->mean_bytes += (mean - r->mean_bytes) / 8;
-    }
     weft_hub_see_head(r->hub, job->pm.head);
     page = weft_page_make(&job->pm, job->what, &r->bb);
     weft_count(r->hub->o.shard, WEFT_M_REPLAY_EVENTS,
@@ -158,18 +154,17 @@ static void finish_page(struct job *job) WEFT_ON_HUB
 
 /* ---- talking to Redis ---- */
 
-static uint32_t entries_per_topic(const struct weft_reader *r, size_t n_topics)
+/* Topics are not equally busy: with several, each may fill twice its part of the page. */
+static size_t bytes_per_topic(size_t n_topics)
 {
-    uint64_t n = (uint64_t)((double)PAGE_BYTES / (r->mean_bytes + 100));
-    uint64_t max = r->hub->o.cfg->history.page_events;
-
-    n = n < PAGE_EVENTS_MIN ? PAGE_EVENTS_MIN : n > max ? max : n;
-    n = n_topics <= 1 ? n : n / n_topics * 2 + 2;
-    return (uint32_t)(n > max ? max : n);
+    return n_topics <= 1 ? PAGE_BYTES : PAGE_BYTES / n_topics * 2 + TOPIC_BYTES;
 }
 
 static void take_entries(struct job *job, uint32_t topic, const struct weft_reply *reply)
 {
+    struct weft_page_topic *t = &job->pm.topics[topic];
+    size_t bytes = 0;
+
     for (size_t i = 0; i < reply->n; i++) {
         const struct weft_reply *entry = weft_reply_at(reply, i);
         const struct weft_reply *fields = weft_reply_at(entry, 1);
@@ -197,9 +192,13 @@ static void take_entries(struct job *job, uint32_t topic, const struct weft_repl
             weft_count(job->r->hub->o.shard, WEFT_M_LIVE_MALFORMED, 1);
             continue;
         }
+        bytes += event.len;
         weft_page_maker_entry(&job->pm, topic, id, prev, type, event);
     }
-    job->pm.topics[topic].full = reply->n >= job->count;
+    if (reply->n > 0) {
+        weft_sizes_saw(&job->r->sizes, weft_str(t->name, t->name_len), reply->n, bytes);
+    }
+    t->full = reply->n >= t->count;
 }
 
 static void send_entries(struct job *job) WEFT_ON_HUB;
@@ -261,6 +260,8 @@ static bool send_xrange(struct job *job, uint32_t topic) WEFT_ON_HUB
     struct weft_buf key;
     int rc;
 
+    t->count = weft_sizes_ask(&job->r->sizes, weft_str(t->name, t->name_len), job->topic_bytes,
+                              hub->o.cfg->history.page_events);
     weft_buf_init(&key, 512);
     weft_key_log(&key, &hub->keys, weft_str(t->name, t->name_len));
     struct weft_str argv[] = {WEFT_STR("XRANGE"),
@@ -268,7 +269,7 @@ static bool send_xrange(struct job *job, uint32_t topic) WEFT_ON_HUB
                               weft_str(start, print_start(&job->pm, start)),
                               WEFT_STR("+"),
                               WEFT_STR("COUNT"),
-                              weft_str(count, weft_u64_print(count, job->count))};
+                              weft_str(count, weft_u64_print(count, t->count))};
     t->asked = true;
     job->replies_due++;
     weft_count(hub->o.shard, WEFT_M_REPLAY_READS, 1);
@@ -292,7 +293,7 @@ static void send_entries(struct job *job) WEFT_ON_HUB
     for (size_t i = 0; i < pm->n_topics; i++) {
         n += pm->topics[i].known && pm->topics[i].score > after ? 1 : 0;
     }
-    job->count = entries_per_topic(job->r, n);
+    job->topic_bytes = bytes_per_topic(n);
     job->next_topic = 0;
     for (uint32_t i = 0; i < pm->n_topics; i++) {
         if (pm->topics[i].known && pm->topics[i].score > after && !send_xrange(job, i)) {
@@ -450,7 +451,7 @@ static void send_first(struct job *job) WEFT_ON_HUB
         job->failed = true;
         finish_page(job);
     } else if (job->single) {
-        job->count = entries_per_topic(job->r, 1);
+        job->topic_bytes = bytes_per_topic(1);
         if (!send_xrange(job, 0)) {
             job->single = false; /* scores_arrived() will see that it failed */
         }
@@ -597,7 +598,6 @@ int weft_reader_create(struct weft_reader **ret_r, struct weft_hub *hub)
         return WEFT_ENOMEM;
     }
     r->hub = hub;
-    r->mean_bytes = 150;
     weft_shelf_init(&r->shelf, hub->o.cfg->replay.cache_bytes);
     weft_batch_builder_init(&r->bb);
     *ret_r = r;

@@ -293,3 +293,24 @@ void weft_fanout_each(struct weft_fanout *fo, void (*fn)(void *arg, struct weft_
         fn(arg, sub);
     }
 }
+
+void weft_fanout_loads(struct weft_fanout *fo,
+                       void (*fn)(void *arg, const struct weft_topic_load *load), void *arg)
+{
+    struct weft_topic *topic, *next;
+
+    HASH_ITER(hh, fo->topics, topic, next) {
+        if (topic->n_links > 0) {
+            const struct weft_topic_load load = {
+                .name = weft_str(topic->name, topic->name_len),
+                .subscribers = topic->n_links,
+                .events = topic->events,
+                .deliveries = topic->deliveries,
+            };
+
+            fn(arg, &load);
+        }
+        topic->events = 0;
+        topic->deliveries = 0;
+    }
+}

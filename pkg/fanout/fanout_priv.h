@@ -6,6 +6,8 @@
  *   sub.c     subscribers: beginning, ending, pulling, pages
  *   words.c   what a subscriber asked for
  *   take.c    taking from rings, merged by seq
+ *   slow.c    subscribers whose writer is behind
+ *   held.c    how much of the log subscribers hold
  *   late.c    events whose live message was lost, found when the cursor had passed them
  */
 #ifndef WEFT_FANOUT_PRIV_H
@@ -34,8 +36,9 @@ struct weft_link {
     struct weft_link *news_next;           /* of the subscriber's news */
     struct weft_topic *topic;
     struct weft_sub *sub;
-    bool news;   /* in that list */
-    bool direct; /* named; else one of its patterns matches */
+    uint64_t skip_to; /* seq: nothing of the ring before this one is given (slow.c) */
+    bool news;        /* in that list */
+    bool direct;      /* named; else one of its patterns matches */
 };
 
 struct weft_topic {
@@ -43,15 +46,19 @@ struct weft_topic {
     struct weft_link *links;
     struct weft_ring_entry *ring; /* utlist DL: ring->prev is the newest */
     size_t ring_events;
-    uint64_t floor;   /* the ring is complete over (floor, last] */
-    uint64_t last;    /* its newest event that is known, also while the ring is empty */
+    uint64_t floor;        /* the ring is complete over (floor, last] */
+    uint64_t evicted;      /* the ring had events up to here, and let them go for want of room */
+    uint64_t evicted_prev; /* the topic's event before that one */
+    uint64_t last;         /* its newest event that is known, also while the ring is empty */
     uint64_t born;    /* it began here with this event, maybe not for the first time; 0: long ago */
     uint64_t last_ms; /* no later event of it is from before */
     uint32_t direct;  /* subscribers that named it */
-    uint32_t idle_for; /* sweeps without any */
-    bool followed;     /* the hub was asked to */
-    bool synced;       /* ... and told from where */
-    bool met;          /* last is true */
+    uint32_t n_links;
+    uint64_t events, deliveries; /* since weft_fanout_loads() */
+    uint32_t idle_for;           /* sweeps without any */
+    bool followed;               /* the hub was asked to */
+    bool synced;                 /* ... and told from where */
+    bool met;                    /* last is true */
     uint16_t name_len;
     char name[];
 };
@@ -66,7 +73,11 @@ struct weft_fanout {
     struct weft_id head; /* newest id seen */
     uint64_t origin_ms;  /* cursors from before it may be of a history that is gone; 0: none is */
     uint64_t born_ms;    /* of the history; 0: not known */
-    size_t n_again;      /* subscribers whose read was refused */
+    struct weft_held *held; /* pages that subscribers hold: uthash by page */
+    size_t held_bytes;      /* of these, each once */
+    size_t held_mean;       /* of one page, about */
+    size_t n_reading;       /* subscribers whose page is on its way */
+    size_t n_again;         /* subscribers whose read was refused */
     uint32_t ticks;
     bool up;
     size_t n_wild;          /* subscribers with a pattern */
@@ -104,6 +115,7 @@ struct weft_taker {
     struct weft_run *runs;
     size_t n, max_runs;
     size_t bytes, max_bytes;
+    size_t events;
 };
 
 /* One frame: taken, or skipped by its type. False: no room. The cursor is the caller's. */
@@ -131,6 +143,32 @@ void weft_sub_doubt(struct weft_sub *sub);
 void weft_sub_judge(struct weft_sub *sub, const struct weft_history *history);
 /* Asks for a page, unless one is on its way or Redis is away. */
 void weft_sub_read(struct weft_sub *sub, bool late);
+
+/* ---- slow.c ---- */
+/* The topic's events after this are what the subscriber is to get. */
+static inline uint64_t weft_link_after(const struct weft_link *link)
+{
+    uint64_t seq = link->sub->cursor.seq;
+
+    return link->skip_to > seq + 1 ? link->skip_to - 1 : seq;
+}
+
+/* Its rings have let go of events that it has not had. Needs news or scan_all to be right. */
+bool weft_slow_passed(const struct weft_sub *sub);
+/* It lives from rings and its writer is behind. True: *ret_pull comes first. */
+bool weft_slow_pull(struct weft_sub *sub, enum weft_pull *ret_pull);
+/* It has had everything. */
+void weft_slow_done(struct weft_sub *sub);
+/* Another history: nothing is skipped. */
+void weft_slow_forget(struct weft_sub *sub);
+
+/* ---- held.c ---- */
+/* The subscriber holds this page from now on; a reference is taken. */
+void weft_sub_hold(struct weft_sub *sub, struct weft_page *page);
+/* Lets go of its page, if it has one. */
+void weft_sub_let_go(struct weft_sub *sub);
+/* Another page may be asked for. */
+bool weft_held_has_room(const struct weft_fanout *fo);
 
 /* ---- late.c ---- */
 

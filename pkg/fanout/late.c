@@ -104,8 +104,7 @@ static void add(struct weft_sub *sub, const struct weft_topic *topic, struct wef
     }
     if (sub->late == NULL) {
         /* A page of later events has to wait: it is read again from where the cursor is now. */
-        weft_page_unref(sub->page);
-        sub->page = NULL;
+        weft_sub_let_go(sub);
     }
     late = calloc(1, sizeof(*late) + topic->name_len);
     WEFT_ASSERT(late != NULL);
@@ -246,8 +245,7 @@ static void page_done(struct weft_sub *sub)
         late->upto = end;
         LL_PREPEND(sub->late_given, late);
     }
-    sub->page = NULL;
-    weft_page_unref(page);
+    weft_sub_let_go(sub);
 }
 
 static bool is_reset(const struct weft_page *page)
@@ -266,8 +264,7 @@ bool weft_late_pull(struct weft_taker *tk, enum weft_pull *ret_pull)
         }
         if (is_reset(sub->page)) {
             /* Nothing of that history is there any more; the subscriber's own page will say so. */
-            weft_page_unref(sub->page);
-            sub->page = NULL;
+            weft_sub_let_go(sub);
             weft_late_drop(sub);
             weft_sub_doubt(sub);
             return false;

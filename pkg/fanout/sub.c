@@ -64,6 +64,7 @@ static void leave_log(struct weft_sub *sub)
 {
     sub->mode = WEFT_SUB_RING;
     sub->log_to = sub->cursor.seq;
+    sub->resume_to = sub->fo->head.seq;
     if (sub->log_from <= sub->sure.seq) {
         sub->sure = sub->cursor;
     }
@@ -76,6 +77,7 @@ void weft_sub_doubt(struct weft_sub *sub)
     }
     sub->doubt = true;
     sub->old_page = sub->reading || sub->page != NULL;
+    weft_slow_forget(sub);
     if (sub->mode == WEFT_SUB_RING) {
         enter_log(sub);
     }
@@ -87,8 +89,7 @@ void weft_sub_judge(struct weft_sub *sub, const struct weft_history *history)
     struct weft_id resume, ignored;
 
     if (sub->page != NULL && !weft_history_holds(history, sub->page->upto, &ignored)) {
-        weft_page_unref(sub->page); /* of what is lost: it is read again */
-        sub->page = NULL;
+        weft_sub_let_go(sub); /* of what is lost: it is read again */
     }
     if (sub->mode == WEFT_SUB_OPENING || sub->from != WEFT_FROM_CURSOR || sub->cursor.seq == 0 ||
         weft_history_holds(history, sub->cursor, &resume)) {
@@ -100,6 +101,7 @@ void weft_sub_judge(struct weft_sub *sub, const struct weft_history *history)
     }
     /* It has lost nothing: only other topics' events lay between the last that it has and its cursor. */
     sub->cursor = resume;
+    weft_slow_forget(sub);
     if (sub->sure.seq > resume.seq) {
         sub->sure = resume;
     }
@@ -165,6 +167,7 @@ int weft_sub_init(struct weft_sub *sub, struct weft_fanout *fo, const struct wef
         return WEFT_ENOMEM;
     }
     sub->fo = fo;
+    sub->slow = (uint8_t)opts->slow;
     sub->from = (uint8_t)opts->from;
     sub->cursor = opts->start;
     if (opts->from == WEFT_FROM_CURSOR) {
@@ -220,9 +223,13 @@ void weft_sub_fini(struct weft_sub *sub)
     if (sub->again) {
         fo->n_again--;
     }
+    if (sub->reading) {
+        fo->n_reading--;
+    }
     DL_DELETE(fo->subs, sub);
     weft_late_drop(sub);
-    weft_page_unref(sub->page);
+    weft_sub_let_go(sub);
+    weft_page_unref(sub->skipped);
     free(sub->words);
     memset(sub, 0, sizeof(*sub));
 }
@@ -258,7 +265,9 @@ static bool covered(const struct weft_sub *sub)
         return false;
     }
     for (; link != NULL; link = sub->scan_all ? link->sub_next : link->news_next) {
-        if (link->topic->floor > seq || (link->direct && link->topic->born > seq + 1)) {
+        uint64_t after = weft_link_after(link);
+
+        if (link->topic->floor > after || (link->direct && link->topic->born > after + 1)) {
             return false;
         }
     }
@@ -306,18 +315,24 @@ void weft_sub_what(const struct weft_sub *sub, struct weft_buf *out)
     }
 }
 
+static void read_ended(struct weft_sub *sub)
+{
+    sub->reading = false;
+    sub->late_read = false;
+    sub->fo->n_reading--;
+}
+
 void weft_sub_page_arrived(struct weft_sub *sub, struct weft_page *page)
 {
     bool late = sub->late_read;
 
     WEFT_ASSERT(sub->reading && sub->page == NULL);
-    sub->reading = false;
-    sub->late_read = false;
+    read_ended(sub);
     weft_sub_mark(sub);
     if (!late && sub->late != NULL) {
         return; /* something earlier was found missing meanwhile: this page is asked for again */
     }
-    sub->page = weft_page_ref(page);
+    weft_sub_hold(sub, page);
     sub->page_at = 0;
     sub->gaps_told = false;
 }
@@ -332,8 +347,7 @@ static void try_again(struct weft_sub *sub)
 
 void weft_sub_page_failed(struct weft_sub *sub, bool unavailable)
 {
-    sub->reading = false;
-    sub->late_read = false;
+    read_ended(sub);
     if (unavailable && !sub->fo->up) {
         sub->waiting = true; /* weft_fanout_up() wakes everybody */
     } else {
@@ -396,6 +410,7 @@ static void page_done(struct weft_sub *sub)
         memset(&sub->sure, 0, sizeof(sub->sure));
         sub->log_from = 0;
         weft_late_drop(sub);
+        weft_slow_forget(sub);
     }
     if (reset || forward) {
         sub->cursor = page->upto;
@@ -406,8 +421,7 @@ static void page_done(struct weft_sub *sub)
     sub->old_page = false;
     sub->at_tail = !page->more;
     sub->stuck = !reset && !forward && page->batch == NULL;
-    sub->page = NULL;
-    weft_page_unref(page);
+    weft_sub_let_go(sub);
 }
 
 void weft_sub_read(struct weft_sub *sub, bool late)
@@ -424,11 +438,16 @@ void weft_sub_read(struct weft_sub *sub, bool late)
         try_again(sub);
         return;
     }
+    if (!weft_held_has_room(sub->fo)) {
+        weft_count(sub->fo->o.shard, WEFT_M_REPLAY_HELD_FULL, 1);
+        try_again(sub);
+        return;
+    }
     sub->reading = true;
     sub->late_read = late;
+    sub->fo->n_reading++;
     if (!sub->fo->o.ops->read(sub->fo->o.ctx, sub)) {
-        sub->reading = false;
-        sub->late_read = false;
+        read_ended(sub);
         try_again(sub);
     }
 }
@@ -505,6 +524,8 @@ enum weft_pull weft_sub_pull(struct weft_sub *sub, struct weft_run *runs, size_t
 
     *ret_n = 0;
     sub->waiting = false;
+    weft_page_unref(sub->skipped);
+    sub->skipped = NULL;
     if (sub->mode == WEFT_SUB_OPENING) {
         if (!synced(sub)) {
             sub->waiting = true;
@@ -534,10 +555,16 @@ enum weft_pull weft_sub_pull(struct weft_sub *sub, struct weft_run *runs, size_t
                 sub->waiting = true; /* Redis was away: for where the rings begin */
                 return WEFT_PULL_NONE;
             }
+            if (sub->behind && weft_slow_pull(sub, &pull)) {
+                break;
+            }
             if (covered(sub)) {
                 if (weft_take_rings(&tk)) {
                     forget_news(sub);
                     sub->scan_all = false;
+                }
+                if (tk.n == 0) {
+                    weft_slow_done(sub);
                 }
                 break;
             }

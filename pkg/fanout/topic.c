@@ -49,6 +49,7 @@ bool weft_topic_link(struct weft_topic *topic, struct weft_sub *sub, bool direct
     link->sub = sub;
     link->direct = direct;
     topic->direct += direct ? 1 : 0;
+    topic->n_links++;
     DL_PREPEND2(sub->links, link, sub_prev, sub_next);
     DL_APPEND(topic->links, link);
     return true;
@@ -62,6 +63,7 @@ void weft_topic_unlink(struct weft_link *link)
         topic->direct--;
         topic->idle_for = 0;
     }
+    topic->n_links--;
     DL_DELETE(topic->links, link);
     free(link);
 }
@@ -131,12 +133,17 @@ void weft_ring_restart(struct weft_fanout *fo, struct weft_topic *topic, uint64_
     }
     topic->floor = floor;
     topic->last = floor;
+    if (floor < topic->evicted) {
+        topic->evicted = 0; /* of another history */
+    }
 }
 
 /* Takes the oldest batch off a ring: from now on it is complete only after that batch. */
 static void evict(struct weft_fanout *fo, struct weft_ring_entry *entry)
 {
     entry->topic->floor = entry->last_seq;
+    entry->topic->evicted = entry->last_seq;
+    entry->topic->evicted_prev = entry->batch->frames[entry->batch->n - 1].prev;
     entry_drop(fo, entry);
 }
 
@@ -193,6 +200,7 @@ bool weft_ring_add(struct weft_fanout *fo, struct weft_topic *topic, struct weft
     }
     fo->newest = entry;
     topic->ring_events += batch->n - from;
+    topic->events += batch->n - from;
     fo->ring_bytes += batch->size;
 
     /* Bounds; the batch that just came stays in any case, its subscribers are about to take it. */

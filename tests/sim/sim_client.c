@@ -79,6 +79,7 @@ static void choose(struct sim_client *c)
                                                     weft_str(sim_types[t], strlen(sim_types[t])));
         c->types |= wanted ? 1U << t : 0;
     }
+    c->slow = (enum weft_slow)sim_below(c->rng, 3);
     c->from = starts[sim_below(c->rng, WEFT_COUNT_OF(starts))];
     if (c->redis->n == 0 && c->from != WEFT_FROM_EARLIEST)
         c->from = WEFT_FROM_NOW;
@@ -177,6 +178,7 @@ void sim_client_begin(struct sim_client *c, struct sim_hub *hub)
     if (c->topics == 0 && c->n_words == 0)
         choose(c);
     const struct weft_sub_opts opts = {
+        .slow = c->slow,
         .from = c->has_cursor ? WEFT_FROM_CURSOR : c->from,
         .start = c->has_cursor ? c->cursor : c->start_id,
         .topics = c->words,
@@ -185,7 +187,7 @@ void sim_client_begin(struct sim_client *c, struct sim_hub *hub)
         .n_types = c->n_globs,
     };
     c->hubs |= 1U << hub->o.index;
-    c->opened = false;
+    c->opened = c->was_busy = false;
     sim_trace("client %u begins at hub %u, from %d after %lu:", c->number, hub->o.index,
               (int)opts.from, (unsigned long)opts.start.seq);
     for (size_t i = 0; i < c->n_words; i++)
@@ -219,6 +221,8 @@ void sim_client_cut(struct sim_client *c)
     sim_trace("client %u is cut\n", c->number);
     sim_sub_end(&c->s);
     c->busy = c->owes_pull = false;
+    for (size_t i = 0; i < c->n_gaps; i++)
+        c->gaps[i].slow = false;
     if (!c->has_cursor || !c->started)
         return;
     judge_cursor(c);
@@ -248,12 +252,12 @@ static void take_opened(struct sim_client *c)
 
 static void take_gaps(struct sim_client *c)
 {
-    const struct weft_page *page = c->s.sub.page;
+    const struct weft_page *page = weft_sub_gaps(&c->s.sub);
 
     for (size_t i = 0; i < page->n_gaps; i++) {
         const struct weft_gap *gap = &page->gaps[i];
         uint32_t bits = sim_topics_of(weft_str(gap->topic, strlen(gap->topic)));
-        struct sim_gap told = {0, gap->after.seq,
+        struct sim_gap told = {0, gap->reason == WEFT_GAP_SLOW, gap->after.seq,
                                gap->next.seq > 0 ? gap->next.seq - 1 : page->upto.seq};
         bool any = false;
 
@@ -268,13 +272,16 @@ static void take_gaps(struct sim_client *c)
 
             if ((e->topics & bits) == 0 || e->id.seq <= told.after || e->id.seq > told.end)
                 continue;
-            if (!sim_redis_is_trimmed(c->redis, told.topic, e->id.seq))
+            if (!told.slow && !sim_redis_is_trimmed(c->redis, told.topic, e->id.seq))
                 BAD(c, "a gap over %lu, which is held\n", (unsigned long)e->id.seq);
             any = any || given_at(c, k)->times == 0 || given_at(c, k)->excused || may_be_late(c, e);
         }
         if (!any)
             BAD(c, "a gap after %lu without anything that was trimmed\n",
                 (unsigned long)told.after);
+        if (told.slow && (c->slow != WEFT_SLOW_LATEST || !c->was_busy))
+            BAD(c, "it was not slow\n");
+        c->n_skips += told.slow ? 1 : 0;
         if (c->n_gaps == c->gaps_cap) {
             c->gaps_cap = c->gaps_cap == 0 ? 8 : c->gaps_cap * 2;
             c->gaps = realloc(c->gaps, c->gaps_cap * sizeof(*c->gaps));
@@ -299,6 +306,25 @@ static bool chain_is_hidden(const struct sim_client *c, uint32_t topic, uint64_t
             return true;
     }
     return false;
+}
+
+/* It was told that it will not get this one. */
+static bool was_skipped(const struct sim_client *c, const struct sim_event *e)
+{
+    for (uint32_t t = 0; t < SIM_TOPICS; t++) {
+        bool skipped = false;
+
+        if ((e->topics & c->topics & 1U << t) == 0)
+            continue;
+        for (size_t i = 0; i < c->n_gaps && !skipped; i++) {
+            const struct sim_gap *g = &c->gaps[i];
+
+            skipped = g->slow && g->topic == t && e->id.seq > g->after && e->id.seq <= g->end;
+        }
+        if (!skipped)
+            return false;
+    }
+    return true;
 }
 
 /* topic: by which it came. */
@@ -331,6 +357,9 @@ static void take_event(struct sim_client *c, const struct weft_batch *batch, uin
         BAD(c, "no such event: %lu\n", (unsigned long)f->id.seq);
     if ((e->topics & bits & c->topics) == 0 || !(wants(c, e) || may_have(c, e)))
         BAD(c, "%lu is not for it\n", (unsigned long)f->id.seq);
+    /* The log may have it after all. */
+    if (was_skipped(c, e) && !may_be_late(c, e) && c->s.sub.mode == WEFT_SUB_RING)
+        BAD(c, "%lu, which it was not to get\n", (unsigned long)f->id.seq);
     if (given->times > 0 && !given->excused) {
         if (!may_be_late(c, e))
             BAD(c, "%lu again\n", (unsigned long)f->id.seq);
@@ -362,6 +391,29 @@ static void take_runs(struct sim_client *c, const struct weft_run *runs, size_t 
         BAD(c, "%zu bytes of %zu\n", bytes, max_bytes);
 }
 
+/* It goes on elsewhere, from where it was told. */
+static void take_close(struct sim_client *c)
+{
+    sim_trace("client %u is closed at %lu\n", c->number, (unsigned long)c->s.sub.cursor.seq);
+    if (c->slow != WEFT_SLOW_CLOSE || !c->was_busy)
+        BAD(c, "it was not slow\n");
+    c->cursor = c->s.sub.cursor;
+    c->n_closed++;
+    sim_client_cut(c);
+}
+
+void sim_client_block(struct sim_client *c)
+{
+    c->busy = c->was_busy = true;
+    weft_sub_blocked(&c->s.sub, c->redis->head.ms);
+}
+
+void sim_client_unblock(struct sim_client *c)
+{
+    c->busy = false;
+    weft_sub_unblocked(&c->s.sub, c->redis->head.ms);
+}
+
 void sim_client_pull(struct sim_client *c, bool all)
 {
     uint32_t times = all ? UINT32_MAX : 1 + sim_below(c->rng, 4);
@@ -387,6 +439,9 @@ void sim_client_pull(struct sim_client *c, bool all)
                 BAD(c, "%zu runs of %zu\n", n, max_runs);
             take_runs(c, runs, n, max_bytes);
             break;
+        case WEFT_PULL_CLOSE:
+            take_close(c);
+            return;
         }
     }
     c->owes_pull = true;

@@ -18,6 +18,7 @@
 
 struct sim_gap {
     uint32_t topic;
+    bool slow; /* of this visit to a hub: none of it may come from rings */
     uint64_t after, end;
 };
 
@@ -33,11 +34,13 @@ struct sim_client {
     struct sim_rng *rng;
     uint32_t number;
     bool busy;      /* does not pull */
+    bool was_busy;  /* since it came to this hub */
     bool owes_pull; /* was ready meanwhile, or stopped in the middle */
 
     struct weft_str words[SIM_WORDS];
     struct weft_str globs[2];
     size_t n_words, n_globs;
+    enum weft_slow slow;
     enum weft_sub_from from;
     struct weft_id start_id; /* for from */
     uint32_t topics, types;  /* bits */
@@ -53,7 +56,7 @@ struct sim_client {
     size_t n_given;
     struct sim_gap *gaps;
     size_t n_gaps, gaps_cap;
-    size_t n_late, n_again;
+    size_t n_late, n_again, n_skips, n_closed;
 };
 
 void sim_client_init(struct sim_client *c, struct sim_redis *redis, uint32_t number);
@@ -65,6 +68,9 @@ void sim_client_begin(struct sim_client *c, struct sim_hub *hub);
 void sim_client_cut(struct sim_client *c);
 /* It was told that it is ready. */
 void sim_client_ready(struct sim_client *c);
+/* Its writer cannot write for a while, or can again. */
+void sim_client_block(struct sim_client *c);
+void sim_client_unblock(struct sim_client *c);
 /* Pulls some, or all that there is. */
 void sim_client_pull(struct sim_client *c, bool all);
 /* A page shows where it begins. */

@@ -517,6 +517,9 @@ void sim_hub_init(struct sim_hub *hub, struct sim_redis *redis, const struct sim
         .ring_events = opts->ring_events,
         .ring_bytes = opts->ring_bytes,
         .linger_sweeps = opts->linger_sweeps,
+        .latest_events = opts->latest_events,
+        .latest_ms = opts->latest_ms,
+        .held_bytes = opts->held_bytes,
     };
     WEFT_ASSERT(weft_fanout_create(&hub->fo, &fo) == 0);
 }

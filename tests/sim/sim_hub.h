@@ -45,6 +45,8 @@ struct sim_hub_opts {
     uint32_t linger_sweeps;
     uint32_t lose;   /* percent of live lines that are lost alone */
     uint32_t refuse; /* percent of reads that fail, in one way or another */
+    uint32_t latest_events, latest_ms;
+    size_t held_bytes;
     void (*ready)(void *ctx, struct sim_sub *sub);
     /* A page is about to be sent that tells where the subscriber begins. */
     void (*begins)(void *ctx, struct sim_sub *sub, enum sim_start from, struct weft_id start);

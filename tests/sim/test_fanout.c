@@ -34,7 +34,7 @@ struct world {
 };
 
 struct tally {
-    size_t events, given, late, again, gaps, reads, follows;
+    size_t events, given, late, again, gaps, skips, closed, reads, follows;
 };
 
 static void on_ready(void *ctx, struct sim_sub *sub)
@@ -43,7 +43,7 @@ static void on_ready(void *ctx, struct sim_sub *sub)
     struct sim_client *c = WEFT_CONTAINER_OF(sub, struct sim_client, s);
 
     sim_client_ready(c);
-    if (w->cuts_in_ready && sim_chance(&w->rng, 1))
+    if (w->cuts_in_ready && sim_client_is_on(c) && sim_chance(&w->rng, 1))
         sim_client_cut(c);
 }
 
@@ -75,6 +75,9 @@ static void setup(struct world *w, uint64_t seed, bool losses)
             .linger_sweeps = sim_below(&w->rng, 3),
             .lose = losses ? 1 + sim_below(&w->rng, 20) : 0,
             .refuse = sim_chance(&w->rng, 50) ? 0 : sim_below(&w->rng, 40),
+            .latest_events = sim_below(&w->rng, 10),
+            .latest_ms = sim_below(&w->rng, 60),
+            .held_bytes = sim_chance(&w->rng, 50) ? SIZE_MAX / 2 : 1 + sim_below(&w->rng, 3000),
             .ready = on_ready,
             .begins = on_begins,
             .ctx = w,
@@ -129,10 +132,9 @@ static void step_client(struct world *w, struct sim_client *c)
     } else if (sim_chance(&w->rng, 6)) {
         sim_client_cut(c);
     } else if (sim_chance(&w->rng, 10)) {
-        c->busy = true;
+        sim_client_block(c);
     } else if (sim_chance(&w->rng, 50)) {
-        c->busy = false;
-        weft_sub_wake(&c->s.sub);
+        sim_client_unblock(c);
     } else if (c->owes_pull && !c->busy) {
         sim_client_pull(c, sim_chance(&w->rng, 50));
     }
@@ -215,7 +217,9 @@ static void settle(struct world *w)
             fail();
         }
         for (uint32_t i = 0; i < CLIENTS; i++) {
-            w->clients[i].busy = false;
+            if (!sim_client_is_on(&w->clients[i])) /* closed, as it was slow */
+                sim_client_begin(&w->clients[i], &w->hubs[i % HUBS]);
+            sim_client_unblock(&w->clients[i]);
             sim_client_pull(&w->clients[i], true);
         }
         for (uint32_t i = 0; i < HUBS; i++) {
@@ -239,6 +243,8 @@ static void count(struct tally *tally, const struct world *w)
         tally->late += c->n_late;
         tally->again += c->n_again;
         tally->gaps += c->n_gaps;
+        tally->skips += c->n_skips;
+        tally->closed += c->n_closed;
     }
     for (uint32_t i = 0; i < HUBS; i++) {
         tally->reads += w->hubs[i].n_reads;
@@ -288,8 +294,10 @@ static void rounds(bool losses, uint64_t n)
     for (seed_now = only > 0 ? only : 1; seed_now <= (only > 0 ? only : n); seed_now++)
         play(seed_now, losses, &tally);
     seed_now = 0;
-    print_message("%zu events, %zu given, %zu late, %zu of them again, %zu gaps, %zu reads\n",
-                  tally.events, tally.given, tally.late, tally.again, tally.gaps, tally.reads);
+    print_message("%zu events, %zu given, %zu late, %zu of them again, %zu gaps, %zu of them "
+                  "skips, %zu closed, %zu reads\n",
+                  tally.events, tally.given, tally.late, tally.again, tally.gaps, tally.skips,
+                  tally.closed, tally.reads);
 }
 
 static void everything_comes_once_and_in_order(void **state)

@@ -17,7 +17,8 @@
 
 enum weft_gap_reason {
     WEFT_GAP_TRIMMED, /* retention removed events after the cursor */
-    WEFT_GAP_RESET    /* the history is not the one that the cursor came from */
+    WEFT_GAP_RESET,   /* the history is not the one that the cursor came from */
+    WEFT_GAP_SLOW /* the subscriber was slow, and wants the latest then; events are still held */
 };
 
 struct weft_gap {
