@@ -202,7 +202,7 @@ export const FAULTS = {
       await round.setup.namespace.join();
     },
   },
-  // The wall clock of Redis and of the nodes that start from now on jumps, and jumps back.
+  // The wall clock of Redis and of all nodes jumps, and jumps back.
   'clock-step': {
     modes: ['clock'],
     draw: (random) => ({ ms: random.between(1000, 4000), byMs: random.pick([-3_600_000, -5_000, 5_000, 3_600_000]) }),

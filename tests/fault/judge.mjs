@@ -215,6 +215,8 @@ class Walk {
     }
     if (event.fate === 'lost') {
       this.heldLost.add(event.lossRank);
+      // Told of before, and given more of it by a node that did not know yet: it has to be told again.
+      for (const told of this.told.values()) told.delete(event.lossRank);
       for (const topic of mine) this.pending.set(topic, Math.max(event.lossRank, this.pending.get(topic) ?? -1));
     }
 

@@ -357,6 +357,21 @@ test('a subscriber that was cut before its loss is told on resume, by its cursor
   assert.deepEqual(kinds(record), ['undetected']);
 });
 
+test('who is given more of a lost history after it was told is told again, and only then', () => {
+  const lost = [1, 2, 3].map((n) => ({ n, topics: ['x'], outcome: 'acked', id: `${n}-${n}` }));
+  const kept = { n: 4, topics: ['x'], outcome: 'acked', id: '9-1000000001' };
+  const seen = ({ n, id }) => ({ k: 'event', id, topic: 'x', n });
+  const reset = (after) => ({ k: 'gap', topic: 'x', after, next: null, reason: 'reset' });
+  const record = (trace) => ({
+    publishes: [...lost, kept], logs: { x: [[kept.id, 4]] }, removed: [], flushes: [], mayLose: ['partition'],
+    subscribers: [{ name: 's', patterns: ['x'], trace: [{ k: 'connect', cursor: null }, { k: 'open', id: '1-0' }, ...trace] }],
+  });
+  const again = { k: 'connect', cursor: '2-2' };
+  assert.deepEqual(kinds(record([seen(lost[0]), seen(lost[1]), reset('2-2'), again, seen(lost[2]), reset('3-3'), seen(kept)])), []);
+  assert.deepEqual(kinds(record([seen(lost[0]), seen(lost[1]), reset('2-2'), again, seen(lost[2]), seen(kept)])), ['undetected']);
+  assert.deepEqual(kinds(record([seen(lost[0]), seen(lost[1]), reset('2-2'), seen(kept), reset('2-2')])), ['falseGap']);
+});
+
 test('a late event is counted, not condemned', () => {
   const record = {
     publishes: [{ n: 1, topics: ['x'], outcome: 'acked', id: '10-1' }, { n: 2, topics: ['y'], outcome: 'acked', id: '10-2' }],
