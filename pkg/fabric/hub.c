@@ -322,6 +322,7 @@ int weft_hub_create(struct weft_hub **ret_hub, const struct weft_hub_opts *opts,
         if (rc == 0) {
             rc = weft_reader_create(&hub->reader, hub);
         }
+        weft_follow_init(hub);
         if (rc == 0) {
             rc = weft_reconciler_create(&hub->reconciler, hub);
         }

@@ -46,11 +46,16 @@ enum weft_subscription {
     WEFT_SUBSCRIPTION_ON     /* ... and confirmed */
 };
 
-/* A topic, or (name "") the partition's channel, that workers follow. */
+/*
+ * A topic, or (name "") the partition's channel, that workers follow. With hub.listen=partition the partition's is
+ * always there, and topics have no channels of their own.
+ */
 struct weft_follow {
     UT_hash_handle hh;
     uint64_t workers; /* bits */
     uint64_t last;    /* seq of its newest event known here; partition: of any */
+    uint64_t
+        from; /* partition: last when it was synced; after it nothing is taken from topics' channels */
     enum weft_subscription state;
     bool listed; /* in hub->to_subscribe */
     bool synced; /* last was read from Redis after the subscription was confirmed */
@@ -166,6 +171,10 @@ void weft_hub_leave_master(struct weft_hub *hub, const char *why) WEFT_ON_HUB;
 bool weft_hub_is_news(struct weft_hub *hub, const struct weft_reply *error) WEFT_ON_HUB;
 
 /* ---- follow.c ---- */
+/* With hub.listen=partition: from the beginning. */
+void weft_follow_init(struct weft_hub *hub) WEFT_ON_HUB;
+/* Every event of the partition is heard, from a point that is known. */
+bool weft_follow_hears_all(const struct weft_hub *hub) WEFT_ON_HUB;
 void weft_follow_ask(struct weft_hub *hub, const struct weft_follow_msg *m) WEFT_ON_HUB;
 /* SUBSCRIBE and sync what was asked in this turn. */
 void weft_follow_flush(struct weft_hub *hub) WEFT_ON_HUB;
@@ -185,6 +194,8 @@ void weft_follow_fini(struct weft_hub *hub) WEFT_ON_HUB;
 void weft_live_arrived(struct weft_hub *hub, struct weft_str channel, struct weft_str text)
     WEFT_ON_HUB;
 void weft_live_seal(struct weft_hub *hub) WEFT_ON_HUB;
+/* Of the partition's channel: an event up to base did not come. Everybody goes to the log for it. */
+void weft_live_broken(struct weft_hub *hub, uint64_t base) WEFT_ON_HUB;
 
 /* ---- commit.c ---- */
 /* waits: its requests ask for replicas (m->replicas > 0), those of others do not. */

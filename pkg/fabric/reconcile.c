@@ -111,8 +111,9 @@ void weft_reconcile_pong(struct weft_reconciler *rc, struct weft_str token)
 
         if (f != NULL) {
             weft_count(hub->o.shard, WEFT_M_LIVE_REPAIRED, 1);
-            weft_log(hub->o.log, WEFT_LOG_DEBUG, "live.repaired", WEFT_S("topic", f->name),
-                     WEFT_U("last", f->last), WEFT_U("in_log", rc->suspects[i].last));
+            weft_log(hub->o.log, WEFT_LOG_DEBUG, "live.repaired",
+                     WEFT_S("topic", f->name_len > 0 ? f->name : "*"), WEFT_U("last", f->last),
+                     WEFT_U("in_log", rc->suspects[i].last));
             weft_follow_repair(hub, f, rc->suspects[i].last);
         }
     }
@@ -235,7 +236,8 @@ static bool ask_all(struct weft_reconciler *rc) WEFT_ON_HUB
     HASH_ITER(hh, rc->hub->follows, f, next) {
         struct suspect *s = &ask->topics[ask->n];
 
-        if (!sent || !f->synced || f->name_len == 0) {
+        /* While all is heard, the head says it for every topic. */
+        if (!sent || !f->synced || f->name_len == 0 || weft_follow_hears_all(rc->hub)) {
             continue;
         }
         memcpy(s->name, f->name, (size_t)f->name_len + 1);

@@ -156,15 +156,6 @@ void weft_fanout_live(struct weft_fanout *fo, struct weft_batch *batch)
     }
 }
 
-void weft_fanout_broken(struct weft_fanout *fo, uint64_t base)
-{
-    weft_count(fo->o.shard, WEFT_M_CHAIN_BREAKS, 1);
-    if (base > fo->all_base) {
-        fo->all_base = base;
-    }
-    wake_wild(fo, true);
-}
-
 /* Everybody looks again. */
 static void wake_all(struct weft_fanout *fo)
 {
@@ -174,6 +165,20 @@ static void wake_all(struct weft_fanout *fo)
         sub->scan_all = true;
         weft_sub_mark(sub);
     }
+}
+
+void weft_fanout_broken(struct weft_fanout *fo, uint64_t base)
+{
+    struct weft_topic *topic, *next;
+
+    weft_count(fo->o.shard, WEFT_M_CHAIN_BREAKS, 1);
+    if (base > fo->all_base) {
+        fo->all_base = base;
+    }
+    HASH_ITER(hh, fo->topics, topic, next) {
+        weft_ring_doubt(fo, topic, base);
+    }
+    wake_all(fo);
 }
 
 void weft_fanout_down(struct weft_fanout *fo)
@@ -202,6 +207,7 @@ static void forget_history(struct weft_fanout *fo)
         weft_ring_restart(fo, topic, fo->head.seq);
         topic->met = false;
         topic->last_ms = 0;
+        topic->doubt = 0;
     }
     DL_FOREACH(fo->subs, sub) {
         sub->wild_base = 0;

@@ -49,6 +49,7 @@ struct weft_topic {
     uint64_t floor;        /* the ring is complete over (floor, last] */
     uint64_t evicted;      /* the ring had events up to here, and let them go for want of room */
     uint64_t evicted_prev; /* the topic's event before that one */
+    uint64_t doubt;        /* of its events up to here some may not have come */
     uint64_t last;         /* its newest event that is known, also while the ring is empty */
     uint64_t born;    /* it began here with this event, maybe not for the first time; 0: long ago */
     uint64_t last_ms; /* no later event of it is from before */
@@ -101,6 +102,8 @@ void weft_topic_unfollow(struct weft_fanout *fo, struct weft_topic *topic);
 void weft_topic_missed(struct weft_fanout *fo, struct weft_topic *topic, uint64_t seq);
 /* Empties the ring: what is known begins after floor. */
 void weft_ring_restart(struct weft_fanout *fo, struct weft_topic *topic, uint64_t floor);
+/* Empties the ring: it is complete after base only. What its newest event is remains known. */
+void weft_ring_doubt(struct weft_fanout *fo, struct weft_topic *topic, uint64_t base);
 /* Adds the new part of batch. True: there was one. */
 bool weft_ring_add(struct weft_fanout *fo, struct weft_topic *topic, struct weft_batch *batch);
 /* First frame after seq; false if there is none. */

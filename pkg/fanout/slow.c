@@ -151,6 +151,10 @@ static struct tail tail_of(const struct weft_link *link)
     struct tail tail = {topic->last > b.after, false, {0, 0}};
     struct weft_id older;
 
+    if (topic->doubt > b.after || (link->direct && topic->born > b.after + 1)) {
+        tail.any = true; /* perhaps, and what: the log knows */
+        return tail;
+    }
     if (!tail.any) {
         return tail;
     }

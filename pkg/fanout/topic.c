@@ -138,6 +138,15 @@ void weft_ring_restart(struct weft_fanout *fo, struct weft_topic *topic, uint64_
     }
 }
 
+void weft_ring_doubt(struct weft_fanout *fo, struct weft_topic *topic, uint64_t base)
+{
+    while (topic->ring != NULL) {
+        entry_drop(fo, topic->ring);
+    }
+    topic->floor = base > topic->last ? base : topic->last;
+    topic->doubt = base > topic->doubt ? base : topic->doubt;
+}
+
 /* Takes the oldest batch off a ring: from now on it is complete only after that batch. */
 static void evict(struct weft_fanout *fo, struct weft_ring_entry *entry)
 {

@@ -515,7 +515,7 @@ static void patterns_take_topics_as_they_come(void **state)
     sim_fan_gets(&f, &wild, "");
     assert_string_equal(f.read, "a* after 10");
     sim_fan_gets(&f, &named, "");
-    assert_int_equal(f.n_reads, 1);
+    assert_int_equal(f.n_reads, 2); /* whoever it may have been of */
     weft_sub_fini(&wild);
     weft_sub_fini(&both);
     weft_sub_fini(&named);

@@ -165,7 +165,7 @@ struct weft_live_msg {
     struct weft_batch *batches[]; /* references moved */
 };
 
-/* The partition's channel missed something: what lies at or before `base` may not have come. */
+/* Something was lost on the partition's channel: what lies at or before `base` may not have come, of any topic. */
 struct weft_broken_msg {
     struct weft_msg msg;
     uint64_t base;

@@ -88,7 +88,7 @@ void weft_fanout_destroy(struct weft_fanout *fo);
 void weft_fanout_followed(struct weft_fanout *fo, struct weft_str topic, uint64_t base,
                           struct weft_id head);
 void weft_fanout_live(struct weft_fanout *fo, struct weft_batch *batch); /* borrowed; refs taken */
-/* Of all topics: an event up to base may not have come. Before any live event after base. */
+/* Of whatever topic, an event up to base may not have come. Before any live event after base, where all are heard. */
 void weft_fanout_broken(struct weft_fanout *fo, uint64_t base);
 /*
  * Down: live events may be missed from now on. Up: with what the head says then. A subscriber that was given an event
