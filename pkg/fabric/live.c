@@ -81,7 +81,8 @@ static uint64_t targets_of(struct weft_hub *hub, const struct weft_live_line *li
     uint64_t seq = line->id.seq;
     uint64_t targets = 0;
 
-    if (!partition && weft_follow_hears_all(hub) && seq > all->from) {
+    /* An old one of the partition's channel was told to be lost, and the log has been asked for it. */
+    if (weft_follow_hears_all(hub) && seq > all->from && (!partition || seq < all->last)) {
         return 0;
     }
     if (partition && all != NULL) {

@@ -49,7 +49,7 @@ struct weft_topic {
     uint64_t floor;        /* the ring is complete over (floor, last] */
     uint64_t evicted;      /* the ring had events up to here, and let them go for want of room */
     uint64_t evicted_prev; /* the topic's event before that one */
-    uint64_t doubt;        /* of its events up to here some may not have come */
+    uint64_t doubt;        /* of its events up to here some may not have come: the log was asked for them */
     uint64_t last;         /* its newest event that is known, also while the ring is empty */
     uint64_t born;    /* it began here with this event, maybe not for the first time; 0: long ago */
     uint64_t last_ms; /* no later event of it is from before */
