@@ -225,6 +225,7 @@ static void forget_history(struct weft_fanout *fo, struct weft_id shared)
     }
     DL_FOREACH(fo->subs, sub) {
         sub->wild_base = 0;
+        weft_slow_forget(sub); /* its marks are numbers, which may come again */
     }
 }
 

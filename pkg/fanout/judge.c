@@ -20,6 +20,7 @@ void weft_sub_all_from_log(struct weft_sub *sub)
 {
     memset(&sub->sure, 0, sizeof(sub->sure));
     sub->log_from = 0;
+    sub->jumped_to = 0;
     weft_late_drop(sub);
 }
 

@@ -354,6 +354,7 @@ static bool gaps_are_new(struct weft_sub *sub)
 
         hash = hash * 31 + weft_hash64(gap->topic, strlen(gap->topic));
         hash = hash * 31 + gap->next.seq + 1;
+        hash = hash * 31 + (uint64_t)gap->reason;
     }
     if (hash == sub->gaps_hash && !has_reset(page)) {
         return false;

@@ -257,7 +257,11 @@ static void a_second_loss_is_told_again(void **state)
     sim_fan_gets(&f, &sub, "");
     assert_string_equal(f.read, "a after 11");
     f.resume = 10;
-    sim_fan_page(&f, &sub, 10, false, "reset a", NULL, 0);
+    sim_fan_page(&f, &sub, 10, true, "reset a", NULL, 0);
+    sim_fan_gets(&f, &sub, "gap(a)");
+    assert_string_equal(f.read, "a after 10");
+    sim_fan_page(&f, &sub, G + 5, false, "trimmed a", NULL,
+                 0); /* another one, though next is none again */
     sim_fan_gets(&f, &sub, "gap(a)");
     weft_sub_fini(&sub);
     sim_fan_fini(&f);

@@ -121,6 +121,31 @@ static void a_jump_is_judged_by_what_comes_next(void **state)
     end(&f, &sub);
 }
 
+/* Flushed: the numbers that were left out come again, and are given. */
+static void what_is_left_out_is_forgotten_with_its_history(void **state)
+{
+    struct weft_history history = {.head = {0, 0}};
+    struct sim_fan f;
+    struct weft_sub sub;
+
+    begin(&f, &sub, 100, "a b", "", WEFT_SLOW_LATEST);
+    weft_sub_blocked(&sub, 100);
+    LIVE(&f, {"b", 1, 0});
+    for (uint64_t seq = 2; seq < 8; seq++)
+        LIVE(&f, {"a", seq, seq == 2 ? 0 : seq - 1});
+    weft_sub_unblocked(&sub, 1100);
+    assert_string_equal(sim_fan_pull_once(&f, &sub, 1, 1), "slow(a 0..7)");
+    assert_int_equal(sub.cursor.seq, 0); /* b's 1 is next */
+    weft_fanout_down(f.fo);
+    weft_fanout_up(f.fo, &history);
+    sim_fan_followed(&f, "a", 0, 0);
+    sim_fan_followed(&f, "b", 0, 0);
+    f.ms = 5000;
+    LIVE(&f, {"a", 1, 0}, {"a", 2, 1});
+    sim_fan_gets(&f, &sub, "1 2");
+    end(&f, &sub);
+}
+
 /* It is in b as well, of which nothing is left out; that it lies in a's ring does not mean that it was given. */
 static void what_is_left_out_of_one_topic_comes_by_the_other(void **state)
 {
@@ -416,6 +441,7 @@ int main(void)
         cmocka_unit_test(what_it_jumps_to_was_not_given),
         cmocka_unit_test(what_is_left_out_of_one_topic_comes_by_the_other),
         cmocka_unit_test(a_jump_is_judged_by_what_comes_next),
+        cmocka_unit_test(what_is_left_out_is_forgotten_with_its_history),
         cmocka_unit_test(the_latest_is_slow_early),
         cmocka_unit_test(the_newest_come_in_order),
         cmocka_unit_test(an_event_of_two_topics_comes_once),
