@@ -283,6 +283,7 @@ void weft_follow_confirmed(struct weft_hub *hub, struct weft_str channel, bool o
 struct sync {
     struct weft_hub *hub;
     uint64_t epoch;
+    uint64_t seen; /* seq of the hub's head when it was asked for */
     struct weft_id head;
     uint64_t floor;
     size_t n;
@@ -299,7 +300,7 @@ static void head_arrived(void *ctx, const struct weft_reply *reply)
     struct weft_history history;
 
     weft_role_assert_hub(s->hub->owner);
-    if (weft_head_take(s->hub, reply, &history, &s->floor)) {
+    if (weft_head_take(s->hub, reply, s->seen, &history, &s->floor)) {
         s->head = history.head;
     }
 }
@@ -371,6 +372,7 @@ static void send_sync(struct weft_hub *hub, size_t n) WEFT_ON_HUB
     WEFT_ASSERT(s != NULL);
     s->hub = hub;
     s->epoch = hub->epoch;
+    s->seen = hub->head.seq;
     weft_buf_init(&keys, 512);
     weft_key_topics(&keys, &hub->keys);
     size_t topics_end = keys.len;

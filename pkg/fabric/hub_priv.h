@@ -140,8 +140,11 @@ void weft_hub_come_up(struct weft_hub *hub) WEFT_ON_HUB;
 /* Asks on the read connection; replied hands what comes to weft_head_take(). WEFT_EUNAVAILABLE. */
 int weft_head_ask(struct weft_hub *hub, weft_redis_replied *replied, void *ctx)
     WEFT_ON_HUB WEFT_MUST_CHECK;
-/* False: no answer, or an error, which was logged; what is set is empty then. ret_floor may be NULL. */
-bool weft_head_take(struct weft_hub *hub, const struct weft_reply *reply,
+/*
+ * seen: seq of the hub's head when this was asked for; if it is beyond what Redis answers, or the birth is another one,
+ * the history has changed. False: no answer, or an error, which was logged; what is set is empty then. ret_floor may be NULL.
+ */
+bool weft_head_take(struct weft_hub *hub, const struct weft_reply *reply, uint64_t seen,
                     struct weft_history *ret_history, uint64_t *ret_floor) WEFT_ON_HUB;
 
 /* ---- reconcile.c ---- */

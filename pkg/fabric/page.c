@@ -287,6 +287,7 @@ struct weft_page *weft_page_make(struct weft_page_maker *pm, struct weft_str wha
         }
     }
     page->upto = upto;
+    page->resume = pm->reset ? pm->resume : (struct weft_id){0, 0};
     page->more = more || upto.seq < pm->head.seq;
     page->batch = weft_batch_seal(bb, weft_clock_mono_ns());
     return page;

@@ -44,6 +44,7 @@ struct job {
     struct weft_page_maker pm;
     uint64_t began_ns;
     uint64_t epoch;      /* of the hub when it began */
+    uint64_t seen;       /* seq of its head then */
     size_t replies_due;  /* of the entries */
     size_t topic_bytes;  /* aimed at for each topic */
     uint32_t next_topic; /* the next XRANGE reply is of this one, or of a later one asked for */
@@ -316,7 +317,7 @@ static void head_arrived(void *ctx, const struct weft_reply *reply)
         job->failed = true;
         return;
     }
-    weft_head_take(job->r->hub, reply, &history, &floor);
+    weft_head_take(job->r->hub, reply, job->seen, &history, &floor);
     weft_page_maker_head(&job->pm, &history, floor);
 }
 
@@ -484,6 +485,7 @@ static void start(struct job *job) WEFT_ON_HUB
     job->running = true;
     job->began_ns = weft_clock_mono_ns();
     job->epoch = r->hub->epoch;
+    job->seen = r->hub->head.seq;
     r->n_running++;
     weft_gauge_set(r->hub->o.shard, WEFT_G_REPLAY_IN_FLIGHT, (int64_t)r->n_running);
     if (job->pm.from != WEFT_READ_AGO) {

@@ -34,10 +34,10 @@ struct weft_reconciler {
     struct event *timer;
     /* The round under way. */
     bool running;
-    uint64_t epoch;      /* of the hub: a round from before Redis went away is void */
-    uint64_t number;     /* of the round: the PING's token */
-    struct weft_id seen; /* the hub's head when Redis's was asked for */
-    uint64_t head;       /* seq that Redis answered */
+    uint64_t epoch;  /* of the hub: a round from before Redis went away is void */
+    uint64_t number; /* of the round: the PING's token */
+    uint64_t seen;   /* seq of the hub's head when Redis's was asked for */
+    uint64_t head;   /* seq that Redis answered */
     size_t replies_due;
     struct suspect *suspects;
     size_t n, cap;
@@ -167,14 +167,10 @@ static void head_arrived(void *ctx, const struct weft_reply *reply)
     struct weft_history history;
 
     weft_role_assert_hub(rc->hub->owner);
-    if (take_reply(ask, reply) && weft_head_take(rc->hub, reply, &history, NULL) &&
+    if (take_reply(ask, reply) && weft_head_take(rc->hub, reply, rc->seen, &history, NULL) &&
         rc->epoch == rc->hub->epoch) {
         rc->head = history.head.seq;
-        if (history.head.seq < rc->seen.seq) {
-            weft_hub_history_changed(rc->hub, "the sequence went back");
-        } else {
-            reply_taken(rc);
-        }
+        reply_taken(rc);
     }
     free(ask);
 }
@@ -268,7 +264,7 @@ static void due(evutil_socket_t fd, short what, void *ctx)
     end_round(rc);
     rc->epoch = hub->epoch;
     rc->number++;
-    rc->seen = hub->head;
+    rc->seen = hub->head.seq;
     rc->head = 0;
     rc->replies_due = 0;
     rc->running = true;

@@ -39,13 +39,14 @@ void weft_fanout_destroy(struct weft_fanout *fo)
 
 static void see_head(struct weft_fanout *fo, struct weft_id id)
 {
-    if (fo->head.seq == 0 && id.seq > 0) {
-        fo->origin_ms =
-            id.ms; /* the first event of a history: cursors from before it are not of it */
+    if (id.seq <= fo->head.seq) {
+        return;
     }
-    if (id.seq > fo->head.seq) {
-        fo->head = id;
+    if (fo->head.seq == 0 || id.seq - fo->head.seq >= WEFT_LEAP_MIN) {
+        /* Born, or leapt, since Redis came up: not later than by this event. */
+        fo->origin_ms = id.ms;
     }
+    fo->head = id;
 }
 
 /* Those who wait for topics to be followed look again. */
@@ -112,7 +113,7 @@ void weft_fanout_followed(struct weft_fanout *fo, struct weft_str name, uint64_t
         weft_ring_restart(fo, topic, base);
         topic->born = 0;
         if (cut) {
-            topic->last_ms = 0;
+            topic->came = (struct weft_id){0, 0};
         }
         topic->met = true;
         DL_FOREACH(topic->links, link) {
@@ -195,8 +196,11 @@ void weft_fanout_down(struct weft_fanout *fo)
     wake_all(fo);
 }
 
-/* What was seen is not all in this history: nothing that is known of topics holds any more. */
-static void forget_history(struct weft_fanout *fo)
+/*
+ * What was seen is not all in this history, only up to `shared`. Up to there a ring's last event says as before which ones
+ * did not come; nothing else that is known of topics holds.
+ */
+static void forget_history(struct weft_fanout *fo, struct weft_id shared)
 {
     struct weft_topic *topic, *next;
     struct weft_sub *sub;
@@ -204,32 +208,51 @@ static void forget_history(struct weft_fanout *fo)
     fo->gone = 0;
     fo->all_base = fo->head.seq;
     HASH_ITER(hh, fo->topics, topic, next) {
-        weft_ring_restart(fo, topic, fo->head.seq);
-        topic->met = false;
-        topic->last_ms = 0;
-        topic->doubt = 0;
+        if (topic->last > shared.seq) {
+            weft_ring_restart(fo, topic, shared.seq);
+            topic->met = shared.seq > 0;
+            topic->born = 0;
+        }
+        if (topic->floor > shared.seq) {
+            topic->floor = shared.seq; /* it had been in doubt */
+        }
+        if (topic->doubt > shared.seq) {
+            topic->doubt = shared.seq;
+        }
+        if (topic->came.seq > shared.seq) {
+            topic->came = shared;
+        }
     }
     DL_FOREACH(fo->subs, sub) {
         sub->wild_base = 0;
+        weft_slow_forget(sub); /* its marks are numbers, which may come again */
+    }
+}
+
+static void take_history(struct weft_fanout *fo, const struct weft_history *history)
+{
+    struct weft_id shared = {0, 0};
+    struct weft_sub *sub;
+    bool another = !weft_history_holds(history, fo->head, &shared) ||
+                   (fo->born_ms != 0 && history->born_ms != fo->born_ms);
+
+    another = another && fo->head.seq > 0;
+    fo->head = history->head;
+    fo->born_ms = history->born_ms;
+    fo->origin_ms = weft_history_origin_ms(history);
+    if (another) {
+        forget_history(fo, shared);
+    }
+    DL_FOREACH(fo->subs, sub) {
+        weft_sub_judge(sub, history);
     }
 }
 
 void weft_fanout_up(struct weft_fanout *fo, const struct weft_history *history)
 {
-    struct weft_id ignored;
-    struct weft_sub *sub;
-    bool another = fo->head.seq > 0 && ((fo->born_ms != 0 && history->born_ms != fo->born_ms) ||
-                                        !weft_history_holds(history, fo->head, &ignored));
-
     fo->up = true;
-    fo->head = history->head;
-    fo->born_ms = history->born_ms;
-    fo->origin_ms = weft_history_origin_ms(history);
-    if (another) {
-        forget_history(fo);
-    }
-    DL_FOREACH(fo->subs, sub) {
-        weft_sub_judge(sub, history);
+    if (history != NULL) {
+        take_history(fo, history);
     }
     wake_all(fo);
 }

@@ -4,6 +4,7 @@
  *   fanout.c  the hub's news, topics that nobody wants any more
  *   topic.c   topics and their rings
  *   sub.c     subscribers: beginning, ending, pulling, pages
+ *   judge.c   subscribers after Redis has lost something
  *   words.c   what a subscriber asked for
  *   take.c    taking from rings, merged by seq
  *   slow.c    subscribers whose writer is behind
@@ -51,9 +52,9 @@ struct weft_topic {
     uint64_t evicted_prev; /* the topic's event before that one */
     uint64_t doubt;        /* of its events up to here some may not have come: the log was asked for them */
     uint64_t last;         /* its newest event that is known, also while the ring is empty */
-    uint64_t born;    /* it began here with this event, maybe not for the first time; 0: long ago */
-    uint64_t last_ms; /* no later event of it is from before */
-    uint32_t direct;  /* subscribers that named it */
+    uint64_t born; /* it began here with this event, maybe not for the first time; 0: long ago */
+    struct weft_id came; /* the newest of its events that came live, of this history */
+    uint32_t direct;     /* subscribers that named it */
     uint32_t n_links;
     uint64_t events, deliveries; /* since weft_fanout_loads() */
     uint32_t idle_for;           /* sweeps without any */
@@ -136,16 +137,27 @@ bool weft_sub_names(const struct weft_sub *sub, const struct weft_topic *topic);
 /* ---- sub.c ---- */
 void weft_sub_mark(struct weft_sub *sub);
 void weft_sub_news(struct weft_link *link);
+/* Events before this may have been passed. What the cursor names was given, unless it jumped there. */
+static inline uint64_t weft_sub_passed(const struct weft_sub *sub)
+{
+    return sub->cursor.seq + (sub->jumped_to != 0 && sub->cursor.seq == sub->jumped_to ? 1 : 0);
+}
 /* Links sub to topic if one of its patterns matches. */
 void weft_sub_offer(struct weft_sub *sub, struct weft_topic *topic);
 /* Takes the topic off the subscriber. */
 void weft_sub_lose(struct weft_link *link);
+/* Asks for a page, unless one is on its way or Redis is away. */
+void weft_sub_read(struct weft_sub *sub, bool late);
+/* Its rings do not reach back to the cursor: it lives from pages now. */
+void weft_sub_enter_log(struct weft_sub *sub);
+
+/* ---- judge.c ---- */
 /* Its cursor may be of a history that is gone: the log is asked before it goes on. */
 void weft_sub_doubt(struct weft_sub *sub);
 /* Redis is back with this history: is what the subscriber was given in it? */
 void weft_sub_judge(struct weft_sub *sub, const struct weft_history *history);
-/* Asks for a page, unless one is on its way or Redis is away. */
-void weft_sub_read(struct weft_sub *sub, bool late);
+/* The cursor's number says nothing in this history: up to where it will be everything comes from the log, nothing late. */
+void weft_sub_all_from_log(struct weft_sub *sub);
 
 /* ---- slow.c ---- */
 /* The topic's events after this are what the subscriber is to get. */
@@ -200,5 +212,7 @@ void weft_late_check(struct weft_link *link);
 /* True: what is late comes first; *ret_pull says what there is of it now. */
 bool weft_late_pull(struct weft_taker *tk, enum weft_pull *ret_pull);
 void weft_late_drop(struct weft_sub *sub);
+/* The cursor goes back to there; nothing after it is in the log any more. */
+void weft_late_stand_back(struct weft_sub *sub, uint64_t to);
 
 #endif

@@ -162,17 +162,12 @@ static struct tail tail_of(const struct weft_link *link)
         tail.lost = topic->floor > b.after || step_back(&b, &older);
     } else if (topic->floor <= b.after) {
         tail.any = false; /* all of it is in the ring, and of other types */
-    } else if (topic->ring == NULL && topic->evicted == topic->last && link->sub->types_n == 0) {
-        tail.newest = (struct weft_id){topic->last_ms, topic->last};
+    } else if (topic->ring == NULL && topic->evicted == topic->last &&
+               topic->came.seq == topic->last && link->sub->types_n == 0) {
+        tail.newest = topic->came;
         tail.lost = topic->evicted_prev > b.after;
     }
     return tail;
-}
-
-/* The last one that is not to be given, so that what is to come is after it. */
-static struct weft_id before(struct weft_id first, struct weft_id cursor)
-{
-    return first.seq <= cursor.seq + 1 ? cursor : (struct weft_id){first.ms, first.seq - 1};
 }
 
 static int by_next(const void *a, const void *b)
@@ -233,7 +228,11 @@ static bool jump(struct weft_sub *sub)
         }
     }
     qsort(page->gaps, n, sizeof(page->gaps[0]), by_next);
-    sub->cursor = before(first, sub->cursor);
+    if (first.seq > sub->cursor.seq + 1) {
+        /* So that what is to come is after it. */
+        sub->cursor = (struct weft_id){first.ms, first.seq - 1};
+        sub->jumped_to = sub->cursor.seq;
+    }
     page->upto = sub->cursor;
     sub->skipped = page;
     return true;

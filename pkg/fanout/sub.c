@@ -47,10 +47,10 @@ static void forget_news(struct weft_sub *sub)
 
 /* ---- from rings to the log, and back ---- */
 
-static void enter_log(struct weft_sub *sub)
+void weft_sub_enter_log(struct weft_sub *sub)
 {
     if (sub->cursor.seq != sub->log_to) { /* else it joins the stretch from before */
-        sub->log_from = sub->cursor.seq;
+        sub->log_from = weft_sub_passed(sub);
     }
     sub->mode = WEFT_SUB_LOG;
     sub->gaps_hash = 0;
@@ -68,45 +68,6 @@ static void leave_log(struct weft_sub *sub)
     if (sub->log_from <= sub->sure.seq) {
         sub->sure = sub->cursor;
     }
-}
-
-void weft_sub_doubt(struct weft_sub *sub)
-{
-    if (sub->mode == WEFT_SUB_OPENING) {
-        return;
-    }
-    sub->doubt = true;
-    sub->old_page = sub->reading || sub->page != NULL;
-    weft_slow_forget(sub);
-    if (sub->mode == WEFT_SUB_RING) {
-        enter_log(sub);
-    }
-    weft_sub_mark(sub);
-}
-
-void weft_sub_judge(struct weft_sub *sub, const struct weft_history *history)
-{
-    struct weft_id resume, ignored;
-
-    if (sub->page != NULL && !weft_history_holds(history, sub->page->upto, &ignored)) {
-        weft_sub_let_go(sub); /* of what is lost: it is read again */
-    }
-    if (sub->mode == WEFT_SUB_OPENING || sub->from != WEFT_FROM_CURSOR || sub->cursor.seq == 0 ||
-        weft_history_holds(history, sub->cursor, &resume)) {
-        return;
-    }
-    if (sub->given.seq != 0 && !weft_history_holds(history, sub->given, &ignored)) {
-        weft_sub_doubt(sub); /* the page tells it */
-        return;
-    }
-    /* It has lost nothing: only other topics' events lay between the last that it has and its cursor. */
-    sub->cursor = resume;
-    weft_slow_forget(sub);
-    if (sub->sure.seq > resume.seq) {
-        sub->sure = resume;
-    }
-    sub->log_from = sub->log_from < resume.seq ? sub->log_from : resume.seq;
-    sub->log_to = sub->log_to < resume.seq ? sub->log_to : resume.seq;
 }
 
 /* ---- beginning and ending ---- */
@@ -319,6 +280,7 @@ static void read_ended(struct weft_sub *sub)
 {
     sub->reading = false;
     sub->late_read = false;
+    sub->unwanted = false;
     sub->fo->n_reading--;
 }
 
@@ -327,10 +289,12 @@ void weft_sub_page_arrived(struct weft_sub *sub, struct weft_page *page)
     bool late = sub->late_read;
 
     WEFT_ASSERT(sub->reading && sub->page == NULL);
+    bool unwanted = sub->unwanted;
+
     read_ended(sub);
     weft_sub_mark(sub);
-    if (!late && sub->late != NULL) {
-        return; /* something earlier was found missing meanwhile: this page is asked for again */
+    if (unwanted || (!late && sub->late != NULL)) {
+        return; /* asked for again; or something earlier was found missing meanwhile */
     }
     weft_sub_hold(sub, page);
     sub->page_at = 0;
@@ -378,7 +342,7 @@ bool weft_sub_may_leave(const struct weft_sub *sub)
 
 /*
  * A topic that was trimmed far beyond the cursor says so in each page that comes before the end of what is missing: it is
- * told with the first.
+ * told with the first. A reset is another one each time: the page after it begins where nothing is lost.
  */
 static bool gaps_are_new(struct weft_sub *sub)
 {
@@ -390,8 +354,9 @@ static bool gaps_are_new(struct weft_sub *sub)
 
         hash = hash * 31 + weft_hash64(gap->topic, strlen(gap->topic));
         hash = hash * 31 + gap->next.seq + 1;
+        hash = hash * 31 + (uint64_t)gap->reason;
     }
-    if (hash == sub->gaps_hash) {
+    if (hash == sub->gaps_hash && !has_reset(page)) {
         return false;
     }
     sub->gaps_hash = hash;
@@ -406,10 +371,7 @@ static void page_done(struct weft_sub *sub)
     bool reset = has_reset(page);
 
     if (reset) {
-        /* In this history all up to the cursor comes from the log. */
-        memset(&sub->sure, 0, sizeof(sub->sure));
-        sub->log_from = 0;
-        weft_late_drop(sub);
+        weft_sub_all_from_log(sub);
         weft_slow_forget(sub);
     }
     if (reset || forward) {
@@ -417,8 +379,7 @@ static void page_done(struct weft_sub *sub)
     }
     sub->from = WEFT_FROM_CURSOR;
     sub->known = true;
-    sub->doubt = sub->doubt && sub->old_page;
-    sub->old_page = false;
+    sub->doubt = false;
     sub->at_tail = !page->more;
     sub->stuck = !reset && !forward && page->batch == NULL;
     weft_sub_let_go(sub);
@@ -482,7 +443,9 @@ static bool take_log(struct weft_taker *tk, enum weft_pull *ret_pull)
     if (!sub->gaps_told) {
         sub->gaps_told = true;
         if (has_reset(sub->page)) {
-            sub->given = (struct weft_id){0, 0}; /* what it has is of another history */
+            /* What it has of this history is not after that. */
+            sub->given = sub->page->resume.seq < sub->cursor.seq ? sub->page->resume
+                                                                 : (struct weft_id){0, 0};
         }
         if (gaps_are_new(sub)) {
             *ret_pull = WEFT_PULL_GAPS;
@@ -569,7 +532,7 @@ enum weft_pull weft_sub_pull(struct weft_sub *sub, struct weft_run *runs, size_t
                 break;
             }
             weft_count(fo->o.shard, WEFT_M_SUBSCRIBER_LAGGED, 1);
-            enter_log(sub);
+            weft_sub_enter_log(sub);
         }
         if (take_log(&tk, &pull)) {
             break;

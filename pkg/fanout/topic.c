@@ -194,7 +194,7 @@ bool weft_ring_add(struct weft_fanout *fo, struct weft_topic *topic, struct weft
             restart_behind_hole(fo, topic, frames[i].prev);
         }
         topic->last = frames[i].id.seq;
-        topic->last_ms = frames[i].id.ms;
+        topic->came = frames[i].id;
     }
 
     struct weft_ring_entry *entry = calloc(1, sizeof(*entry));

@@ -191,7 +191,7 @@ static void deliver_redis(struct weft_msg *msg, void *owner)
 
     weft_role_assert_worker(worker->owner);
     if (m->up) {
-        weft_fanout_up(worker->fanout, &m->history);
+        weft_fanout_up(worker->fanout, m->same ? NULL : &m->history);
     } else {
         weft_fanout_down(worker->fanout);
     }

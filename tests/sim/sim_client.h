@@ -2,6 +2,9 @@
  * sim_client - a subscriber's program, and the judge of what it got: each event of its topics and types
  * after its start once, in order; a gap told only where something was trimmed; nothing passed over in silence.
  *
+ * What Redis lost may have come or not. Who was given some of it, or came with its id, is told a reset before anything
+ * that was written after the loss, nobody else is told one, and what survived is judged as if there had been no loss.
+ *
  * A client goes on at another hub with the id of the last event it got, or with the one that it was opened
  * with. It pulls when it is told that it is ready, unless it is busy.
  *
@@ -16,16 +19,18 @@
 
 #define SIM_WORDS 5
 
+/* Events with indexes from .. end (exclusive) of the topic are not there any more. */
 struct sim_gap {
     uint32_t topic;
     bool slow; /* of this visit to a hub: none of it may come from rings */
-    uint64_t after, end;
+    size_t from, end;
 };
 
 /* What one client was given of one event. */
 struct sim_given {
     uint8_t times;
-    bool excused; /* it need not come any more, or may come again */
+    bool excused;    /* it need not come any more, or may come again */
+    uint32_t resets; /* that it had been told when this came */
 };
 
 struct sim_client {
@@ -47,11 +52,17 @@ struct sim_client {
 
     bool opened, started;
     bool has_cursor;
-    struct weft_id cursor;      /* with which it would go on elsewhere */
-    uint64_t start[SIM_TOPICS]; /* what is not after this is not its */
-    uint64_t newest;            /* seq of the newest event it was given */
-    uint64_t newest_of[SIM_TOPICS];
+    struct weft_id cursor;     /* with which it would go on elsewhere */
+    size_t presented;          /* the event that it has come to this hub with; redis->n: none */
+    uint32_t presented_resets; /* ... and how many resets it had been told then */
+    size_t start[SIM_TOPICS];  /* index: what comes before this is not its */
+    size_t newest;             /* what comes from here on is newer than all it was given */
+    size_t newest_of[SIM_TOPICS];
     uint32_t hubs; /* bits: where it has been */
+    uint32_t n_resets;
+    uint32_t told;        /* losses that the last reset covers */
+    uint32_t losses_seen; /* when owed was looked for */
+    size_t owed;          /* from this index on nothing may come before a reset is told */
     struct sim_given *given;
     size_t n_given;
     struct sim_gap *gaps;

@@ -176,6 +176,7 @@ void sim_fan_page(struct sim_fan *f, struct weft_sub *sub, uint64_t upto, bool m
     page->batch = sim_fan_batch(f, entries, n);
     page->upto = id_of(f, upto);
     page->more = more;
+    page->resume = id_of(f, f->resume);
     if (gap != NULL) {
         const char *space = strchr(gap, ' ');
 

@@ -17,6 +17,7 @@ struct sim_fan {
     uint64_t born_ms; /* ... as the head says it */
     uint32_t n_leaps; /* 0 or 1 */
     struct weft_leap leap;
+    uint64_t resume;     /* of a reset: the last event that survives */
     bool refuse;         /* reads */
     enum weft_slow slow; /* of the subscribers that come */
     size_t n_reads;

@@ -65,8 +65,10 @@ struct sim_hub {
     struct sim_line *lines, *lines_tail;
     struct sim_msg *mail, *mail_tail;
     struct sim_read *reads, *kept;
+    struct weft_history history; /* as it was when Redis came up */
     struct weft_id head;
     bool up;
+    bool asking;       /* the connections are there, but the history was another one: up is next */
     bool behind, lost; /* the mailbox is full: live events are dropped; some were */
     size_t n_reads;    /* that fanout asked for */
     size_t n_follows;  /* changes of what it follows */
@@ -83,7 +85,7 @@ void sim_hub_down(struct sim_hub *hub);
 void sim_hub_published(struct sim_hub *hub, size_t first, size_t n);
 /* The mailbox is full, or not any more. */
 void sim_hub_behind(struct sim_hub *hub, bool behind);
-/* Compares what Redis has with what was seen. */
+/* Compares what Redis has with what was seen: topics, and whether it is the history that was there. */
 void sim_hub_audit(struct sim_hub *hub);
 
 /* ---- steps: each takes at most n of what waits and returns whether there was any ---- */

@@ -76,6 +76,95 @@ static void the_latest_is_told_what_it_does_not_get(void **state)
     end(&f, &sub);
 }
 
+/* It goes on right in front of the newest, which is where another topic's event was that got lost on the way. */
+static void what_it_jumps_to_was_not_given(void **state)
+{
+    struct sim_fan f;
+    struct weft_sub sub;
+
+    begin(&f, &sub, 1, "a b", "", WEFT_SLOW_LATEST);
+    weft_sub_blocked(&sub, 100);
+    LIVE(&f, {"a", 1, 0});
+    LIVE(&f, {"a", 2, 1});
+    LIVE(&f, {"a", 4, 2}); /* b's 3 did not come */
+    weft_sub_unblocked(&sub, 101);
+    assert_string_equal(sim_fan_pull_once(&f, &sub, 1, 1), "slow(a 0..4)");
+    sim_fan_followed(&f, "b", 3, 4);
+    sim_fan_gets(&f, &sub, "");
+    assert_string_equal(f.read, "b after 0");
+    PAGE(&f, &sub, 4, false, {"b", 3, 0});
+    sim_fan_gets(&f, &sub, "3 4");
+    end(&f, &sub);
+}
+
+/* Where it jumped to is no id of an event: whether what comes next survived says where it stands. */
+static void a_jump_is_judged_by_what_comes_next(void **state)
+{
+    struct weft_history history = {.head = {1002, 4}, .born_ms = 1000};
+    struct sim_fan f;
+    struct weft_sub sub;
+
+    begin(&f, &sub, 1, "a b", "", WEFT_SLOW_LATEST);
+    LIVE(&f, {"a", 1, 0});
+    sim_fan_gets(&f, &sub, "1");
+    weft_sub_blocked(&sub, 100);
+    LIVE(&f, {"a", 2, 1});
+    LIVE(&f, {"a", 3, 2});
+    LIVE(&f, {"a", 5, 3});
+    weft_sub_unblocked(&sub, 101);
+    assert_string_equal(sim_fan_pull_once(&f, &sub, 1, 1), "slow(a 1..5)");
+    assert_int_equal(sub.cursor.seq, 4);
+    weft_fanout_down(f.fo);
+    weft_fanout_up(f.fo, &history); /* 5 is lost, and 4 is older than 5 was */
+    assert_int_equal(sub.cursor.seq, 4);
+    assert_int_equal(sub.cursor.ms, 1002);
+    end(&f, &sub);
+}
+
+/* Flushed: the numbers that were left out come again, and are given. */
+static void what_is_left_out_is_forgotten_with_its_history(void **state)
+{
+    struct weft_history history = {.head = {0, 0}};
+    struct sim_fan f;
+    struct weft_sub sub;
+
+    begin(&f, &sub, 100, "a b", "", WEFT_SLOW_LATEST);
+    weft_sub_blocked(&sub, 100);
+    LIVE(&f, {"b", 1, 0});
+    for (uint64_t seq = 2; seq < 8; seq++)
+        LIVE(&f, {"a", seq, seq == 2 ? 0 : seq - 1});
+    weft_sub_unblocked(&sub, 1100);
+    assert_string_equal(sim_fan_pull_once(&f, &sub, 1, 1), "slow(a 0..7)");
+    assert_int_equal(sub.cursor.seq, 0); /* b's 1 is next */
+    weft_fanout_down(f.fo);
+    weft_fanout_up(f.fo, &history);
+    sim_fan_followed(&f, "a", 0, 0);
+    sim_fan_followed(&f, "b", 0, 0);
+    f.ms = 5000;
+    LIVE(&f, {"a", 1, 0}, {"a", 2, 1});
+    sim_fan_gets(&f, &sub, "1 2");
+    end(&f, &sub);
+}
+
+/* It is in b as well, of which nothing is left out; that it lies in a's ring does not mean that it was given. */
+static void what_is_left_out_of_one_topic_comes_by_the_other(void **state)
+{
+    struct sim_fan f;
+    struct weft_sub sub;
+
+    begin(&f, &sub, 100, "a b", "", WEFT_SLOW_LATEST);
+    weft_sub_blocked(&sub, 100);
+    overrun(&f);
+    weft_sub_unblocked(&sub, 1100);
+    assert_string_equal(sim_fan_pull_once(&f, &sub, 1, 1), "slow(a 0..5)");
+    sim_fan_followed(&f, "b", 2, 5); /* 2 is in both, and b's message was lost */
+    sim_fan_gets(&f, &sub, "");
+    assert_string_equal(f.read, "b after 0");
+    PAGE(&f, &sub, 5, false, {"b", 2, 0});
+    sim_fan_gets(&f, &sub, "2 5");
+    end(&f, &sub);
+}
+
 /* The rings have all of it, and it is still too much for one that wants the latest. */
 static void the_latest_is_slow_early(void **state)
 {
@@ -349,6 +438,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(by_default_it_reads_the_log),
         cmocka_unit_test(the_latest_is_told_what_it_does_not_get),
+        cmocka_unit_test(what_it_jumps_to_was_not_given),
+        cmocka_unit_test(what_is_left_out_of_one_topic_comes_by_the_other),
+        cmocka_unit_test(a_jump_is_judged_by_what_comes_next),
+        cmocka_unit_test(what_is_left_out_is_forgotten_with_its_history),
         cmocka_unit_test(the_latest_is_slow_early),
         cmocka_unit_test(the_newest_come_in_order),
         cmocka_unit_test(an_event_of_two_topics_comes_once),

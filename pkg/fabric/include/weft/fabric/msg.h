@@ -195,6 +195,7 @@ struct weft_answer_msg {
 struct weft_redis_msg {
     struct weft_msg msg;
     bool up;
+    bool same; /* it was this worker that had missed something: history is the one it knows */
     struct weft_history history;
 };
 

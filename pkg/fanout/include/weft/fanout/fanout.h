@@ -23,7 +23,8 @@
  * (their seq is below the cursor, which stays). Who leaves in between resumes with a cursor beyond them, and never gets
  * them; whoever resumes with the id of a late event gets again what it had got after it, so a writer whose
  * reader keeps the last id should tell it the cursor after late events. An event of several topics, lost in one
- * of them, may then come twice, if the ring of the other one does not hold it any more.
+ * of them, may then come twice, if the ring of the other one does not hold it any more. A reset ends the waiting for late
+ * events: whoever is told that Redis has lost something may have lost these as well.
  *
  * It does not know sockets, HTTP, Redis or clocks: what it needs done it asks of weft_fanout_ops. One thread, the worker's.
  */
@@ -93,6 +94,7 @@ void weft_fanout_broken(struct weft_fanout *fo, uint64_t base);
 /*
  * Down: live events may be missed from now on. Up: with what the head says then. A subscriber that was given an event
  * which this history lacks is sent to the log, where it is told so; one that only stood beyond its end stands back.
+ * NULL: it is the one that was there before.
  */
 void weft_fanout_down(struct weft_fanout *fo);
 void weft_fanout_up(struct weft_fanout *fo, const struct weft_history *history);
@@ -172,6 +174,7 @@ struct weft_sub {
     uint64_t log_from, log_to; /* ... and so did this stretch */
     uint64_t gaps_hash;        /* of the gaps that were told last */
     uint64_t behind_ms;        /* since when its writer is behind */
+    uint64_t jumped_to;        /* seq of a cursor whose own event was not given */
     uint64_t resume_to;        /* all up to here belongs to its resume; 0: that is over */
     uint64_t wild_base;        /* rings of topics that its patterns match: kept after this */
     char *words;               /* topics, then types: u8 length and bytes each */
@@ -193,7 +196,7 @@ struct weft_sub {
     bool gaps_told : 1; /* of the page */
     bool known : 1;     /* the cursor is of this history: a page or the ring has said so */
     bool doubt : 1;     /* perhaps it is not: a page has to say so */
-    bool old_page : 1;  /* ... and not the one that is here or on its way */
+    bool unwanted : 1;  /* the page on its way: the cursor is not any more where it begins */
     bool at_tail : 1;   /* the last page had all there was */
 };
 
