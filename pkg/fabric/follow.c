@@ -319,6 +319,19 @@ static void scores_arrived(void *ctx, const struct weft_reply *reply)
     }
 }
 
+/* What was lost before the partition's channel was heard does not show there. */
+static void compare_again(struct weft_hub *hub, struct weft_follow *f) WEFT_ON_HUB
+{
+    struct weft_follow *topic, *next;
+
+    f->compared = false;
+    if (f->name_len == 0) {
+        HASH_ITER(hh, hub->follows, topic, next) {
+            topic->compared = false;
+        }
+    }
+}
+
 /*
  * A topic without a score may have been removed: then its last event is what it was. If nobody knows, who
  * stands before the floor has to read, and is told a gap there.
@@ -353,6 +366,7 @@ static void removed_arrived(void *ctx, const struct weft_reply *reply)
         }
         f->from = f->last;
         f->synced = true;
+        compare_again(hub, f);
         for (uint32_t w = 0; w < hub->o.n_workers; w++) {
             if ((f->workers & UINT64_C(1) << w) != 0) {
                 tell(hub, w, f);

@@ -59,6 +59,8 @@ struct weft_follow {
     enum weft_subscription state;
     bool listed; /* in hub->to_subscribe */
     bool synced; /* last was read from Redis after the subscription was confirmed */
+    bool
+        compared; /* ... and compared once more since the partition's channel is heard (reconcile.c) */
     uint16_t name_len;
     char name[];
 };

@@ -61,6 +61,7 @@ void weft_live_broken(struct weft_hub *hub, uint64_t base)
 
         WEFT_ASSERT(m != NULL);
         m->msg.ops = &hub->o.ops->broken;
+        m->from = hub->all->from;
         m->base = base;
         weft_hub_send(hub, w, &m->msg);
     }

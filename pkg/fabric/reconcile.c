@@ -47,6 +47,7 @@ struct weft_reconciler {
 struct ask {
     struct weft_reconciler *rc;
     uint64_t number;
+    bool hears_all; /* it did when this was asked */
     size_t n;
     struct suspect topics[];
 };
@@ -142,6 +143,15 @@ static void reply_taken(struct weft_reconciler *rc) WEFT_ON_HUB
     }
 }
 
+static void note_compared(struct weft_hub *hub, const struct suspect *topic) WEFT_ON_HUB
+{
+    struct weft_follow *f = weft_follow_find(hub, weft_str(topic->name, topic->name_len));
+
+    if (f != NULL && f->synced) {
+        f->compared = true;
+    }
+}
+
 static void scores_arrived(void *ctx, const struct weft_reply *reply)
 {
     struct ask *ask = ctx;
@@ -150,6 +160,9 @@ static void scores_arrived(void *ctx, const struct weft_reply *reply)
     weft_role_assert_hub(rc->hub->owner);
     if (take_reply(ask, reply)) {
         for (size_t i = 0; i < ask->n; i++) {
+            if (ask->hears_all) {
+                note_compared(rc->hub, &ask->topics[i]);
+            }
             if (weft_reply_u64(weft_reply_at(reply, i), &ask->topics[i].last) &&
                 behind(rc->hub, &ask->topics[i]) != NULL) {
                 suspect(rc, &ask->topics[i]);
@@ -197,13 +210,14 @@ static bool send_scores(struct weft_reconciler *rc, struct ask *ask) WEFT_ON_HUB
     return sent == 0;
 }
 
-static struct ask *ask_create(struct weft_reconciler *rc)
+static struct ask *ask_create(struct weft_reconciler *rc) WEFT_ON_HUB
 {
     struct ask *ask = malloc(sizeof(*ask) + SCORES_PER_COMMAND * sizeof(ask->topics[0]));
 
     WEFT_ASSERT(ask != NULL);
     ask->rc = rc;
     ask->number = rc->number;
+    ask->hears_all = weft_follow_hears_all(rc->hub);
     ask->n = 0;
     return ask;
 }
@@ -232,9 +246,9 @@ static bool ask_all(struct weft_reconciler *rc) WEFT_ON_HUB
     HASH_ITER(hh, rc->hub->follows, f, next) {
         struct suspect *s = &ask->topics[ask->n];
 
-        /* While all is heard, the head says it for every topic. */
-        if (!sent || !f->synced || f->name_len == 0 || weft_follow_hears_all(rc->hub)) {
-            continue;
+        if (!sent || !f->synced || f->name_len == 0 ||
+            (f->compared && weft_follow_hears_all(rc->hub))) {
+            continue; /* while all is heard, the head says it for every topic */
         }
         memcpy(s->name, f->name, (size_t)f->name_len + 1);
         s->name_len = f->name_len;

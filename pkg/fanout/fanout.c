@@ -168,7 +168,7 @@ static void wake_all(struct weft_fanout *fo)
     }
 }
 
-void weft_fanout_broken(struct weft_fanout *fo, uint64_t base)
+void weft_fanout_broken(struct weft_fanout *fo, uint64_t from, uint64_t base)
 {
     struct weft_topic *topic, *next;
 
@@ -176,6 +176,7 @@ void weft_fanout_broken(struct weft_fanout *fo, uint64_t base)
     if (base > fo->all_base) {
         fo->all_base = base;
     }
+    fo->heard_from = from;
     HASH_ITER(hh, fo->topics, topic, next) {
         weft_ring_doubt(fo, topic, base);
     }

@@ -50,8 +50,9 @@ struct weft_topic {
     uint64_t floor;        /* the ring is complete over (floor, last] */
     uint64_t evicted;      /* the ring had events up to here, and let them go for want of room */
     uint64_t evicted_prev; /* the topic's event before that one */
-    uint64_t doubt;        /* of its events up to here some may not have come: the log was asked for them */
-    uint64_t last;         /* its newest event that is known, also while the ring is empty */
+    uint64_t
+        doubt;     /* of its events up to here some may not have come: the log was asked for them */
+    uint64_t last; /* its newest event that is known, also while the ring is empty */
     uint64_t born; /* it began here with this event, maybe not for the first time; 0: long ago */
     struct weft_id came; /* the newest of its events that came live, of this history */
     uint32_t direct;     /* subscribers that named it */
@@ -85,8 +86,9 @@ struct weft_fanout {
     size_t n_wild;          /* subscribers with a pattern */
     uint32_t wild_idle_for; /* sweeps without any */
     bool all_followed, all_synced;
-    uint64_t all_base; /* wildcards: complete over (all_base, head] ... */
-    uint64_t gone;     /* ... except up to here, for those that come now: not all of it was kept */
+    uint64_t heard_from; /* what was lost after this was told as broken, at once */
+    uint64_t all_base;   /* wildcards: complete over (all_base, head] ... */
+    uint64_t gone; /* ... except up to here, for those that come now: not all of it was kept */
 };
 
 /* ---- topic.c ---- */
@@ -99,6 +101,12 @@ void weft_topic_unlink(struct weft_link *link);
 void weft_topic_drop(struct weft_fanout *fo, struct weft_topic *topic);
 void weft_topic_follow(struct weft_fanout *fo, struct weft_topic *topic);
 void weft_topic_unfollow(struct weft_fanout *fo, struct weft_topic *topic);
+/* An event of it was lost, and everybody was sent to the log for it when that happened. */
+static inline bool weft_topic_was_broken(const struct weft_fanout *fo,
+                                         const struct weft_topic *topic, uint64_t seq)
+{
+    return seq > fo->heard_from && seq <= topic->doubt;
+}
 /* Events after `last` up to seq did not come: for those subscribers whose cursor has passed them. */
 void weft_topic_missed(struct weft_fanout *fo, struct weft_topic *topic, uint64_t seq);
 /* Empties the ring: what is known begins after floor. */

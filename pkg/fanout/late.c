@@ -138,7 +138,8 @@ struct weft_topic *weft_late_shows(const struct weft_sub *sub, const struct weft
         return NULL; /* nearly always */
     }
     topic = weft_topic_find(sub->fo, weft_frame_topic(batch, &batch->frames[i]));
-    if (topic == NULL || !topic->met || prev <= topic->doubt || prev <= given_of(sub, topic) ||
+    if (topic == NULL || !topic->met || weft_topic_was_broken(sub->fo, topic, prev) ||
+        prev <= given_of(sub, topic) ||
         (prev <= sub->fo->all_base && !weft_sub_names(sub, topic))) {
         return NULL;
     }

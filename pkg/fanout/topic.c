@@ -91,8 +91,8 @@ void weft_topic_missed(struct weft_fanout *fo, struct weft_topic *topic, uint64_
 {
     struct weft_link *link;
 
-    if (seq <= topic->doubt) {
-        return; /* everybody was sent to the log for it */
+    if (weft_topic_was_broken(fo, topic, seq)) {
+        return;
     }
     DL_FOREACH(topic->links, link) {
         /*

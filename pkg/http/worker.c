@@ -128,7 +128,7 @@ static void deliver_broken(struct weft_msg *msg, void *owner)
     struct weft_worker *worker = owner;
 
     weft_role_assert_worker(worker->owner);
-    weft_fanout_broken(worker->fanout, m->base);
+    weft_fanout_broken(worker->fanout, m->from, m->base);
     free(m);
 }
 

@@ -21,7 +21,7 @@ struct sim_msg {
     struct sim_msg *next;
     enum sim_kind kind;
     uint32_t topic;
-    uint64_t base;
+    uint64_t from, base;
     struct weft_id head;
     struct weft_batch *batch;
     bool up;
@@ -147,6 +147,16 @@ static void see_history(struct sim_hub *hub, const struct sim_line *line)
         history_changed(hub);
 }
 
+static void broken(struct sim_hub *hub, uint64_t base)
+{
+    struct sim_msg *m;
+
+    seal(hub);
+    m = post(hub, SIM_BROKEN);
+    m->from = hub->follows[SIM_ALL].from;
+    m->base = base;
+}
+
 static void add_line(struct sim_hub *hub, const struct sim_line *line)
 {
     see_history(hub, line);
@@ -156,13 +166,13 @@ static void add_line(struct sim_hub *hub, const struct sim_line *line)
     struct weft_id id = hub->redis->events[line->event].id;
     bool wanted = false;
 
-    if (line->partition && all->wanted) {
-        if (all->synced && id.seq > all->last + 1) {
-            seal(hub);
-            post(hub, SIM_BROKEN)->base = id.seq - 1;
-        }
+    if (all->synced && id.seq > all->from && (!line->partition || id.seq < all->last))
+        return;
+    if (line->partition && all->subscribed) {
+        if (all->synced && id.seq > all->last + 1)
+            broken(hub, id.seq - 1);
+        wanted = all->wanted && (!all->synced || id.seq >= all->last);
         all->last = id.seq > all->last ? id.seq : all->last;
-        wanted = true;
     }
     if (f->wanted && id.seq > f->last) {
         f->last = id.seq;
@@ -240,7 +250,8 @@ void sim_hub_published(struct sim_hub *hub, size_t first, size_t n)
     }
     for (size_t i = first; i < first + n; i++) {
         for (uint32_t t = 0; t < SIM_TOPICS; t++) {
-            if ((hub->redis->events[i].topics & ~lost & 1U << t) != 0 && hub->follows[t].subscribed)
+            if ((hub->redis->events[i].topics & ~lost & 1U << t) != 0 &&
+                hub->follows[t].subscribed && !hub->o.partition)
                 send_line(hub, i, t, false);
         }
     }
@@ -255,8 +266,11 @@ static uint64_t newest_of(const struct sim_hub *hub, uint32_t topic)
 
 static void tell(struct sim_hub *hub, uint32_t topic)
 {
-    struct sim_msg *m = post(hub, SIM_FOLLOWED);
+    struct sim_msg *m;
 
+    if (!hub->follows[topic].wanted)
+        return;
+    m = post(hub, SIM_FOLLOWED);
     m->topic = topic;
     m->base = hub->follows[topic].last;
     m->head = hub->head;
@@ -270,9 +284,11 @@ bool sim_hub_follow(struct sim_hub *hub)
         uint32_t topic = (start + i) % (SIM_TOPICS + 1);
         struct sim_follow *f = &hub->follows[topic];
 
-        if (!f->wanted || f->synced)
+        if (!(f->wanted || (hub->o.partition && topic == SIM_ALL)) || f->synced)
             continue;
-        if (!f->subscribed) {
+        if (!f->subscribed && hub->o.partition && topic != SIM_ALL) {
+            f->subscribed = hub->follows[SIM_ALL].subscribed;
+        } else if (!f->subscribed) {
             f->subscribed = true;
         } else if (!f->asked_base) {
             if (is_another(hub))
@@ -284,6 +300,7 @@ bool sim_hub_follow(struct sim_hub *hub)
             seal(hub);
             see_head(hub, f->head);
             f->last = f->base > f->last ? f->base : f->last;
+            f->from = f->last;
             f->synced = true;
             tell(hub, topic);
         }
@@ -316,16 +333,28 @@ static void ops_follow(void *ctx, struct weft_str topic, bool on)
     for (uint32_t i = 0; i < SIM_TOPICS; i++)
         t = weft_str_eq(topic, sim_topic(i)) ? i : t;
     WEFT_ASSERT((t == SIM_ALL) == (topic.len == 0) && hub->follows[t].wanted != on);
-    memset(&hub->follows[t], 0, sizeof(hub->follows[t]));
+    if (t != SIM_ALL || !hub->o.partition)
+        memset(&hub->follows[t], 0, sizeof(hub->follows[t]));
     hub->follows[t].wanted = on;
     forget_answers(hub, t);
+    if (on && hub->follows[t].synced) {
+        seal(hub);
+        tell(hub, t);
+    }
 }
 
 void sim_hub_audit(struct sim_hub *hub)
 {
+    struct sim_follow *all = &hub->follows[SIM_ALL];
+
     if (!hub->up || is_another(hub))
         return;
-    for (uint32_t t = 0; t <= SIM_TOPICS; t++) {
+    if (all->synced && newest_of(hub, SIM_ALL) > all->last) {
+        all->last = newest_of(hub, SIM_ALL);
+        see_head(hub, hub->redis->head);
+        broken(hub, all->last);
+    }
+    for (uint32_t t = 0; t < SIM_TOPICS; t++) {
         struct sim_follow *f = &hub->follows[t];
 
         if (f->synced && newest_of(hub, t) > f->last) {
@@ -462,7 +491,7 @@ static void deliver(struct sim_hub *hub, const struct sim_msg *m)
         break;
     case SIM_BROKEN:
         sim_trace("hub %u: broken up to %lu\n", hub->o.index, (unsigned long)m->base);
-        weft_fanout_broken(hub->fo, m->base);
+        weft_fanout_broken(hub->fo, m->from, m->base);
         break;
     case SIM_REDIS:
         sim_trace("hub %u: redis %s\n", hub->o.index, m->up ? "up" : "down");

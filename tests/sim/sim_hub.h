@@ -36,11 +36,13 @@ struct sim_follow {
     bool wanted, subscribed, asked_base, synced;
     uint64_t last; /* seq of its newest event known here */
     uint64_t base; /* what Redis answered */
+    uint64_t from; /* last when it was synced */
     struct weft_id head;
 };
 
 struct sim_hub_opts {
     uint32_t index;
+    bool partition; /* hub.listen=partition: topics have no channels */
     size_t ring_events, ring_bytes;
     uint32_t linger_sweeps;
     uint32_t lose;   /* percent of live lines that are lost alone */

@@ -75,6 +75,7 @@ static void setup(struct world *w, uint64_t seed, unsigned what)
     for (uint32_t i = 0; i < HUBS; i++) {
         const struct sim_hub_opts opts = {
             .index = i,
+            .partition = sim_chance(&w->rng, 50),
             .ring_events = 1 + sim_below(&w->rng, sim_chance(&w->rng, 25) ? 4 : 100),
             .ring_bytes = 300 + sim_below(&w->rng, sim_chance(&w->rng, 25) ? 1000 : 100000),
             .linger_sweeps = sim_below(&w->rng, 3),

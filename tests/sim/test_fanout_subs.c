@@ -369,7 +369,7 @@ static void patterns_take_topics_as_they_come(void **state)
     assert_int_equal(f.n_reads, 0);
 
     /* The partition's channel left something out. */
-    weft_fanout_broken(f.fo, 12);
+    weft_fanout_broken(f.fo, 5, 12);
     sim_fan_gets(&f, &wild, "");
     assert_string_equal(f.read, "a* after 10");
     sim_fan_gets(&f, &named, "");

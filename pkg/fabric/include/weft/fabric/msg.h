@@ -165,10 +165,13 @@ struct weft_live_msg {
     struct weft_batch *batches[]; /* references moved */
 };
 
-/* Something was lost on the partition's channel: what lies at or before `base` may not have come, of any topic. */
+/*
+ * Something was lost on the partition's channel, which is heard since `from`: what lies at or before `base` may not have come,
+ * of any topic.
+ */
 struct weft_broken_msg {
     struct weft_msg msg;
-    uint64_t base;
+    uint64_t from, base;
 };
 
 enum weft_read_rc { WEFT_READ_OK, WEFT_READ_UNAVAILABLE, WEFT_READ_BUSY, WEFT_READ_TOO_MANY };

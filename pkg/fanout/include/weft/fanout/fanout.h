@@ -89,8 +89,8 @@ void weft_fanout_destroy(struct weft_fanout *fo);
 void weft_fanout_followed(struct weft_fanout *fo, struct weft_str topic, uint64_t base,
                           struct weft_id head);
 void weft_fanout_live(struct weft_fanout *fo, struct weft_batch *batch); /* borrowed; refs taken */
-/* Of whatever topic, an event up to base may not have come. Before any live event after base, where all are heard. */
-void weft_fanout_broken(struct weft_fanout *fo, uint64_t base);
+/* Everything is heard since `from`, but of whatever topic an event up to base may not have come. Before any live event after base. */
+void weft_fanout_broken(struct weft_fanout *fo, uint64_t from, uint64_t base);
 /*
  * Down: live events may be missed from now on. Up: with what the head says then. A subscriber that was given an event
  * which this history lacks is sent to the log, where it is told so; one that only stood beyond its end stands back.
