@@ -123,6 +123,7 @@ static void history_arrived(void *ctx, const struct weft_reply *reply)
     }
     hub->history = history;
     hub->head = history.head;
+    hub->stale_ns = 0;
     tell_redis(hub, true);
     weft_follow_connected(hub);
     weft_reader_resume(hub->reader);

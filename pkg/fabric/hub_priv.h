@@ -114,6 +114,7 @@ struct weft_hub {
     uint64_t epoch WEFT_OF_HUB; /* counts up; answers of an older one are void */
     struct weft_history history WEFT_OF_HUB; /* as it was when Redis came up */
     struct weft_id head WEFT_OF_HUB;         /* newest id seen */
+    uint64_t stale_ns WEFT_OF_HUB; /* since when a cursor says that there is more; 0: none */
     struct weft_outbox out[WEFT_WORKERS_MAX] WEFT_OF_HUB;
 
     struct weft_follow *follows WEFT_OF_HUB; /* uthash by name */
@@ -168,6 +169,12 @@ bool weft_canary_arrived(struct weft_canary *canary, struct weft_str channel, st
     WEFT_ON_HUB;
 
 /* ---- master.c ---- */
+/*
+ * The cursor is of a later incarnation than this server has: another one may be the master by now. True until
+ * redis.stale_ms have gone by without us finding it; Sentinels are asked at once.
+ */
+bool weft_hub_may_be_stale(struct weft_hub *hub, const struct weft_history *history,
+                           struct weft_id cursor) WEFT_ON_HUB;
 /* Sentinels name another server; ctx is the hub. */
 void weft_hub_master_moved(void *ctx);
 /* All connections end and are made anew; the reply being handled is void after this. */

@@ -49,6 +49,7 @@ struct job {
     size_t topic_bytes;  /* aimed at for each topic */
     uint32_t next_topic; /* the next XRANGE reply is of this one, or of a later one asked for */
     bool running, single, matched_again, failed, too_many;
+    bool stale; /* the start is newer than this server */
     bool asked_removed;
     struct weft_str what; /* inside key */
     size_t key_len;
@@ -140,6 +141,10 @@ static void finish_page(struct job *job) WEFT_ON_HUB
     }
     if (job->epoch != r->hub->epoch) {
         job->failed = true; /* judged by one history, and read from another perhaps */
+    }
+    if (job->stale && !job->failed) {
+        finish(job, WEFT_READ_BUSY, NULL); /* it is asked for again */
+        return;
     }
     if (job->failed || job->too_many) {
         finish(job, job->too_many ? WEFT_READ_TOO_MANY : WEFT_READ_UNAVAILABLE, NULL);
@@ -319,6 +324,8 @@ static void head_arrived(void *ctx, const struct weft_reply *reply)
     }
     weft_head_take(job->r->hub, reply, job->seen, &history, &floor);
     weft_page_maker_head(&job->pm, &history, floor);
+    job->stale = job->pm.from == WEFT_READ_AFTER &&
+                 weft_hub_may_be_stale(job->r->hub, &history, job->pm.start);
 }
 
 /* Scores of the named topics, in their order; the job has only those topics then. */
