@@ -105,6 +105,14 @@ struct churn_plan {
     }
 void churn_measure(const struct bench *bench, const struct churn_plan *plan, struct report *report);
 
+struct resume_plan {
+    uint64_t events, workers;
+};
+#define RESUME_PLAN                     \
+    {                                   \
+        .events = 1000000, .workers = 0 \
+    }
+
 struct roll_plan {
     uint64_t subscribers, topics, rate, connections, period_ms, max_per_s, workers, timeout_ms,
         seed;
@@ -132,6 +140,7 @@ int idle_run(int argc, char **argv);
 int replay_run(int argc, char **argv);
 int storm_run(int argc, char **argv);
 int churn_run(int argc, char **argv);
+int resume_run(int argc, char **argv);
 int roll_run(int argc, char **argv);
 int stall_run(int argc, char **argv);
 int suite_run(int argc, char **argv);

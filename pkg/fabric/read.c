@@ -66,11 +66,15 @@ struct weft_reader {
     struct weft_batch_builder bb;
 };
 
-static void keep(struct weft_reader *r, const struct job *job, struct weft_page *page)
+static void keep(struct weft_reader *r, const struct job *job, bool by_several,
+                 struct weft_page *page)
 {
+    struct weft_str key = weft_str(job->key, job->key_len);
+
     /* Without events there is nothing to save; "ago" means another time at each call. */
-    if (page->batch != NULL && job->key[0] != '0' + WEFT_READ_AGO) {
-        weft_shelf_add(&r->shelf, weft_str(job->key, job->key_len), page);
+    if (page->batch != NULL && job->key[0] != '0' + WEFT_READ_AGO &&
+        (weft_shelf_was_wanted(&r->shelf, key) || by_several)) {
+        weft_shelf_add(&r->shelf, key, page);
     }
 }
 
@@ -95,13 +99,14 @@ static void finish(struct job *job, enum weft_read_rc rc, struct weft_page *page
 {
     struct weft_reader *r = job->r;
     struct waiter *w, *next;
+    bool by_several = job->waiters != NULL && job->waiters->next != NULL;
 
     LL_FOREACH_SAFE(job->waiters, w, next) {
         send_page(r->hub, w->worker, w->ticket, rc, page);
         free(w);
     }
     if (page != NULL) {
-        keep(r, job, page);
+        keep(r, job, by_several, page);
         weft_page_unref(page);
     }
     if (job->running) {
