@@ -71,9 +71,12 @@ static void keep(struct weft_reader *r, const struct job *job, bool by_several,
 {
     struct weft_str key = weft_str(job->key, job->key_len);
 
-    /* Without events there is nothing to save; "ago" means another time at each call. */
+    /*
+     * Without events there is nothing to save; "ago" means another time at each call. The end of a log is what
+     * others will come for too, when it is of a storm; from the midst, one reader alone asks for each page.
+     */
     if (page->batch != NULL && job->key[0] != '0' + WEFT_READ_AGO &&
-        (weft_shelf_was_wanted(&r->shelf, key) || by_several)) {
+        (weft_shelf_was_wanted(&r->shelf, key) || by_several || !page->more)) {
         weft_shelf_add(&r->shelf, key, page);
     }
 }
