@@ -214,12 +214,6 @@ static void forget_history(struct weft_fanout *fo, struct weft_id shared)
             topic->met = shared.seq > 0;
             topic->born = 0;
         }
-        if (topic->floor > shared.seq) {
-            topic->floor = shared.seq; /* it had been in doubt */
-        }
-        if (topic->doubt > shared.seq) {
-            topic->doubt = shared.seq;
-        }
         if (topic->came.seq > shared.seq) {
             topic->came = shared;
         }
@@ -227,6 +221,22 @@ static void forget_history(struct weft_fanout *fo, struct weft_id shared)
     DL_FOREACH(fo->subs, sub) {
         sub->wild_base = 0;
         weft_slow_forget(sub); /* its marks are numbers, which may come again */
+    }
+}
+
+/* Nothing after seq is there to be missed: what was known to be missing is lost altogether. */
+static void limit_doubt(struct weft_fanout *fo, uint64_t seq)
+{
+    struct weft_topic *topic, *next;
+
+    if (fo->all_base > fo->head.seq) {
+        fo->all_base = fo->head.seq;
+    }
+    HASH_ITER(hh, fo->topics, topic, next) {
+        if (topic->doubt > seq) {
+            topic->doubt = seq;
+            topic->floor = topic->floor < seq ? topic->floor : seq;
+        }
     }
 }
 
@@ -241,6 +251,7 @@ static void take_history(struct weft_fanout *fo, const struct weft_history *hist
     fo->head = history->head;
     fo->born_ms = history->born_ms;
     fo->origin_ms = weft_history_origin_ms(history);
+    limit_doubt(fo, another ? shared.seq : fo->head.seq);
     if (another) {
         forget_history(fo, shared);
     }

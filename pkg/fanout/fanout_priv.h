@@ -101,15 +101,18 @@ void weft_topic_unlink(struct weft_link *link);
 void weft_topic_drop(struct weft_fanout *fo, struct weft_topic *topic);
 void weft_topic_follow(struct weft_fanout *fo, struct weft_topic *topic);
 void weft_topic_unfollow(struct weft_fanout *fo, struct weft_topic *topic);
-/* An event of it was lost, and everybody was sent to the log for it when that happened. */
+/*
+ * All of its events after its last one, up to seq, were lost since everything is heard: everybody was sent to the log for
+ * them when that happened.
+ */
 static inline bool weft_topic_was_broken(const struct weft_fanout *fo,
                                          const struct weft_topic *topic, uint64_t seq)
 {
-    return seq > fo->heard_from && seq <= topic->doubt;
+    return (fo->o.hears_all || topic->last >= fo->heard_from) && seq <= topic->doubt;
 }
 /* Events after `last` up to seq did not come: for those subscribers whose cursor has passed them. */
 void weft_topic_missed(struct weft_fanout *fo, struct weft_topic *topic, uint64_t seq);
-/* Empties the ring: what is known begins after floor. */
+/* Empties the ring: what is known begins after floor, or where it is in doubt later than that. */
 void weft_ring_restart(struct weft_fanout *fo, struct weft_topic *topic, uint64_t floor);
 /* Empties the ring: it is complete after base only. What its newest event is remains known. */
 void weft_ring_doubt(struct weft_fanout *fo, struct weft_topic *topic, uint64_t base);

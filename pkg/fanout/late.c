@@ -68,14 +68,19 @@ static struct weft_late *find(struct weft_late *list, struct weft_str topic)
 }
 
 /*
- * The topic's events up to here were given, as far as they are before the cursor: its ring had them, or they came
- * late.
+ * The topic's events up to here were given, as far as they are before the cursor: its ring had them, or everybody was
+ * sent to the log for them, or they came late.
  */
 static uint64_t given_of(const struct weft_sub *sub, const struct weft_topic *topic)
 {
     const struct weft_late *late = find(sub->late_given, name_of(topic));
 
-    return late != NULL && late->upto > topic->last ? late->upto : topic->last;
+    uint64_t given = topic->last;
+
+    if (topic->doubt > given && weft_topic_was_broken(sub->fo, topic, topic->doubt)) {
+        given = topic->doubt;
+    }
+    return late != NULL && late->upto > given ? late->upto : given;
 }
 
 bool weft_late_unsure(const struct weft_sub *sub, const struct weft_topic *topic)

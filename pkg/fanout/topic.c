@@ -134,7 +134,7 @@ void weft_ring_restart(struct weft_fanout *fo, struct weft_topic *topic, uint64_
     while (topic->ring != NULL) {
         entry_drop(fo, topic->ring);
     }
-    topic->floor = floor;
+    topic->floor = floor > topic->doubt ? floor : topic->doubt;
     topic->last = floor;
     if (floor < topic->evicted) {
         topic->evicted = 0; /* of another history */

@@ -414,6 +414,7 @@ int weft_worker_create(struct weft_worker **ret_worker, const struct weft_worker
         .linger_sweeps = LINGER_SWEEPS,
         .latest_events = opts->cfg->slow.latest_events,
         .latest_ms = opts->cfg->slow.latest_ms,
+        .hears_all = opts->cfg->hub.listen == WEFT_LISTEN_PARTITION,
         .held_bytes = opts->cfg->replay.held_bytes,
     };
     int rc;

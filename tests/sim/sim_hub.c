@@ -228,7 +228,7 @@ static void lose(struct sim_hub *hub, size_t first, size_t n, uint32_t topics)
 
 /*
  * All lines in one message by the partition's channel, then each topic's, in an order in which ids do not go back.
- * Lost are all messages, or those of some topics.
+ * Lost are all messages, or those of some topics. While all are heard from the beginning, nobody is to notice.
  */
 void sim_hub_published(struct sim_hub *hub, size_t first, size_t n)
 {
@@ -239,7 +239,7 @@ void sim_hub_published(struct sim_hub *hub, size_t first, size_t n)
         return;
     if (sim_chance(hub->rng, hub->o.lose)) {
         lost = sim_chance(hub->rng, 50) ? UINT32_MAX : (uint32_t)sim_random(hub->rng);
-        if (lost == UINT32_MAX || !all)
+        if ((lost == UINT32_MAX || !all) && !(hub->o.partition && hub->follows[SIM_ALL].synced))
             lose(hub, first, n, lost);
     }
     for (size_t i = first; all && lost != UINT32_MAX && i < first + n; i++) {
@@ -286,9 +286,9 @@ bool sim_hub_follow(struct sim_hub *hub)
 
         if (!(f->wanted || (hub->o.partition && topic == SIM_ALL)) || f->synced)
             continue;
-        if (!f->subscribed && hub->o.partition && topic != SIM_ALL) {
-            f->subscribed = hub->follows[SIM_ALL].subscribed;
-        } else if (!f->subscribed) {
+        if (hub->o.partition && topic != SIM_ALL && !hub->follows[SIM_ALL].synced)
+            continue; /* both are asked for in one command */
+        if (!f->subscribed) {
             f->subscribed = true;
         } else if (!f->asked_base) {
             if (is_another(hub))
@@ -607,6 +607,7 @@ void sim_hub_init(struct sim_hub *hub, struct sim_redis *redis, const struct sim
         .ring_events = opts->ring_events,
         .ring_bytes = opts->ring_bytes,
         .linger_sweeps = opts->linger_sweeps,
+        .hears_all = opts->partition,
         .latest_events = opts->latest_events,
         .latest_ms = opts->latest_ms,
         .held_bytes = opts->held_bytes,

@@ -296,6 +296,86 @@ static void what_was_lost_on_the_way_before_is_found_after(void **state)
     sim_fan_fini(&f);
 }
 
+/* The one that showed it is lost, too: who was sent to the log for it does not wait there for ever. */
+static void what_was_in_doubt_may_be_lost(void **state)
+{
+    struct sim_fan f;
+    struct weft_sub sub, wild;
+
+    sim_fan_init(&f, 100, ALL);
+    f.born_ms = f.ms;
+    sim_fan_sub(&f, &sub, "a", "", WEFT_FROM_NOW, 0);
+    sim_fan_sub(&f, &wild, "b*", "", WEFT_FROM_NOW, 0);
+    sim_fan_followed(&f, "a", 9, 9);
+    sim_fan_followed(&f, "", 9, 9);
+    sim_fan_gets(&f, &sub, "opened@9");
+    sim_fan_gets(&f, &wild, "opened@9");
+    weft_fanout_broken(f.fo, 9, G);
+    weft_fanout_down(f.fo);
+    sim_fan_up(&f, 9);
+    sim_fan_followed(&f, "a", 9, 9);
+    sim_fan_followed(&f, "", 9, 9);
+    sim_fan_gets(&f, &sub, "");
+    sim_fan_gets(&f, &wild, "");
+    assert_int_equal(f.n_reads, 0);
+    weft_sub_fini(&sub);
+    weft_sub_fini(&wild);
+    sim_fan_fini(&f);
+}
+
+/* Redis comes back without having been away for others: what is in doubt remains so. */
+static void what_is_in_doubt_remains_so(void **state)
+{
+    struct sim_fan f;
+    struct weft_sub sub;
+
+    sim_fan_init(&f, 100, ALL);
+    f.born_ms = f.ms;
+    sim_fan_sub(&f, &sub, "a", "", WEFT_FROM_NOW, 0);
+    sim_fan_followed(&f, "a", 9, 9);
+    sim_fan_gets(&f, &sub, "opened@9");
+    weft_fanout_broken(f.fo, 9, 12);
+    weft_fanout_down(f.fo);
+    weft_fanout_up(f.fo, NULL);
+    sim_fan_followed(&f, "a", 9, 13); /* what came, not what the log has */
+    sim_fan_gets(&f, &sub, "");
+    assert_string_equal(f.read, "a after 9");
+    weft_sub_fini(&sub);
+    sim_fan_fini(&f);
+}
+
+/* What everybody was sent to the log for came from there; that the ring never had it says nothing. */
+static void what_came_by_the_log_is_not_late(void **state)
+{
+    struct sim_fan f;
+    struct weft_sub sub;
+
+    sim_fan_init(&f, 100, ALL);
+    f.born_ms = f.ms;
+    sim_fan_sub(&f, &sub, "a b", "", WEFT_FROM_NOW, 0);
+    sim_fan_followed(&f, "a", 5, 10);
+    sim_fan_followed(&f, "b", 9, 10);
+    sim_fan_gets(&f, &sub, "opened@10");
+    LIVE(&f, {"a", 11, 5}, {"a", 12, 11});
+    sim_fan_gets(&f, &sub, "11 12");
+    weft_fanout_broken(f.fo, 9, 13);
+    sim_fan_gets(&f, &sub, "");
+    PAGE(&f, &sub, 14, false, {"b", 13, 9}, {"a", 14, 12});
+    LIVE(&f, {"a", 14, 12});
+    sim_fan_gets(&f, &sub, "13 14");
+    LIVE(&f, {"a", 15, 14});
+    sim_fan_gets(&f, &sub, "15");
+    weft_fanout_broken(f.fo, 9, 16);
+    weft_fanout_down(f.fo);
+    weft_fanout_up(f.fo, NULL);
+    sim_fan_followed(&f, "a", 15, 18);
+    sim_fan_followed(&f, "b", 18, 18);
+    sim_fan_gets(&f, &sub, "");
+    assert_string_equal(f.read, "a b after 15");
+    weft_sub_fini(&sub);
+    sim_fan_fini(&f);
+}
+
 /* The last event that survives is its own, and did not come. */
 static void where_it_stands_back_to_was_not_given(void **state)
 {
@@ -419,6 +499,9 @@ int main(void)
         cmocka_unit_test(a_page_under_way_is_not_for_who_stood_back),
         cmocka_unit_test(a_second_loss_is_told_again),
         cmocka_unit_test(what_was_lost_on_the_way_before_is_found_after),
+        cmocka_unit_test(what_was_in_doubt_may_be_lost),
+        cmocka_unit_test(what_is_in_doubt_remains_so),
+        cmocka_unit_test(what_came_by_the_log_is_not_late),
         cmocka_unit_test(where_it_stands_back_to_was_not_given),
         cmocka_unit_test(a_cursor_from_before_a_birth_or_a_leap_is_not_trusted),
         cmocka_unit_test(the_same_history_judges_nobody),

@@ -71,6 +71,7 @@ struct weft_fanout_opts {
         linger_sweeps; /* about seconds for which a topic without subscribers is still followed */
     uint32_t latest_events; /* WEFT_SLOW_LATEST: more than so many wait ... */
     uint32_t latest_ms;     /* ... and the writer has been behind for so long */
+    bool hears_all;         /* topics are only followed when everything is heard (hub.listen) */
     size_t held_bytes;      /* of pages that subscribers hold: beyond it reads wait */
 };
 
