@@ -240,9 +240,10 @@ static bool trusted(const struct weft_sub *sub)
 {
     const struct weft_fanout *fo = sub->fo;
 
-    bool fits = sub->cursor.seq == 0 ||
-                (sub->cursor.seq <= fo->head.seq &&
-                 fo->head.seq - sub->cursor.seq < WEFT_LEAP_MIN && sub->cursor.ms >= fo->origin_ms);
+    bool fits =
+        sub->cursor.seq == 0 ||
+        (sub->cursor.seq <= fo->head.seq && fo->head.seq - sub->cursor.seq < WEFT_LEAP_MIN &&
+         sub->cursor.ms >= fo->origin_ms && sub->cursor.ms <= fo->head.ms);
 
     return !sub->doubt && (sub->known || fits);
 }

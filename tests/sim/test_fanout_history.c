@@ -436,6 +436,25 @@ static void a_cursor_from_before_a_birth_or_a_leap_is_not_trusted(void **state)
     sim_fan_fini(&f);
 }
 
+/* It is of a history that this worker does not know of yet: flushed, and on another node it is seen already. */
+static void a_cursor_from_after_the_head_is_not_trusted(void **state)
+{
+    struct sim_fan f;
+    struct weft_sub sub, next;
+
+    sim_fan_init(&f, 100, ALL);
+    sim_fan_sub(&f, &sub, "a", "", WEFT_FROM_NOW, 0);
+    sim_fan_followed(&f, "a", 9, 9);
+    LIVE(&f, {"a", 10, 9}, {"a", 11, 10});
+    f.ms = 5000;
+    sim_fan_sub(&f, &next, "a", "", WEFT_FROM_CURSOR, 10);
+    sim_fan_gets(&f, &next, "opened@10");
+    assert_string_equal(f.read, "a after 10");
+    weft_sub_fini(&next);
+    weft_sub_fini(&sub);
+    sim_fan_fini(&f);
+}
+
 /* A worker that had missed something starts again with the history that it knows: nobody is judged by it. */
 static void the_same_history_judges_nobody(void **state)
 {
@@ -504,6 +523,7 @@ int main(void)
         cmocka_unit_test(what_came_by_the_log_is_not_late),
         cmocka_unit_test(where_it_stands_back_to_was_not_given),
         cmocka_unit_test(a_cursor_from_before_a_birth_or_a_leap_is_not_trusted),
+        cmocka_unit_test(a_cursor_from_after_the_head_is_not_trusted),
         cmocka_unit_test(the_same_history_judges_nobody),
         cmocka_unit_test(a_late_read_begins_at_an_id_that_was_given),
     };
