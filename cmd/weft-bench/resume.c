@@ -28,7 +28,7 @@
 #define TIMEOUT_MS  120000
 #define ID_SIZE     48
 #define SIZES_MAX   8
-#define OTHERS_MANY 10000
+#define OTHERS_MANY 10000U
 
 struct resume {
     const struct resume_plan *plan;
