@@ -108,10 +108,9 @@ void weft_page_maker_rewind(struct weft_page_maker *pm)
     }
 }
 
-void weft_page_maker_head(struct weft_page_maker *pm, const struct weft_history *h, uint64_t floor)
+void weft_page_maker_head(struct weft_page_maker *pm, const struct weft_history *h)
 {
     pm->head = h->head;
-    pm->floor = floor;
     pm->reset = pm->from == WEFT_READ_AFTER && pm->start.seq > 0 &&
                 !weft_history_holds(h, pm->start, &pm->resume);
 }

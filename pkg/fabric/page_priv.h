@@ -48,7 +48,6 @@ struct weft_page_maker {
     enum weft_read_start from;
     struct weft_id start;
     struct weft_id head;   /* seq 0: no event ever */
-    uint64_t floor;        /* topics removed up to here are not known by name any more */
     bool reset;            /* not all up to the start is of this history */
     struct weft_id resume; /* ... read after this instead; seq 0: from the first event held */
     struct weft_page_topic *topics;
@@ -81,7 +80,7 @@ bool weft_page_maker_unsure(const struct weft_page_maker *pm, const struct weft_
 void weft_page_maker_rewind(struct weft_page_maker *pm);
 
 /* The head, which is read before anything else: also whether the start belongs to this history. */
-void weft_page_maker_head(struct weft_page_maker *pm, const struct weft_history *h, uint64_t floor);
+void weft_page_maker_head(struct weft_page_maker *pm, const struct weft_history *h);
 /* What is to be read lies after this; seq 0: from the first event held, or by time. */
 struct weft_id weft_page_maker_after(const struct weft_page_maker *pm);
 

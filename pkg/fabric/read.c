@@ -323,15 +323,14 @@ static void head_arrived(void *ctx, const struct weft_reply *reply)
 {
     struct job *job = ctx;
     struct weft_history history;
-    uint64_t floor = 0;
 
     weft_role_assert_hub(job->r->hub->owner);
     if (reply == NULL || weft_reply_is_error(reply)) {
         job->failed = true;
         return;
     }
-    weft_head_take(job->r->hub, reply, job->seen, &history, &floor);
-    weft_page_maker_head(&job->pm, &history, floor);
+    weft_head_take(job->r->hub, reply, job->seen, &history, NULL);
+    weft_page_maker_head(&job->pm, &history);
     job->stale = job->pm.from == WEFT_READ_AFTER &&
                  weft_hub_may_be_stale(job->r->hub, &history, job->pm.start);
 }

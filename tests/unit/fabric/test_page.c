@@ -25,7 +25,7 @@ static void begin(struct maker *m, uint64_t start, uint64_t head)
     m->pm.start = (struct weft_id){start, start};
     const struct weft_history history = {.head = {head, head}};
 
-    weft_page_maker_head(&m->pm, &history, 0);
+    weft_page_maker_head(&m->pm, &history);
 }
 
 static void end(struct maker *m, struct weft_page *page)
@@ -289,7 +289,7 @@ static void a_start_of_another_history_is_reset(void **state)
 
     begin(&m, 5, 9);
     assert_false(m.pm.reset);
-    weft_page_maker_head(&m.pm, &younger, 0); /* the start is from before */
+    weft_page_maker_head(&m.pm, &younger); /* the start is from before */
     assert_true(m.pm.reset);
     assert_int_equal(weft_page_maker_after(&m.pm).seq, 0);
     end(&m, NULL);
