@@ -25,7 +25,8 @@ weft1_bucket_take    KEYS buckets
 weft1_bucket_lease   KEYS bucket
                      ARGV capacity, refill_per_s (as above); tokens that were used on credit; tokens that come
                      back; takes that dry_run let pass; tokens wanted
-    As many of those wanted as there are. Credit is paid in any case, so that tokens may be less than none.
+    As many of those wanted as there are. Credit is paid in any case, so that tokens may be less than none, by the
+    capacity at most.
     Returns the time in ms, tokens got, and an array of what bucket_tell says for one more token.
 
 weft1_bucket_set     KEYS bucket, buckets
