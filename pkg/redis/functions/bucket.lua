@@ -11,6 +11,8 @@ pkg/guard/bucket.c, which does the same without Redis, never differs from it.
   mode, dry_run, without_redis       what nodes do with it (docs/guards.md)
   would_refuse                       takes that dry_run let pass
 
+`buckets` is a sorted set of the names of those that were set.
+
 If the clock goes back, what came in until then stays, and filling goes on from the new time.
 
 weft1_bucket_take    KEYS buckets
@@ -23,11 +25,13 @@ weft1_bucket_take    KEYS buckets
     what bucket_tell says.
 
 weft1_bucket_lease   KEYS bucket
-                     ARGV capacity, refill_per_s (as above); tokens that were used on credit; tokens that come
-                     back; takes that dry_run let pass; tokens wanted
-    As many of those wanted as there are. Credit is paid in any case, so that tokens may be less than none, by the
-    capacity at most.
+                     ARGV capacity, refill_per_s (as above); tokens that come back; tokens wanted; takes that
+                     dry_run let pass
+    As many of those wanted as there are.
     Returns the time in ms, tokens got, and an array of what bucket_tell says for one more token.
+
+weft1_bucket_look    KEYS buckets
+    Returns the time in ms, and for each bucket an array of what bucket_tell says for one token, and would_refuse.
 
 weft1_bucket_set     KEYS bucket, buckets
                      ARGV name, buckets allowed, channel, capacity, refill_per_s, mode, dry_run, without_redis
@@ -132,7 +136,7 @@ local function bucket_tell(answer, b, stands, tokens)
     local n = #answer
     local wait = (stands == SHORT or stands == DRY) and tokens <= b.capacity
     answer[n + 1] = stands
-    answer[n + 2] = math.max(0, math.floor(b.tokens / TOKEN))
+    answer[n + 2] = math.floor(b.tokens / TOKEN)
     answer[n + 3] = wait and math.ceil((tokens - b.tokens) / b.rate) or 0
     answer[n + 4] = math.ceil((b.capacity - b.tokens) / b.rate)
     answer[n + 5] = b.capacity / TOKEN
@@ -218,21 +222,38 @@ end
 local function bucket_lease(KEYS, ARGV)
     local now_ms = bucket_clock()
     local b, why = bucket_open(KEYS[1], ARGV[1], ARGV[2], now_ms)
-    local paid, back, wanted = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[6])
+    local back, wanted = tonumber(ARGV[3]), tonumber(ARGV[4])
     local got, answer = 0, {}
 
     if not b then
         return { now_ms, 0, { why, 0, 0, 0, 0, 0, 0 } }
     end
     b.tokens = math.min(b.capacity, b.tokens + back * TOKEN)
-    b.tokens = math.max(-b.capacity, b.tokens - paid * TOKEN)
-    got = math.max(0, math.min(wanted, math.floor(b.tokens / TOKEN)))
+    got = math.min(wanted, math.floor(b.tokens / TOKEN))
     b.tokens = b.tokens - got * TOKEN
-    b.changed = b.changed or paid > 0 or back > 0 or got > 0
+    b.changed = b.changed or back > 0 or got > 0
     b.would_refuse = tonumber(ARGV[5])
     bucket_write(b)
     bucket_tell(answer, b, bucket_stands(b, TOKEN), TOKEN)
     return { now_ms, got, answer }
+end
+
+local function bucket_look(KEYS)
+    local now_ms = bucket_clock()
+    local answers = { now_ms }
+
+    for i = 1, #KEYS do
+        local b, why = bucket_open(KEYS[i], 0, 0, now_ms)
+        local answer = {}
+        if b then
+            bucket_tell(answer, b, bucket_stands(b, TOKEN), TOKEN)
+            answer[8] = tonumber(redis.call('HGET', KEYS[i], 'would_refuse') or '0')
+        else
+            answer = { why, 0, 0, 0, 0, 0, 0, 0 }
+        end
+        answers[i + 1] = answer
+    end
+    return answers
 end
 
 local function bucket_set(KEYS, ARGV)
@@ -240,9 +261,9 @@ local function bucket_set(KEYS, ARGV)
     local now_ms = bucket_clock()
     local b, why = bucket_open(KEYS[1], 0, 0, now_ms)
     local capacity = bucket_number(ARGV[4], TOKEN)
-    local isnew = redis.call('SISMEMBER', KEYS[2], name) == 0
+    local isnew = not redis.call('ZSCORE', KEYS[2], name)
 
-    if isnew and redis.call('SCARD', KEYS[2]) >= allowed then
+    if isnew and redis.call('ZCARD', KEYS[2]) >= allowed then
         return -1
     end
     if why == BROKEN then
@@ -251,13 +272,13 @@ local function bucket_set(KEYS, ARGV)
     redis.call('HSET', KEYS[1], 'capacity', ARGV[4], 'refill_per_s', ARGV[5], 'tokens',
         bucket_text(b and math.min(b.tokens, capacity) or capacity), 'at_ms', string.format('%d', now_ms), 'mode',
         ARGV[6], 'dry_run', ARGV[7], 'without_redis', ARGV[8])
-    redis.call('SADD', KEYS[2], name)
+    redis.call('ZADD', KEYS[2], 0, name)
     redis.call('PUBLISH', channel, 'bucket ' .. name)
     return isnew and 1 or 0
 end
 
 local function bucket_delete(KEYS, ARGV)
-    local had = redis.call('UNLINK', KEYS[1]) + redis.call('SREM', KEYS[2], ARGV[1])
+    local had = redis.call('UNLINK', KEYS[1]) + redis.call('ZREM', KEYS[2], ARGV[1])
     if had > 0 then
         redis.call('PUBLISH', ARGV[2], 'bucket ' .. ARGV[1])
     end
@@ -267,5 +288,6 @@ end
 -- Takes go on when Redis is full: they hardly need more than is there.
 redis.register_function({ function_name = 'weft1_bucket_take', callback = bucket_take, flags = { 'allow-oom' } })
 redis.register_function({ function_name = 'weft1_bucket_lease', callback = bucket_lease, flags = { 'allow-oom' } })
+redis.register_function({ function_name = 'weft1_bucket_look', callback = bucket_look, flags = { 'no-writes' } })
 redis.register_function('weft1_bucket_set', bucket_set)
 redis.register_function({ function_name = 'weft1_bucket_delete', callback = bucket_delete, flags = { 'allow-oom' } })

@@ -58,9 +58,7 @@ static void redis(struct sim *s, struct asker *a)
     (void)weft_bucket_take(&(struct weft_bucket_item){b, INT64_MAX, 0}, 1, (int64_t)s->now_ms);
     b->tokens += a->ask.back * WEFT_TOKEN;
     b->tokens = b->tokens > cap ? cap : b->tokens;
-    b->tokens -= a->ask.paid * WEFT_TOKEN;
-    b->tokens = b->tokens < -cap ? -cap : b->tokens;
-    there = b->tokens < 0 ? 0 : b->tokens / WEFT_TOKEN;
+    there = b->tokens / WEFT_TOKEN;
     a->got = a->ask.wanted < there ? a->ask.wanted : there;
     b->tokens -= a->got * WEFT_TOKEN;
     a->retry_ms = b->tokens >= WEFT_TOKEN
@@ -74,6 +72,7 @@ static void way(struct sim *s, struct asker *a)
 {
     if (!a->on_the_way) {
         if (weft_stock_ask(&a->stock, s->now_ms, IDLE_MS, &a->ask)) {
+            assert_true(a->stock.held + a->ask.wanted <= a->stock.most);
             a->on_the_way = true;
             a->answered = false;
             a->lost_ask = below(&s->rng, 100) < s->loss;
@@ -127,7 +126,7 @@ static void run(struct sim *s, uint64_t ms)
                 a->busy = (unsigned)below(&s->rng, 3) * (unsigned)below(&s->rng, 400);
             }
             if (s->deaths && below(&s->rng, 1000) == 0) {
-                weft_stock_init(&a->stock, a->stock.most, 0, s->now_ms);
+                weft_stock_init(&a->stock, a->stock.most, s->now_ms);
                 a->on_the_way = false;
             }
         }
@@ -141,23 +140,19 @@ static void begin(struct sim *s, uint64_t seed)
     struct weft_bucket_conf conf;
     uint64_t rng = seed;
     int64_t most;
-    int64_t credit;
 
     memset(s, 0, sizeof(*s));
     conf = (struct weft_bucket_conf){.capacity = 20 + (int64_t)below(&rng, 500),
                                      .rate = rates[below(&rng, 5)]};
     s->n = 1 + below(&rng, STOCKS_MAX);
     s->loss = below(&rng, 3) == 0 ? 20 : 0;
-    most = below(&rng, 4) == 0 ? 0 : 1 + (int64_t)below(&rng, (uint64_t)conf.capacity / 5);
-    credit = most > 0 && below(&rng, 2) == 0 ? 0 : 1 + (int64_t)below(&rng, 20);
-    /* A bucket owes its capacity at most. */
-    credit = (int64_t)s->n * credit > conf.capacity ? conf.capacity / (int64_t)s->n : credit;
-    s->deaths = credit == 0 && below(&rng, 2) == 0; /* what a dead one owes is never paid */
+    most = 1 + (int64_t)below(&rng, (uint64_t)conf.capacity / 5);
+    s->deaths = below(&rng, 3) == 0;
     s->rng = rng;
     s->now_ms = 1000;
     weft_bucket_init(&s->bucket, &conf, 1000);
     for (size_t i = 0; i < s->n; i++) {
-        weft_stock_init(&s->askers[i].stock, most, credit, 1000);
+        weft_stock_init(&s->askers[i].stock, most, 1000);
         s->askers[i].busy = (unsigned)below(&rng, 400);
     }
 }
@@ -172,13 +167,13 @@ static void test_the_bound(void **state)
         int64_t bound;
 
         begin(&s, seed * 7919);
-        most = s.askers[0].stock.most + s.askers[0].stock.credit;
+        most = s.askers[0].stock.most;
         bound = (s.bucket.conf.capacity + (int64_t)s.n * most) * WEFT_TOKEN;
         run(&s, 2000);
         if (s.worst > bound) {
-            fail_msg("seed %llu (%zu stocks of %lld + %lld): %lld above the rate, %lld are allowed",
+            fail_msg("seed %llu (%zu stocks of %lld): %lld above the rate, %lld are allowed",
                      (unsigned long long)seed, s.n, (long long)s.askers[0].stock.most,
-                     (long long)s.askers[0].stock.credit, (long long)s.worst, (long long)bound);
+                     (long long)s.worst, (long long)bound);
         }
         if ((double)s.worst / (double)bound > closest) {
             closest = (double)s.worst / (double)bound;
@@ -200,7 +195,7 @@ static void test_nothing_is_kept_back(void **state)
     s.now_ms = 1000;
     weft_bucket_init(&s.bucket, &(struct weft_bucket_conf){.capacity = 100, .rate = 1000000}, 1000);
     for (size_t i = 0; i < s.n; i++) {
-        weft_stock_init(&s.askers[i].stock, 10, 0, 1000);
+        weft_stock_init(&s.askers[i].stock, 10, 1000);
         s.askers[i].busy = 100;
     }
     run(&s, 1000);
@@ -224,7 +219,7 @@ static void test_one_stock(void **state)
     struct weft_stock_ask ask;
     uint64_t retry_ms = 0;
 
-    weft_stock_init(&st, 10, 0, 0);
+    weft_stock_init(&st, 10, 0);
     assert_int_equal(weft_stock_take(&st, 1, 0, &retry_ms), WEFT_STOCK_EMPTY);
     assert_true(weft_stock_ask(&st, 0, IDLE_MS, &ask));
     assert_int_equal(ask.wanted, 10);
@@ -247,40 +242,12 @@ static void test_one_stock(void **state)
     assert_true(weft_stock_is_idle(&st, 132));
 }
 
-static void test_credit(void **state)
-{
-    struct weft_stock st;
-    struct weft_stock_ask ask;
-    uint64_t retry_ms = 0;
-
-    weft_stock_init(&st, 0, 10, 0);
-    for (int i = 0; i < 5; i++) {
-        assert_false(weft_stock_ask(&st, 0, IDLE_MS, &ask));
-        assert_int_equal(weft_stock_take(&st, 1, 0, &retry_ms), WEFT_STOCK_TAKEN);
-    }
-    assert_true(weft_stock_ask(&st, 0, IDLE_MS, &ask));
-    assert_int_equal(ask.paid, 5);
-    assert_int_equal(weft_stock_take(&st, 6, 0, &retry_ms), WEFT_STOCK_EMPTY);
-    assert_int_equal(weft_stock_take(&st, 5, 0, &retry_ms), WEFT_STOCK_TAKEN);
-    weft_stock_failed(&st); /* all of it is owed still */
-    assert_true(weft_stock_ask(&st, 1, IDLE_MS, &ask));
-    assert_int_equal(ask.paid, 10);
-    weft_stock_answered(&st, 0, 50, 2);
-    assert_int_equal(weft_stock_take(&st, 1, 51, &retry_ms), WEFT_STOCK_SHORT);
-    assert_int_equal(retry_ms, 1);
-    assert_int_equal(weft_stock_take(&st, 1, 52, &retry_ms), WEFT_STOCK_TAKEN);
-    assert_false(weft_stock_ask(&st, 53, IDLE_MS, &ask));
-    assert_true(weft_stock_ask(&st, 152, IDLE_MS, &ask)); /* little, but owed for long */
-    assert_int_equal(ask.paid, 1);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_the_bound),
         cmocka_unit_test(test_nothing_is_kept_back),
         cmocka_unit_test(test_one_stock),
-        cmocka_unit_test(test_credit),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -12,6 +12,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <weft/guard/without.h>
+
 #define WEFT_TOKEN               INT64_C(1000000)       /* one token in the unit of sums */
 #define WEFT_BUCKET_CAPACITY_MAX INT64_C(1000000000)    /* tokens */
 #define WEFT_BUCKET_RATE_MAX     INT64_C(1000000000000) /* thousandths of a token per second */
@@ -27,15 +29,12 @@ enum weft_stands {
     WEFT_STANDS_BROKEN /* what lies there is no bucket */
 };
 
-/* Of without_redis, in the numbers of the configuration's table. */
-enum weft_without_redis { WEFT_WITHOUT_OPEN, WEFT_WITHOUT_CLOSED, WEFT_WITHOUT_LOCAL };
-
 /* What a bucket was set to. */
 struct weft_bucket_conf {
     int64_t capacity; /* tokens, 1 to WEFT_BUCKET_CAPACITY_MAX */
     int64_t rate;     /* 1 to WEFT_BUCKET_RATE_MAX */
     bool leased, dry_run;
-    enum weft_without_redis without_redis;
+    enum weft_without without_redis;
 };
 
 struct weft_bucket {
