@@ -23,6 +23,13 @@ static const struct weft_route routes[] = {
     {"GET", "/api/topics", RIGHT_SUBSCRIBE, weft_handle_topics},
     {"GET", "/api/events", RIGHT_SUBSCRIBE, weft_handle_events},
     {"GET", "/api/breakers", RIGHT_SUBSCRIBE, weft_handle_breakers},
+    {"GET", "/api/limits", RIGHT_SUBSCRIBE, weft_handle_limits_list},
+    {"POST", "/api/limits/take", RIGHT_PUBLISH, weft_handle_limits_take_several},
+    {"GET", "/api/limits/{bucket}", RIGHT_SUBSCRIBE, weft_handle_limits_look},
+    {"PUT", "/api/limits/{bucket}", RIGHT_PUBLISH, weft_handle_limits_set},
+    {"DELETE", "/api/limits/{bucket}", RIGHT_PUBLISH, weft_handle_limits_delete},
+    {"POST", "/api/limits/{bucket}/take", RIGHT_PUBLISH, weft_handle_limits_take},
+    {"GET", "/api/limits/{bucket}/check", RIGHT_PUBLISH, weft_handle_limits_check},
     {"GET", "/api/openapi.yaml", RIGHT_NONE, weft_handle_asset},
     {"GET", "/healthz", RIGHT_NONE, weft_handle_healthz},
     {"GET", "/readyz", RIGHT_NONE, weft_handle_readyz},
@@ -31,6 +38,11 @@ static const struct weft_route routes[] = {
     {"GET", "/app.js", RIGHT_NONE, weft_handle_asset},
     {"GET", "/style.css", RIGHT_NONE, weft_handle_asset},
 };
+
+bool weft_route_handles(const struct weft_route *route, void (*handle)(struct weft_call *call))
+{
+    return route->handle == handle;
+}
 
 void weft_routes_print(FILE *out)
 {
@@ -118,6 +130,13 @@ static bool has_right(struct weft_call *call) WEFT_ON_WORKER
     return false;
 }
 
+void weft_call_go_on(struct weft_call *call)
+{
+    if (has_right(call)) {
+        call->route->handle(call);
+    }
+}
+
 static void options(h2o_req_t *req, struct weft_str path) WEFT_ON_WORKER
 {
     h2o_iovec_t list = allowed(req, path);
@@ -163,8 +182,8 @@ static void dispatch(struct weft_call *call, struct weft_str path) WEFT_ON_WORKE
                 return;
             }
         }
-        if (has_right(call)) {
-            call->route->handle(call);
+        if (call->route->right == RIGHT_NONE || weft_admit(call)) {
+            weft_call_go_on(call);
         }
         return;
     }

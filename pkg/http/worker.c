@@ -7,6 +7,7 @@
 
 #include <weft/base/assert.h>
 #include <weft/base/clock.h>
+#include <weft/guard/stocks.h>
 #include <weft/loop/wake.h>
 
 #define TICK_MS         100
@@ -273,6 +274,7 @@ static void tick(struct weft_worker *worker) WEFT_ON_WORKER
 {
     weft_accept_tick(worker);
     weft_fanout_tick(worker->fanout);
+    weft_stocks_tick(worker->stocks, worker->now_ms);
     sweep(worker);
     trim(worker);
     if (worker->scratch.cap > SCRATCH_KEEP) {
@@ -456,8 +458,20 @@ struct weft_mailbox *weft_worker_mailbox(struct weft_worker *worker)
 int weft_worker_start(struct weft_worker *worker, struct weft_mailbox *hub,
                       struct weft_mailbox *control)
 {
+    struct weft_stocks_opts stocks = {.worker = worker->o.index,
+                                      .n_workers = worker->o.n_workers,
+                                      .lease_percent = worker->o.cfg->limits.lease_percent,
+                                      .control = control,
+                                      .shard = worker->o.shard};
+    int rc;
+
     worker->hub = hub;
     worker->control = control;
+    rc = weft_stocks_create(&worker->stocks, &stocks);
+    if (rc != 0) {
+        return rc;
+    }
+    worker->parts.of[WEFT_PART_BUCKETS] = worker->stocks;
     if (pthread_create(&worker->thread, NULL, run, worker) != 0) {
         return WEFT_ESYS;
     }
@@ -489,6 +503,7 @@ void weft_worker_destroy(struct weft_worker *worker)
     weft_buf_fini(&worker->scratch);
     weft_buf_fini(&worker->what);
     weft_buf_fini(&worker->form);
+    weft_stocks_destroy(worker->stocks);
     free(worker->slots);
     free(worker);
 }

@@ -12,6 +12,7 @@
  *   drain.c      sends both elsewhere  pace.c      when (pure)
  *   publish.c    publishing            read.c      history and topics
  *   control.c    what the control thread answers: breakers.c
+ *   limits.c     buckets               admit.c     the limits of the API itself
  *   plain.c      page, health, metrics
  */
 #ifndef WEFT_HTTP_WORKER_PRIV_H
@@ -33,6 +34,7 @@
 #include <weft/fabric/feature.h>
 #include <weft/fabric/msg.h>
 #include <weft/fanout/fanout.h>
+#include <weft/guard/bucket.h>
 #include <weft/http/pace.h>
 #include <weft/http/worker.h>
 #include <weft/loop/mailbox.h>
@@ -43,8 +45,10 @@
 #include <weft/wire/query.h>
 
 struct weft_conn;
-struct weft_wake;
 struct weft_route;
+struct weft_stocks;
+struct weft_take_msg;
+struct weft_wake;
 
 /* ---- tickets: who waits for an answer of the hub ---- */
 
@@ -127,6 +131,7 @@ struct weft_worker {
     struct weft_wake *wake WEFT_OF_WORKER;
     struct weft_poller *poller WEFT_OF_WORKER;
     struct weft_fanout *fanout WEFT_OF_WORKER;
+    struct weft_stocks *stocks; /* the worker's, once it runs */
     struct weft_slot *slots WEFT_OF_WORKER;
     uint32_t n_slots WEFT_OF_WORKER;
     uint32_t free_slot WEFT_OF_WORKER;
@@ -203,6 +208,10 @@ struct weft_call {
 };
 
 int weft_router_handle(h2o_handler_t *handler, h2o_req_t *req);
+/* Is this its handler? */
+bool weft_route_handles(const struct weft_route *route, void (*handle)(struct weft_call *call));
+/* A call that had to wait before its handler was called. */
+void weft_call_go_on(struct weft_call *call) WEFT_ON_WORKER;
 
 /* ---- respond.c ---- */
 void weft_respond(h2o_req_t *req, int status, const char *content_type, struct weft_str body)
@@ -234,6 +243,8 @@ struct weft_subscription {
 };
 
 void weft_handle_events(struct weft_call *call) WEFT_ON_WORKER;
+/* It is for an event stream, not for anything else. */
+bool weft_call_is_stream(struct weft_call *call) WEFT_ON_WORKER;
 void weft_sse_begin(struct weft_call *call, const struct weft_subscription *s) WEFT_ON_WORKER;
 void weft_longpoll_begin(struct weft_call *call, const struct weft_subscription *s) WEFT_ON_WORKER;
 void weft_gap_print(struct weft_buf *b, const struct weft_gap *gap);
@@ -274,6 +285,25 @@ void weft_respond_answer(h2o_req_t *req, const struct weft_answer_msg *m) WEFT_O
  */
 bool weft_call_form(struct weft_call *call, const struct weft_member *members, size_t n, void *out,
                     uint64_t *ret_seen) WEFT_ON_WORKER;
+
+/* ---- limits.c ---- */
+/* RateLimit and RateLimit-Policy of a bucket, and the older three; Retry-After if refused. */
+void weft_limit_headers(h2o_req_t *req, struct weft_str name, const struct weft_bucket_told *told,
+                        bool refused) WEFT_ON_WORKER;
+/* Takes m and waits for a weft_taken_msg. False: control has too much to do, and nobody waits. */
+bool weft_take_post(struct weft_worker *worker, struct weft_waiting *waiting,
+                    struct weft_take_msg *m) WEFT_ON_WORKER;
+void weft_handle_limits_list(struct weft_call *call) WEFT_ON_WORKER;
+void weft_handle_limits_look(struct weft_call *call) WEFT_ON_WORKER;
+void weft_handle_limits_set(struct weft_call *call) WEFT_ON_WORKER;
+void weft_handle_limits_delete(struct weft_call *call) WEFT_ON_WORKER;
+void weft_handle_limits_take(struct weft_call *call) WEFT_ON_WORKER;
+void weft_handle_limits_take_several(struct weft_call *call) WEFT_ON_WORKER;
+void weft_handle_limits_check(struct weft_call *call) WEFT_ON_WORKER;
+
+/* ---- admit.c ---- */
+/* May it pass now? If not, it was answered, or waits and goes on by itself. */
+bool weft_admit(struct weft_call *call) WEFT_ON_WORKER;
 
 /* ---- fallback.c ---- */
 void weft_fallback_register(h2o_hostconf_t *host);

@@ -19,6 +19,12 @@
 #define WEFT_FN_RENEW   "weft1_lease_renew"
 #define WEFT_FN_GIVE    "weft1_lease_give"
 
+#define WEFT_FN_BUCKET_TAKE   "weft1_bucket_take"
+#define WEFT_FN_BUCKET_LEASE  "weft1_bucket_lease"
+#define WEFT_FN_BUCKET_LOOK   "weft1_bucket_look"
+#define WEFT_FN_BUCKET_SET    "weft1_bucket_set"
+#define WEFT_FN_BUCKET_DELETE "weft1_bucket_delete"
+
 /* Prefix and partition; the prefix is borrowed for the life of the struct. */
 struct weft_keys {
     const char *prefix;
@@ -46,6 +52,10 @@ void weft_chan_partition(struct weft_buf *b, const struct weft_keys *k); /* weft
 void weft_chan_topic(struct weft_buf *b, const struct weft_keys *k,
                      struct weft_str topic); /* weft:{0}:live:<topic> */
 
+void weft_key_bucket(struct weft_buf *b, const struct weft_keys *k,
+                     struct weft_str name);                             /* weft:bucket:{<name>} */
+void weft_key_buckets(struct weft_buf *b, const struct weft_keys *k);   /* weft:buckets */
+void weft_chan_buckets(struct weft_buf *b, const struct weft_keys *k);  /* weft:buckets */
 void weft_chan_breakers(struct weft_buf *b, const struct weft_keys *k); /* weft:breakers */
 
 #endif
