@@ -6,8 +6,9 @@
 #include <weft/base/assert.h>
 #include <weft/config/config.h>
 #include <weft/loop/timer.h>
+#include <weft/telemetry/metrics.h>
 
-#define COUNT_NODES_MS 5000
+#define COUNT_NODES_MS 1000
 #define LIST_MAX       1000
 #define ARGS_MAX       (LIST_MAX + 8)
 #define TEXT_MAX       ((size_t)LIST_MAX * 256 + 4096)
@@ -411,6 +412,7 @@ static void nodes_counted(void *ctx, const struct weft_reply *reply)
     weft_role_assert_control(pthread_self());
     if (weft_reply_u64(weft_reply_at(reply, 1), &n) && n > 0 && n < 100000) {
         bks->nodes = (uint32_t)n;
+        weft_gauge_set(bks->env->shard, WEFT_G_BUCKET_NODES, (int64_t)n);
     }
 }
 

@@ -131,6 +131,7 @@ static void turn_stream_away(struct weft_call *call, int64_t retry_ms) WEFT_ON_W
     weft_moved_print(b, "limited", wait < 3600000 ? (uint32_t)wait : 3600000,
                      !weft_str_eq(weft_query_get(call->query, "named"), WEFT_STR("0")));
     weft_count(call->worker->o.shard, WEFT_M_CONTROL_EVENTS, 1);
+    call->req->http1_is_persistent = 0;
     weft_respond(call->req, 200, "text/event-stream", weft_str(b->data, b->len));
     weft_buf_clear(b);
 }
