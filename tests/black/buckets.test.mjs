@@ -3,6 +3,8 @@
 // what it lets pass; and with Redis away each bucket does as it was told.
 import assert from 'node:assert/strict';
 import { story } from './lib/story.mjs';
+import { bin, cleanEnv } from './lib/node.mjs';
+import { run } from './lib/process.mjs';
 import { deadline, QUICK, SLOW, sleep, until } from './lib/wait.mjs';
 
 const patient = { node: { set: { limits: { redis_wait_ms: 5000 } } } };
@@ -260,6 +262,27 @@ story('the list goes page by page', async (w) => {
   assert.deepEqual([full.status, full.json.error.code], [409, 'full']);
   assert.equal((await a.send('PUT', '/api/limits/b00', { capacity: 6, refill_per_s: 1 })).status, 200);
 });
+
+story('from the command line', async (w) => {
+  const [node] = await w.cluster(1, patient);
+  const weft = (...args) => run(bin('weft'), ['limits', ...args], { env: cleanEnv({ WEFT_URL: node.origin }) });
+  const set = await weft('set', 'tenant:7', '10', '0.001', '--without-redis', 'closed');
+  assert.deepEqual([set.code, set.stdout], [0, 'tenant:7\t10\t10\t0.001\texact\tclosed\t0\n'], set.stderr);
+  assert.match((await weft('take', 'tenant:7', '--tokens', '4')).stdout, /^allowed\t6 left\t/);
+  const no = await weft('take', 'tenant:7', '--tokens', '7');
+  assert.equal(no.code, 1);
+  assert.match(no.stdout, /^refused\t6 left\tagain in \d+ ms\tby redis$/m);
+  await weft('set', 'other', '5', '2', '--leased', '--dry-run');
+  assert.equal((await weft()).stdout, 'other\t5\t5\t2\tleased,dry-run\topen\t0\ntenant:7\t6\t10\t0.001\texact\tclosed\t0\n');
+  assert.equal(JSON.parse((await weft('--json')).stdout.split('\n')[0]).refill_per_s, 2);
+  assert.equal((await weft('delete', 'other')).code, 0);
+  for (const [args, code] of [[['delete', 'other'], 1], [['take', 'none'], 1], [['set', 'x', '0', '1'], 1], [['set', 'x', 'many', '1'], 2], [['set', 'x'], 2], [['nope'], 2]]) {
+    const done = await weft(...args);
+    assert.equal(done.code, code, args.join(' '));
+    assert.notEqual(done.stderr, '');
+  }
+  assert.match((await weft('--help')).stdout, /^usage: weft limits/);
+}, { needs: ['weftd', 'weft'] });
 
 const good = { capacity: 10, refill_per_s: 1 };
 const bad = [
