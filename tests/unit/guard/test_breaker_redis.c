@@ -163,7 +163,7 @@ static void configure(struct schedule *s, bool new)
     cfg.half_open_permits = 1 + below(s, 4);
     cfg.permit_ms = PICK(s, 10, 700, 10000);
     cfg.quorum = 1 + below(s, 3);
-    memcpy(args[0], cfg.mode == WEFT_BREAKER_RATE ? "rate" : "count", 6);
+    (void)snprintf(args[0], 24, "%s", weft_breaker_mode_words[cfg.mode]);
     put_u64(args[1], cfg.failure_threshold);
     put_u64(args[2], cfg.failure_rate);
     put_u64(args[3], cfg.min_calls);
