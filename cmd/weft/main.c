@@ -21,6 +21,7 @@ static const struct command commands[] = {
     {"history", "read what a topic holds", history_run},
     {"topics", "list the topics", topics_run},
     {"limits", "list, set and try token buckets", limits_run},
+    {"breakers", "list, set and force circuit breakers", breakers_run},
 };
 
 static const struct command *find(const char *name)

@@ -277,3 +277,30 @@ story('as many as there may be', async (w) => {
   await new Breaker(api, 'a').put({ quorum: 2 }, 200);
   assert.deepEqual(await w.store.cmd('KEYS', 'weft:breaker:*c*'), []);
 });
+
+story('weft breakers: list, set, force, remove', async (w) => {
+  const [node] = await w.cluster();
+  const weft = (...args) => run(bin('weft'), ['breakers', ...args], { env: cleanEnv({ WEFT_URL: node.origin }) });
+  const good = async (...args) => {
+    const done = await weft(...args);
+    assert.equal(done.code, 0, done.stderr);
+    return done.stdout;
+  };
+  assert.equal(await good(), '');
+  assert.match(await good('set', 'payments', 'mode=rate', 'failure_rate=30'), /^failure_rate\t30$/m);
+  await good('set', 'search');
+  assert.match(await good(), /^payments\tclosed\t\d+\t0\nsearch\tclosed\t\d+\t0$/);
+  assert.match(await good('payments'), /^window\.failures\t0$/m);
+  assert.equal(JSON.parse(await good('force', 'payments', 'open', '--json')).state, 'forced_open');
+  assert.match(await good('payments'), /^state\tforced_open$/m);
+  await good('remove', 'search');
+  assert.deepEqual((await good('--json')).split('\n').map((line) => JSON.parse(line).name), ['payments']);
+  for (const [args, code, why] of [
+    [['nobody'], 1, /no such breaker/], [['set', 'x', 'quorum=0'], 1, /quorum/], [['set', 'x', 'quorum'], 2, /FIELD=VALUE/],
+    [['force', 'payments', 'ajar'], 1, /state/], [['force', 'payments'], 2, /force NAME STATE/], [['remove'], 1, /no such breaker/],
+  ]) {
+    const done = await weft(...args);
+    assert.equal(done.code, code, args.join(' '));
+    assert.match(done.stderr, why);
+  }
+}, { needs: ['weftd', 'weft'] });
