@@ -20,6 +20,7 @@ static const struct command {
      roll_run},
     {"guard", "breakers: what an allow costs, and how late the last call is after one has opened",
      guard_run},
+    {"limits", "buckets: exact takes a second, and leased ones", limits_run},
     {"suite", "all of them against programs of its own, as one table", suite_run},
 };
 
