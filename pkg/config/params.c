@@ -16,7 +16,9 @@ static const char *const weft_config_without_words[] = {
     [WEFT_CONFIG_WITHOUT_OPEN] = "open",
     [WEFT_CONFIG_WITHOUT_CLOSED] = "closed",
     [WEFT_CONFIG_WITHOUT_LOCAL] = "local",
+    NULL,
 };
+
 static const char *const weft_config_unknown_types_words[] = {
     [WEFT_UNKNOWN_TYPES_ALLOW] = "allow",
     [WEFT_UNKNOWN_TYPES_REFUSE] = "refuse",
