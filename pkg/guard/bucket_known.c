@@ -15,7 +15,7 @@
 struct weft_known {
     UT_hash_handle hh;
     struct weft_bucket_conf conf;
-    uint64_t away; /* local was begun at this one of bks->aways; 0: never */
+    uint64_t away; /* local was begun at this one of bks->times_away; 0: never */
     struct weft_bucket local;
     char name[WEFT_NAME_MAX + 1];
 };
@@ -71,14 +71,14 @@ void weft_known_forget_all(struct weft_buckets *bks)
 /* This node's share. It begins full each time that Redis goes away. */
 static struct weft_bucket *local_of(struct weft_buckets *bks, struct weft_known *k, int64_t now_ms)
 {
-    if (k->away != bks->aways) {
+    if (k->away != bks->times_away) {
         int64_t nodes = bks->nodes > 0 ? bks->nodes : 1;
         struct weft_bucket_conf share = k->conf;
 
         share.capacity = share.capacity / nodes > 0 ? share.capacity / nodes : 1;
         share.rate = share.rate / nodes > 0 ? share.rate / nodes : 1;
         weft_bucket_init(&k->local, &share, now_ms);
-        k->away = bks->aways;
+        k->away = bks->times_away;
     }
     return &k->local;
 }

@@ -13,11 +13,13 @@
 #define ARGS_MAX       (LIST_MAX + 8)
 #define TEXT_MAX       ((size_t)LIST_MAX * 256 + 4096)
 
+enum admin_what { ADMIN_LIST, ADMIN_LOOK, ADMIN_SET, ADMIN_DELETE };
+
 /* One request about buckets, from the worker through all its calls of Redis to the answer. */
 struct admin {
     struct weft_request rq;
     struct weft_buckets *bks;
-    enum { ADMIN_LIST, ADMIN_LOOK, ADMIN_SET, ADMIN_DELETE } what;
+    enum admin_what what;
     uint16_t status; /* of the answer with a body */
     uint32_t limit;  /* LIST */
     struct weft_bucket_conf conf;
@@ -362,7 +364,7 @@ static void deliver_admin(struct weft_msg *msg, void *owner)
 
 static const struct weft_msg_ops admin_ops = {"buckets", deliver_admin, drop_admin};
 
-static struct admin *admin_create(int what, struct weft_str name)
+static struct admin *admin_create(enum admin_what what, struct weft_str name)
 {
     struct admin *m = calloc(1, sizeof(*m));
 
@@ -445,7 +447,7 @@ int weft_buckets_create(struct weft_buckets **ret_bks, const struct weft_feature
     }
     bks->env = env;
     bks->nodes = 1;
-    bks->aways = 1;
+    bks->times_away = 1;
     rc = weft_takes_init(bks);
     if (rc == 0) {
         rc = weft_timer_create(&bks->nodes_timer, env->base, count_nodes, bks);
@@ -489,5 +491,5 @@ void weft_buckets_up(struct weft_buckets *bks)
 void weft_buckets_down(struct weft_buckets *bks)
 {
     bks->up = false;
-    bks->aways++;
+    bks->times_away++;
 }

@@ -23,10 +23,10 @@ struct weft_take_batch;
 
 struct weft_buckets {
     const struct weft_feature_env *env;
-    bool up;        /* and every message of the channel comes */
-    bool late;      /* Redis owes an answer for longer than limits.redis_wait_ms */
-    uint64_t aways; /* how often it went away or was late: buckets without Redis begin anew */
-    uint32_t nodes; /* that listen: each has its share of a local bucket */
+    bool up;             /* and every message of the channel comes */
+    bool late;           /* Redis owes an answer for longer than limits.redis_wait_ms */
+    uint64_t times_away; /* how often it went away or was late: buckets without Redis begin anew */
+    uint32_t nodes;      /* that listen: each has its share of a local bucket */
     struct weft_timer *nodes_timer; /* when to count them again */
 
     /* bucket_takes.c */

@@ -59,8 +59,8 @@ static void drop(struct weft_stocks *sts, struct named_stock *s)
 void weft_stocks_destroy(struct weft_stocks *sts)
 {
     if (sts != NULL) {
-        while (sts->oldest != NULL) {
-            drop(sts, sts->oldest);
+        while (sts->by_name != NULL) {
+            drop(sts, sts->by_name);
         }
         free(sts);
     }
@@ -244,8 +244,8 @@ static void deliver_forget(struct weft_msg *msg, void *owner)
         forget(sts, s);
     }
     if (m->name[0] == '\0') {
-        while (sts->oldest != NULL) {
-            forget(sts, sts->oldest);
+        while (sts->by_name != NULL) {
+            forget(sts, sts->by_name);
         }
     }
     free(m);

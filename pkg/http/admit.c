@@ -1,6 +1,7 @@
 #include "worker_priv.h"
 
 #include <arpa/inet.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -89,7 +90,7 @@ static void bucket_of_sender(struct weft_call *call, char *out) WEFT_ON_WORKER
     struct sockaddr_storage peer;
     struct sockaddr *sa = (struct sockaddr *)&peer;
 
-    (void)strcpy(out, "weft.address:");
+    (void)snprintf(out, NAME_MAX_LEN, "weft.address:");
     if (proxies > 0 && forwarded(call->req, proxies, out)) {
         return;
     }
@@ -196,8 +197,8 @@ static void ask(struct weft_call *call, const struct weft_bucket_conf *conf, con
     struct admission *ad = calloc(1, sizeof(*ad));
 
     WEFT_ASSERT(ad != NULL);
-    (void)strcpy(m->items[0].name, name);
-    (void)strcpy(ad->name, name);
+    (void)snprintf(m->items[0].name, sizeof(m->items[0].name), "%s", name);
+    (void)snprintf(ad->name, sizeof(ad->name), "%s", name);
     m->items[0].tokens = 1;
     m->items[0].conf = *conf;
     ad->conf = *conf;
