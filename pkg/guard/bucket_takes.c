@@ -211,7 +211,10 @@ static void batch_answered(void *ctx, const struct weft_reply *reply)
         bks->batches_tail = &bks->batches;
     }
     bks->late = bks->batches != NULL && bks->batches->late;
-    if (weft_reply_is_error(reply) && !weft_redis_function_missing(reply)) {
+    if (!weft_reply_is_error(reply)) {
+        bks->error_told = false;
+    } else if (!weft_redis_function_missing(reply) && !bks->error_told) {
+        bks->error_told = true;
         weft_log(bks->env->log, WEFT_LOG_ERROR, "redis.error", WEFT_S("for", "takes from buckets"),
                  WEFT_SN("error", reply->str.p, reply->str.len));
     }

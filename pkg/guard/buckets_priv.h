@@ -34,7 +34,8 @@ struct weft_buckets {
     size_t queued;
     struct weft_timer *flush_timer, *late_timer;
     struct weft_take_batch *batches, **batches_tail; /* under way, oldest first */
-    bool loading;                                    /* the functions, which somebody has flushed */
+    bool error_told; /* what Redis answers to takes, once until it answers something else */
+    bool loading;    /* the functions, which somebody has flushed */
 
     /* bucket_known.c */
     struct weft_known *known;

@@ -175,7 +175,8 @@ static void dispatch(struct weft_call *call, struct weft_str path) WEFT_ON_WORKE
             continue;
         }
         path_known = true;
-        if (!method_is(req, method) && !(strcmp(method, "GET") == 0 && method_is(req, "HEAD"))) {
+        if (!method_is(req, method) &&
+            !(strcmp(method, "GET") == 0 && (method_is(req, "HEAD") || call->as_get))) {
             continue;
         }
         call->route = &routes[i];
@@ -235,6 +236,27 @@ static const char *head_problem(h2o_req_t *req)
 
 static const struct weft_query no_query;
 
+/*
+ * ext_authz of Envoy asks with the method of the request, and its path and query behind the prefix that is configured:
+ * what follows /api/limits/{bucket}/check is not for us. Cuts path.
+ */
+static bool cut_check(struct weft_str *path)
+{
+    static const char *const want[] = {"", "api", "limits", NULL, "check"};
+    size_t at = 0;
+
+    for (size_t i = 0; i < WEFT_COUNT_OF(want); i++) {
+        struct weft_str s = segment(*path, &at);
+
+        if (at > path->len ||
+            (want[i] != NULL && !weft_str_eq(s, weft_str(want[i], strlen(want[i]))))) {
+            return false;
+        }
+    }
+    path->len = at - 1;
+    return true;
+}
+
 int weft_router_handle(h2o_handler_t *handler, h2o_req_t *req)
 {
     struct weft_worker *worker = weft_worker_of(req);
@@ -251,11 +273,15 @@ int weft_router_handle(h2o_handler_t *handler, h2o_req_t *req)
         return 0;
     }
     if (req->query_at != SIZE_MAX) {
+        path.len = req->query_at;
+    }
+    call.as_get = cut_check(&path);
+    if (req->query_at != SIZE_MAX && !call.as_get) {
         struct weft_query *query = h2o_mem_alloc_pool(&req->pool, sizeof(*query));
-        struct weft_str text = weft_str(path.p + req->query_at + 1, path.len - req->query_at - 1);
+        struct weft_str text =
+            weft_str(path.p + req->query_at + 1, req->path.len - req->query_at - 1);
         char *scratch = h2o_mem_alloc_pool(&req->pool, text.len + 1);
 
-        path.len = req->query_at;
         if (weft_query_parse(query, text, scratch, &err) != 0) {
             weft_respond_err(req, &err);
             return 0;

@@ -205,6 +205,7 @@ struct weft_call {
     const struct weft_route *route;
     struct weft_str params[WEFT_PATH_PARAMS]; /* decoded, in the request's pool */
     const struct weft_query *query;           /* in the request's pool */
+    bool as_get;                              /* whatever its method: a proxy asks (router.c) */
 };
 
 int weft_router_handle(h2o_handler_t *handler, h2o_req_t *req);

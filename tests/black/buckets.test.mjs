@@ -174,6 +174,13 @@ story('a check is for proxies: its status says it, its headers say the rest', as
   const no = await a.send('GET', '/api/limits/page/check?tokens=2');
   assert.equal(no.status, 429);
   assert.match(no.headers['retry-after'], /^[1-4]$/);
+  // Envoy asks with the request's own method, and path and query behind the prefix.
+  await a.put('any', { capacity: 3, refill_per_s: 0.001 });
+  const envoy = [['GET', '/'], ['POST', '/some/page?tokens=x&y'], ['DELETE', '/%zz'], ['PUT', '/api/limits/page']];
+  const asked = [];
+  for (const [method, path] of envoy) asked.push((await a.send(method, `/api/limits/any/check${path}`)).status);
+  assert.deepEqual(asked, [200, 200, 200, 429]);
+  assert.equal((await a.send('POST', '/api/limits/any/check')).status, 405);
   // nginx's auth_request knows 401 and 403 alone.
   assert.equal((await a.send('GET', '/api/limits/page/check?tokens=2&refused=403')).status, 403);
 });
