@@ -185,6 +185,9 @@ static bool sent_again(struct weft_buckets *bks, struct weft_take_batch *b,
         return false;
     }
     bks->loading = true;
+    if (b->takes == NULL) {
+        return true; /* it was late, and its takes have been answered */
+    }
     while (*tail != NULL) {
         bks->queued++;
         tail = &(*tail)->next;
