@@ -12,5 +12,6 @@ int tail_run(int argc, char **argv);
 int history_run(int argc, char **argv);
 int topics_run(int argc, char **argv);
 int breakers_run(int argc, char **argv);
+int connections_run(int argc, char **argv);
 
 #endif
