@@ -13,5 +13,6 @@ int history_run(int argc, char **argv);
 int topics_run(int argc, char **argv);
 int limits_run(int argc, char **argv);
 int breakers_run(int argc, char **argv);
+int connections_run(int argc, char **argv);
 
 #endif

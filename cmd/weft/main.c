@@ -22,6 +22,7 @@ static const struct command commands[] = {
     {"topics", "list the topics", topics_run},
     {"limits", "list, set and try token buckets", limits_run},
     {"breakers", "list, set and force circuit breakers", breakers_run},
+    {"connections", "list the slowest streams and the busiest topics", connections_run},
 };
 
 static const struct command *find(const char *name)
@@ -38,8 +39,8 @@ static int usage(FILE *out)
 {
     fputs("usage: weft COMMAND [words and options]\n\ncommands:\n", out);
     for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
-        fprintf(out, "  %-9s %s\n", commands[i].name, commands[i].about);
-    fputs("  help      this text, or that of a command: weft help COMMAND\n"
+        fprintf(out, "  %-11s %s\n", commands[i].name, commands[i].about);
+    fputs("  help        this text, or that of a command: weft help COMMAND\n"
           "\n"
           "weft COMMAND --help tells a command's options; weft --version the version.\n"
           "Every command takes --url, the address of one or several nodes ($WEFT_URL).\n"

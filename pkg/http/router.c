@@ -36,6 +36,7 @@ static const struct weft_route routes[] = {
     {"DELETE", "/api/limits/{bucket}", RIGHT_PUBLISH, weft_handle_limits_delete},
     {"POST", "/api/limits/{bucket}/take", RIGHT_PUBLISH, weft_handle_limits_take},
     {"GET", "/api/limits/{bucket}/check", RIGHT_PUBLISH, weft_handle_limits_check},
+    {"GET", "/api/connections", RIGHT_SUBSCRIBE, weft_handle_connections},
     {"GET", "/api/openapi.yaml", RIGHT_NONE, weft_handle_asset},
     {"GET", "/healthz", RIGHT_NONE, weft_handle_healthz},
     {"GET", "/readyz", RIGHT_NONE, weft_handle_readyz},
