@@ -142,6 +142,8 @@ int storm_run(int argc, char **argv);
 int churn_run(int argc, char **argv);
 int resume_run(int argc, char **argv);
 int roll_run(int argc, char **argv);
+int guard_run(int argc, char **argv);
+int limits_run(int argc, char **argv);
 int stall_run(int argc, char **argv);
 int suite_run(int argc, char **argv);
 

@@ -11,6 +11,8 @@ int publish_run(int argc, char **argv);
 int tail_run(int argc, char **argv);
 int history_run(int argc, char **argv);
 int topics_run(int argc, char **argv);
+int limits_run(int argc, char **argv);
+int breakers_run(int argc, char **argv);
 int connections_run(int argc, char **argv);
 
 #endif

@@ -20,6 +20,8 @@ static const struct command commands[] = {
     {"tail", "follow topics, through any interruption", tail_run},
     {"history", "read what a topic holds", history_run},
     {"topics", "list the topics", topics_run},
+    {"limits", "list, set and try token buckets", limits_run},
+    {"breakers", "list, set and force circuit breakers", breakers_run},
     {"connections", "list the slowest streams and the busiest topics", connections_run},
 };
 

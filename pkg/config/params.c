@@ -12,6 +12,13 @@ static const char *const weft_config_anonymous_words[] = {
     NULL,
 };
 
+static const char *const weft_config_without_words[] = {
+    [WEFT_CONFIG_WITHOUT_OPEN] = "open",
+    [WEFT_CONFIG_WITHOUT_CLOSED] = "closed",
+    [WEFT_CONFIG_WITHOUT_LOCAL] = "local",
+    NULL,
+};
+
 static const char *const weft_config_listen_words[] = {
     [WEFT_LISTEN_PARTITION] = "partition",
     [WEFT_LISTEN_TOPICS] = "topics",

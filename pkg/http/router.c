@@ -22,6 +22,20 @@ static const struct weft_route routes[] = {
     {"GET", "/api/topics/{topic}", RIGHT_SUBSCRIBE, weft_handle_topic},
     {"GET", "/api/topics", RIGHT_SUBSCRIBE, weft_handle_topics},
     {"GET", "/api/events", RIGHT_SUBSCRIBE, weft_handle_events},
+    {"GET", "/api/breakers", RIGHT_SUBSCRIBE, weft_handle_breakers},
+    {"GET", "/api/breakers/{name}", RIGHT_SUBSCRIBE, weft_handle_breaker},
+    {"PUT", "/api/breakers/{name}", RIGHT_PUBLISH, weft_handle_breaker_put},
+    {"DELETE", "/api/breakers/{name}", RIGHT_PUBLISH, weft_handle_breaker_delete},
+    {"POST", "/api/breakers/{name}/acquire", RIGHT_PUBLISH, weft_handle_breaker_acquire},
+    {"POST", "/api/breakers/{name}/report", RIGHT_PUBLISH, weft_handle_breaker_report},
+    {"POST", "/api/breakers/{name}/force", RIGHT_PUBLISH, weft_handle_breaker_force},
+    {"GET", "/api/limits", RIGHT_SUBSCRIBE, weft_handle_limits_list},
+    {"POST", "/api/limits/take", RIGHT_PUBLISH, weft_handle_limits_take_several},
+    {"GET", "/api/limits/{bucket}", RIGHT_SUBSCRIBE, weft_handle_limits_look},
+    {"PUT", "/api/limits/{bucket}", RIGHT_PUBLISH, weft_handle_limits_set},
+    {"DELETE", "/api/limits/{bucket}", RIGHT_PUBLISH, weft_handle_limits_delete},
+    {"POST", "/api/limits/{bucket}/take", RIGHT_PUBLISH, weft_handle_limits_take},
+    {"GET", "/api/limits/{bucket}/check", RIGHT_PUBLISH, weft_handle_limits_check},
     {"GET", "/api/connections", RIGHT_SUBSCRIBE, weft_handle_connections},
     {"GET", "/api/openapi.yaml", RIGHT_NONE, weft_handle_asset},
     {"GET", "/healthz", RIGHT_NONE, weft_handle_healthz},
@@ -31,6 +45,11 @@ static const struct weft_route routes[] = {
     {"GET", "/app.js", RIGHT_NONE, weft_handle_asset},
     {"GET", "/style.css", RIGHT_NONE, weft_handle_asset},
 };
+
+bool weft_route_handles(const struct weft_route *route, void (*handle)(struct weft_call *call))
+{
+    return route->handle == handle;
+}
 
 void weft_routes_print(FILE *out)
 {
@@ -118,6 +137,13 @@ static bool has_right(struct weft_call *call) WEFT_ON_WORKER
     return false;
 }
 
+void weft_call_go_on(struct weft_call *call)
+{
+    if (has_right(call)) {
+        call->route->handle(call);
+    }
+}
+
 static void options(h2o_req_t *req, struct weft_str path) WEFT_ON_WORKER
 {
     h2o_iovec_t list = allowed(req, path);
@@ -150,7 +176,8 @@ static void dispatch(struct weft_call *call, struct weft_str path) WEFT_ON_WORKE
             continue;
         }
         path_known = true;
-        if (!method_is(req, method) && !(strcmp(method, "GET") == 0 && method_is(req, "HEAD"))) {
+        if (!method_is(req, method) &&
+            !(strcmp(method, "GET") == 0 && (method_is(req, "HEAD") || call->as_get))) {
             continue;
         }
         call->route = &routes[i];
@@ -163,8 +190,8 @@ static void dispatch(struct weft_call *call, struct weft_str path) WEFT_ON_WORKE
                 return;
             }
         }
-        if (has_right(call)) {
-            call->route->handle(call);
+        if (call->route->right == RIGHT_NONE || weft_admit(call)) {
+            weft_call_go_on(call);
         }
         return;
     }
@@ -210,6 +237,27 @@ static const char *head_problem(h2o_req_t *req)
 
 static const struct weft_query no_query;
 
+/*
+ * ext_authz of Envoy asks with the method of the request, and its path and query behind the prefix that is configured:
+ * what follows /api/limits/{bucket}/check is not for us. Cuts path.
+ */
+static bool cut_check(struct weft_str *path)
+{
+    static const char *const want[] = {"", "api", "limits", NULL, "check"};
+    size_t at = 0;
+
+    for (size_t i = 0; i < WEFT_COUNT_OF(want); i++) {
+        struct weft_str s = segment(*path, &at);
+
+        if (at > path->len ||
+            (want[i] != NULL && !weft_str_eq(s, weft_str(want[i], strlen(want[i]))))) {
+            return false;
+        }
+    }
+    path->len = at - 1;
+    return true;
+}
+
 int weft_router_handle(h2o_handler_t *handler, h2o_req_t *req)
 {
     struct weft_worker *worker = weft_worker_of(req);
@@ -226,11 +274,15 @@ int weft_router_handle(h2o_handler_t *handler, h2o_req_t *req)
         return 0;
     }
     if (req->query_at != SIZE_MAX) {
+        path.len = req->query_at;
+    }
+    call.as_get = cut_check(&path);
+    if (req->query_at != SIZE_MAX && !call.as_get) {
         struct weft_query *query = h2o_mem_alloc_pool(&req->pool, sizeof(*query));
-        struct weft_str text = weft_str(path.p + req->query_at + 1, path.len - req->query_at - 1);
+        struct weft_str text =
+            weft_str(path.p + req->query_at + 1, req->path.len - req->query_at - 1);
         char *scratch = h2o_mem_alloc_pool(&req->pool, text.len + 1);
 
-        path.len = req->query_at;
         if (weft_query_parse(query, text, scratch, &err) != 0) {
             weft_respond_err(req, &err);
             return 0;

@@ -147,11 +147,32 @@ static bool accepts(struct weft_str accept, const char *range)
     return false;
 }
 
+enum shape { SHAPE_STREAM, SHAPE_POLL, SHAPE_NONE };
+
+/* What the client wants to have it as. */
+static enum shape shape_of(struct weft_call *call) WEFT_ON_WORKER
+{
+    struct weft_str accept = weft_header(call->req, "accept");
+
+    if (accept.len == 0 || accepts(accept, "text/event-stream") || accepts(accept, "text/*")) {
+        return SHAPE_STREAM;
+    }
+    if (accepts(accept, "application/json") || accepts(accept, "application/*")) {
+        return SHAPE_POLL;
+    }
+    return accepts(accept, "*/*") ? SHAPE_STREAM : SHAPE_NONE;
+}
+
+bool weft_call_is_stream(struct weft_call *call)
+{
+    return weft_route_handles(call->route, weft_handle_events) && shape_of(call) == SHAPE_STREAM;
+}
+
 void weft_handle_events(struct weft_call *call)
 {
     struct weft_subscription s = {.named = true};
     struct weft_str named = weft_query_get(call->query, "named");
-    struct weft_str accept = weft_header(call->req, "accept");
+    enum shape shape = shape_of(call);
     uint32_t max_wait = call->worker->o.cfg->longpoll.wait_ms;
 
     if (!weft_query_allow(call, known) || !take_topics(call, &s) || !take_types(call, &s) ||
@@ -171,13 +192,11 @@ void weft_handle_events(struct weft_call *call)
         weft_respond(call->req, 200, "text/event-stream", weft_str(NULL, 0));
         return;
     }
-    if (accept.len == 0 || accepts(accept, "text/event-stream") || accepts(accept, "text/*")) {
+    if (shape == SHAPE_STREAM) {
         weft_sse_begin(call, &s);
-    } else if (accepts(accept, "application/json") || accepts(accept, "application/*")) {
+    } else if (shape == SHAPE_POLL) {
         s.opts.slow = WEFT_SLOW_REPLAY; /* there is no writer that could be behind */
         weft_longpoll_begin(call, &s);
-    } else if (accepts(accept, "*/*")) {
-        weft_sse_begin(call, &s);
     } else {
         weft_respond_problem(call->req, 406, "not_acceptable", "Accept",
                              "this is sent as text/event-stream or application/json");

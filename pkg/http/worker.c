@@ -7,6 +7,8 @@
 
 #include <weft/base/assert.h>
 #include <weft/base/clock.h>
+#include <weft/guard/breaker_cache.h>
+#include <weft/guard/stocks.h>
 #include <weft/loop/wake.h>
 
 #define TICK_MS         100
@@ -273,6 +275,8 @@ static void tick(struct weft_worker *worker) WEFT_ON_WORKER
 {
     weft_accept_tick(worker);
     weft_fanout_tick(worker->fanout);
+    weft_breaker_cache_flush(worker->parts.of[WEFT_PART_BREAKERS], worker->control);
+    weft_stocks_tick(worker->stocks, worker->now_ms);
     sweep(worker);
     trim(worker);
     if (worker->scratch.cap > SCRATCH_KEEP) {
@@ -417,6 +421,7 @@ int weft_worker_create(struct weft_worker **ret_worker, const struct weft_worker
         .hears_all = opts->cfg->hub.listen == WEFT_LISTEN_PARTITION,
         .held_bytes = opts->cfg->replay.held_bytes,
     };
+    struct weft_breaker_cache *breakers = NULL;
     int rc;
 
     if (worker == NULL) {
@@ -429,6 +434,7 @@ int weft_worker_create(struct weft_worker **ret_worker, const struct weft_worker
     worker->ctx.worker = worker;
     weft_buf_init(&worker->scratch, SCRATCH_MAX);
     weft_buf_init(&worker->what, (size_t)1024 * 1024);
+    weft_buf_init(&worker->form, (size_t)4 * 1024 * 1024);
     configure(worker);
     h2o_context_init(&worker->ctx.h2o, h2o_evloop_create(), &worker->globalconf);
     worker->accept_ctx.ctx = &worker->ctx.h2o;
@@ -436,6 +442,10 @@ int weft_worker_create(struct weft_worker **ret_worker, const struct weft_worker
     rc = weft_mailbox_create(&worker->mb, opts->cfg->hub.mailbox, worker);
     if (rc == 0) {
         rc = weft_fanout_create(&worker->fanout, &fo);
+    }
+    if (rc == 0) {
+        rc = weft_breaker_cache_create(&breakers, opts->shard);
+        worker->parts.of[WEFT_PART_BREAKERS] = breakers;
     }
     if (rc == 0) {
         rc = weft_poller_create(&worker->poller, worker->ctx.h2o.loop);
@@ -456,9 +466,23 @@ struct weft_mailbox *weft_worker_mailbox(struct weft_worker *worker)
     return worker->mb;
 }
 
-int weft_worker_start(struct weft_worker *worker, struct weft_mailbox *hub)
+int weft_worker_start(struct weft_worker *worker, struct weft_mailbox *hub,
+                      struct weft_mailbox *control)
 {
+    struct weft_stocks_opts stocks = {.worker = worker->o.index,
+                                      .n_workers = worker->o.n_workers,
+                                      .lease_percent = worker->o.cfg->limits.lease_percent,
+                                      .control = control,
+                                      .shard = worker->o.shard};
+    int rc;
+
     worker->hub = hub;
+    worker->control = control;
+    rc = weft_stocks_create(&worker->stocks, &stocks);
+    if (rc != 0) {
+        return rc;
+    }
+    worker->parts.of[WEFT_PART_BUCKETS] = worker->stocks;
     if (pthread_create(&worker->thread, NULL, run, worker) != 0) {
         return WEFT_ESYS;
     }
@@ -487,8 +511,11 @@ void weft_worker_destroy(struct weft_worker *worker)
     WEFT_ASSERT(!worker->started);
     take_over(worker);
     weft_mailbox_destroy(worker->mb);
+    weft_breaker_cache_destroy(worker->parts.of[WEFT_PART_BREAKERS]);
     weft_buf_fini(&worker->scratch);
     weft_buf_fini(&worker->what);
+    weft_buf_fini(&worker->form);
+    weft_stocks_destroy(worker->stocks);
     free(worker->slots);
     free(worker);
 }

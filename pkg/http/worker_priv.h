@@ -12,7 +12,9 @@
  *   sse*.c       event streams         longpoll.c  the same as one answer
  *   drain.c      sends both elsewhere  pace.c      when (pure)
  *   publish.c    publishing            read.c      history and topics
+ *   control.c    what the control thread answers: breakers.c
  *   slowest.c    who is slow, once a second      connections.c  ... for those who ask
+ *   limits.c     buckets               admit.c     the limits of the API itself
  *   plain.c      page, health, metrics
  */
 #ifndef WEFT_HTTP_WORKER_PRIV_H
@@ -31,8 +33,10 @@
 #include <weft/base/str.h>
 #include <weft/config/config.h>
 #include <weft/fabric/canary.h>
+#include <weft/fabric/feature.h>
 #include <weft/fabric/msg.h>
 #include <weft/fanout/fanout.h>
+#include <weft/guard/bucket.h>
 #include <weft/http/board.h>
 #include <weft/http/pace.h>
 #include <weft/http/worker.h>
@@ -40,11 +44,14 @@
 #include <weft/loop/poller.h>
 #include <weft/telemetry/log.h>
 #include <weft/telemetry/metrics.h>
+#include <weft/wire/form.h>
 #include <weft/wire/query.h>
 
 struct weft_conn;
-struct weft_wake;
 struct weft_route;
+struct weft_stocks;
+struct weft_take_msg;
+struct weft_wake;
 
 /* ---- tickets: who waits for an answer of the hub ---- */
 
@@ -130,9 +137,10 @@ struct weft_context {
 };
 
 struct weft_worker {
-    /* Const after create; hub after start. */
+    struct weft_parts parts; /* first: features find theirs by the owner of the mailbox */
+    /* Const after create; hub and control after start. */
     struct weft_worker_opts o;
-    struct weft_mailbox *mb, *hub;
+    struct weft_mailbox *mb, *hub, *control;
 
     /* The creator's thread. */
     pthread_t thread;
@@ -156,6 +164,7 @@ struct weft_worker {
     struct weft_wake *wake WEFT_OF_WORKER;
     struct weft_poller *poller WEFT_OF_WORKER;
     struct weft_fanout *fanout WEFT_OF_WORKER;
+    struct weft_stocks *stocks; /* the worker's, once it runs */
     struct weft_slot *slots WEFT_OF_WORKER;
     uint32_t n_slots WEFT_OF_WORKER;
     uint32_t free_slot WEFT_OF_WORKER;
@@ -169,6 +178,7 @@ struct weft_worker {
     uint64_t warned_ms WEFT_OF_WORKER;      /* when a slow stream was last logged; 0: never */
     struct weft_buf scratch WEFT_OF_WORKER; /* for one answer or one write; empty between uses */
     struct weft_buf what WEFT_OF_WORKER;    /* the same, for the text of one read */
+    struct weft_buf form WEFT_OF_WORKER;    /* the same, for the members of one body */
     size_t most_connections WEFT_OF_WORKER; /* since memory was last given back */
     uint64_t trim_at_ms WEFT_OF_WORKER;     /* 0: not due */
     struct weft_drain drain WEFT_OF_WORKER;
@@ -233,9 +243,14 @@ struct weft_call {
     const struct weft_route *route;
     struct weft_str params[WEFT_PATH_PARAMS]; /* decoded, in the request's pool */
     const struct weft_query *query;           /* in the request's pool */
+    bool as_get;                              /* whatever its method: a proxy asks (router.c) */
 };
 
 int weft_router_handle(h2o_handler_t *handler, h2o_req_t *req);
+/* Is this its handler? */
+bool weft_route_handles(const struct weft_route *route, void (*handle)(struct weft_call *call));
+/* A call that had to wait before its handler was called. */
+void weft_call_go_on(struct weft_call *call) WEFT_ON_WORKER;
 
 /* ---- respond.c ---- */
 void weft_respond(h2o_req_t *req, int status, const char *content_type, struct weft_str body)
@@ -279,6 +294,8 @@ struct weft_subscription {
 };
 
 void weft_handle_events(struct weft_call *call) WEFT_ON_WORKER;
+/* It is for an event stream, not for anything else. */
+bool weft_call_is_stream(struct weft_call *call) WEFT_ON_WORKER;
 void weft_sse_begin(struct weft_call *call, const struct weft_subscription *s) WEFT_ON_WORKER;
 void weft_longpoll_begin(struct weft_call *call, const struct weft_subscription *s) WEFT_ON_WORKER;
 void weft_gap_print(struct weft_buf *b, const struct weft_gap *gap);
@@ -305,6 +322,40 @@ void weft_moved_print(struct weft_buf *out, const char *reason, uint32_t retry_m
 /* When the next one that is moved may come back. */
 uint32_t weft_moved_retry_ms(struct weft_worker *worker) WEFT_ON_WORKER;
 
+/* ---- control.c ---- */
+/*
+ * Takes rq, which begins a feature's message, and answers the call with what the feature answers; 503 if
+ * control has too much to do.
+ */
+void weft_control_ask(struct weft_call *call, struct weft_request *rq) WEFT_ON_WORKER;
+/* Status, headers, body or problem of m, for who waits himself. */
+void weft_respond_answer(h2o_req_t *req, const struct weft_answer_msg *m) WEFT_ON_WORKER;
+/*
+ * The body, by weft/wire/form.h. Answers 400 or 413 and returns false if it is no good. Texts in *out
+ * live until the next form of this worker.
+ */
+bool weft_call_form(struct weft_call *call, const struct weft_member *members, size_t n, void *out,
+                    uint64_t *ret_seen) WEFT_ON_WORKER;
+
+/* ---- limits.c ---- */
+/* RateLimit and RateLimit-Policy of a bucket, and the older three; Retry-After if refused. */
+void weft_limit_headers(h2o_req_t *req, struct weft_str name, const struct weft_bucket_told *told,
+                        bool refused) WEFT_ON_WORKER;
+/* Takes m and waits for a weft_taken_msg. False: control has too much to do, and nobody waits. */
+bool weft_take_post(struct weft_worker *worker, struct weft_waiting *waiting,
+                    struct weft_take_msg *m) WEFT_ON_WORKER;
+void weft_handle_limits_list(struct weft_call *call) WEFT_ON_WORKER;
+void weft_handle_limits_look(struct weft_call *call) WEFT_ON_WORKER;
+void weft_handle_limits_set(struct weft_call *call) WEFT_ON_WORKER;
+void weft_handle_limits_delete(struct weft_call *call) WEFT_ON_WORKER;
+void weft_handle_limits_take(struct weft_call *call) WEFT_ON_WORKER;
+void weft_handle_limits_take_several(struct weft_call *call) WEFT_ON_WORKER;
+void weft_handle_limits_check(struct weft_call *call) WEFT_ON_WORKER;
+
+/* ---- admit.c ---- */
+/* May it pass now? If not, it was answered, or waits and goes on by itself. */
+bool weft_admit(struct weft_call *call) WEFT_ON_WORKER;
+
 /* ---- fallback.c ---- */
 void weft_fallback_register(h2o_hostconf_t *host);
 
@@ -313,6 +364,13 @@ void weft_handle_publish(struct weft_call *call) WEFT_ON_WORKER;
 void weft_handle_history(struct weft_call *call) WEFT_ON_WORKER;
 void weft_handle_topic(struct weft_call *call) WEFT_ON_WORKER;
 void weft_handle_topics(struct weft_call *call) WEFT_ON_WORKER;
+void weft_handle_breakers(struct weft_call *call) WEFT_ON_WORKER;
+void weft_handle_breaker(struct weft_call *call) WEFT_ON_WORKER;
+void weft_handle_breaker_put(struct weft_call *call) WEFT_ON_WORKER;
+void weft_handle_breaker_delete(struct weft_call *call) WEFT_ON_WORKER;
+void weft_handle_breaker_acquire(struct weft_call *call) WEFT_ON_WORKER;
+void weft_handle_breaker_report(struct weft_call *call) WEFT_ON_WORKER;
+void weft_handle_breaker_force(struct weft_call *call) WEFT_ON_WORKER;
 void weft_handle_connections(struct weft_call *call) WEFT_ON_WORKER;
 void weft_handle_healthz(struct weft_call *call) WEFT_ON_WORKER;
 void weft_handle_readyz(struct weft_call *call) WEFT_ON_WORKER;

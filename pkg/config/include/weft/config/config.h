@@ -37,6 +37,13 @@ enum weft_config_listen {
 };
 
 /* Events whose type has no schema (publish.unknown_types). */
+/* As enum weft_without (guard/without.h). */
+enum weft_config_without {
+    WEFT_CONFIG_WITHOUT_OPEN,
+    WEFT_CONFIG_WITHOUT_CLOSED,
+    WEFT_CONFIG_WITHOUT_LOCAL
+};
+
 enum weft_config_unknown_types {
     WEFT_UNKNOWN_TYPES_ALLOW,
     WEFT_UNKNOWN_TYPES_REFUSE,

@@ -19,6 +19,19 @@
 #define WEFT_FN_RENEW   "weft1_lease_renew"
 #define WEFT_FN_GIVE    "weft1_lease_give"
 
+#define WEFT_FN_BUCKET_TAKE   "weft1_bucket_take"
+#define WEFT_FN_BUCKET_LEASE  "weft1_bucket_lease"
+#define WEFT_FN_BUCKET_LOOK   "weft1_bucket_look"
+#define WEFT_FN_BUCKET_SET    "weft1_bucket_set"
+#define WEFT_FN_BUCKET_DELETE "weft1_bucket_delete"
+
+#define WEFT_FN_BREAKER_CONFIGURE "weft1_breaker_configure"
+#define WEFT_FN_BREAKER_ACQUIRE   "weft1_breaker_acquire"
+#define WEFT_FN_BREAKER_REPORT    "weft1_breaker_report"
+#define WEFT_FN_BREAKER_FORCE     "weft1_breaker_force"
+#define WEFT_FN_BREAKER_REMOVE    "weft1_breaker_remove"
+#define WEFT_FN_BREAKER_READ      "weft1_breaker_read"
+
 /* Prefix and partition; the prefix is borrowed for the life of the struct. */
 struct weft_keys {
     const char *prefix;
@@ -45,5 +58,15 @@ void weft_key_producer(struct weft_buf *b, const struct weft_keys *k, struct wef
 void weft_chan_partition(struct weft_buf *b, const struct weft_keys *k); /* weft:{0}:live */
 void weft_chan_topic(struct weft_buf *b, const struct weft_keys *k,
                      struct weft_str topic); /* weft:{0}:live:<topic> */
+
+void weft_key_bucket(struct weft_buf *b, const struct weft_keys *k,
+                     struct weft_str name);                            /* weft:bucket:{<name>} */
+void weft_key_buckets(struct weft_buf *b, const struct weft_keys *k);  /* weft:buckets */
+void weft_chan_buckets(struct weft_buf *b, const struct weft_keys *k); /* weft:buckets:live */
+void weft_key_breakers(struct weft_buf *b, const struct weft_keys *k); /* weft:breakers */
+/* weft:breaker:{<name>}, and with what = ":window", ":nodes", ":permits" what belongs to it. */
+void weft_key_breaker(struct weft_buf *b, const struct weft_keys *k, struct weft_str name,
+                      const char *what);
+void weft_chan_breakers(struct weft_buf *b, const struct weft_keys *k); /* weft:breakers:live */
 
 #endif

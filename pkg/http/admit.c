@@ -1,0 +1,234 @@
+#include "worker_priv.h"
+
+#include <arpa/inet.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <weft/base/assert.h>
+#include <weft/base/random.h>
+#include <weft/guard/buckets.h>
+#include <weft/guard/stocks.h>
+#include <weft/wire/sse.h>
+
+/*
+ * The limits of the node's own API (limits.api_*): a request takes a token from the bucket of whoever sends it,
+ * `weft.address:<address>`, a leased one that is made with its first request. Mostly the worker has tokens at
+ * hand; else the request waits for control.
+ */
+
+#define NAME_MAX_LEN 80
+
+struct admission {
+    struct weft_waiting waiting;
+    struct weft_call call;
+    struct weft_bucket_conf conf;
+    char name[NAME_MAX_LEN];
+};
+
+/* ---- whose bucket ---- */
+
+/* An IPv6 address counts with its whole /64, which one host has to itself. */
+static bool print_address(char *out, int family, const void *address)
+{
+    struct in6_addr net;
+    size_t n = strlen(out);
+
+    if (family == AF_INET6) {
+        memcpy(&net, address, sizeof(net));
+        if (IN6_IS_ADDR_V4MAPPED(&net)) {
+            return inet_ntop(AF_INET, &net.s6_addr[12], out + n, (socklen_t)(NAME_MAX_LEN - n)) !=
+                   NULL;
+        }
+        memset(&net.s6_addr[8], 0, 8);
+        address = &net;
+    }
+    return inet_ntop(family, address, out + n, (socklen_t)(NAME_MAX_LEN - n)) != NULL;
+}
+
+/* Entry number `from_right`, from 1, of all X-Forwarded-For together. */
+static bool forwarded(h2o_req_t *req, uint32_t from_right, char *out)
+{
+    struct weft_str entry = {NULL, 0};
+    unsigned char address[sizeof(struct in6_addr)];
+    char text[INET6_ADDRSTRLEN];
+
+    for (size_t i = req->headers.size; i > 0 && from_right > 0; i--) {
+        struct weft_str rest = weft_str_of(req->headers.entries[i - 1].value);
+
+        if (!weft_str_ieq(weft_str_of(*req->headers.entries[i - 1].name),
+                          WEFT_STR("x-forwarded-for"))) {
+            continue;
+        }
+        while (from_right > 0 && rest.p != NULL) {
+            const char *comma = rest.len == 0 ? NULL : memrchr(rest.p, ',', rest.len);
+            size_t at = comma == NULL ? 0 : (size_t)(comma - rest.p) + 1;
+
+            entry = weft_str_trim(weft_str(rest.p + at, rest.len - at));
+            rest = comma == NULL ? weft_str(NULL, 0) : weft_str(rest.p, at - 1);
+            from_right--;
+        }
+    }
+    if (from_right > 0 || entry.len == 0 || entry.len >= sizeof(text)) {
+        return false;
+    }
+    memcpy(text, entry.p, entry.len);
+    text[entry.len] = '\0';
+    if (inet_pton(AF_INET, text, address) == 1) {
+        return print_address(out, AF_INET, address);
+    }
+    return inet_pton(AF_INET6, text, address) == 1 && print_address(out, AF_INET6, address);
+}
+
+/*
+ * The name of the sender's bucket. With tokens it will be `weft.subject:<sub>` for those who have one: this is the
+ * place.
+ */
+static void bucket_of_sender(struct weft_call *call, char *out) WEFT_ON_WORKER
+{
+    uint32_t proxies = call->worker->o.cfg->limits.api_proxies;
+    struct sockaddr_storage peer;
+    struct sockaddr *sa = (struct sockaddr *)&peer;
+
+    (void)snprintf(out, NAME_MAX_LEN, "weft.address:");
+    if (proxies > 0 && forwarded(call->req, proxies, out)) {
+        return;
+    }
+    if (call->req->conn->callbacks->get_peername(call->req->conn, sa) > 0) {
+        if (sa->sa_family == AF_INET) {
+            const struct sockaddr_in *v4 = (const struct sockaddr_in *)(const void *)sa;
+
+            (void)print_address(out, AF_INET, &v4->sin_addr);
+        } else if (sa->sa_family == AF_INET6) {
+            const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)(const void *)sa;
+
+            (void)print_address(out, AF_INET6, &v6->sin6_addr);
+        }
+    }
+}
+
+static struct weft_bucket_conf conf_of(const struct weft_config *cfg)
+{
+    uint32_t per_s = cfg->limits.api_per_s;
+    uint32_t burst = cfg->limits.api_burst;
+
+    return (struct weft_bucket_conf){.capacity = burst > 0 ? burst : (int64_t)per_s * 2,
+                                     .rate = (int64_t)per_s * 1000,
+                                     .leased = true,
+                                     .dry_run = cfg->limits.api_dry_run,
+                                     .without_redis = (enum weft_without)cfg->limits.without_redis};
+}
+
+/* ---- refusals ---- */
+
+/* An EventSource gives up for ever on any other status than 200: it is told when to come back. */
+static void turn_stream_away(struct weft_call *call, int64_t retry_ms) WEFT_ON_WORKER
+{
+    const struct weft_config *cfg = call->worker->o.cfg;
+    struct weft_buf *b = &call->worker->scratch;
+    uint64_t wait = cfg->sse.retry_ms > retry_ms ? cfg->sse.retry_ms : (uint64_t)retry_ms;
+
+    wait += weft_random_next(&call->worker->rng) % ((uint64_t)cfg->sse.retry_jitter_ms + 1);
+    weft_moved_print(b, "limited", wait < 3600000 ? (uint32_t)wait : 3600000,
+                     !weft_str_eq(weft_query_get(call->query, "named"), WEFT_STR("0")));
+    weft_count(call->worker->o.shard, WEFT_M_CONTROL_EVENTS, 1);
+    call->req->http1_is_persistent = 0;
+    weft_respond(call->req, 200, "text/event-stream", weft_str(b->data, b->len));
+    weft_buf_clear(b);
+}
+
+static void turn_away(struct weft_call *call, const char *name, const struct weft_bucket_told *told)
+    WEFT_ON_WORKER
+{
+    weft_count(call->worker->o.shard, WEFT_M_API_LIMITED, 1);
+    weft_limit_headers(call->req, weft_str(name, strlen(name)), told, true);
+    if (weft_call_is_stream(call)) {
+        turn_stream_away(call, told->retry_ms);
+    } else {
+        weft_respond_problem(call->req, 429, "limited", "",
+                             "too many requests from your address (limits.api_per_s)");
+    }
+}
+
+/* Lets it pass, or not. */
+static bool decided(struct weft_call *call, const char *name, bool taken,
+                    const struct weft_bucket_told *told) WEFT_ON_WORKER
+{
+    if (taken && told->stands != WEFT_STANDS_DRY) {
+        return true;
+    }
+    if (call->worker->o.cfg->limits.api_dry_run) {
+        weft_count(call->worker->o.shard, WEFT_M_API_WOULD_LIMIT, 1);
+        return true;
+    }
+    if (!taken) {
+        turn_away(call, name, told);
+    }
+    return taken;
+}
+
+/* ---- waiting for control ---- */
+
+static void answered(struct weft_waiting *waiting, struct weft_answer_msg *answer)
+{
+    struct admission *ad = WEFT_CONTAINER_OF(waiting, struct admission, waiting);
+    const struct weft_taken_msg *m = WEFT_CONTAINER_OF(answer, struct weft_taken_msg, answer);
+    struct weft_call call = ad->call;
+    struct weft_bucket_told told = m->told[0];
+
+    weft_role_assert_worker(call.worker->owner);
+    weft_ticket_free(call.worker, &ad->waiting);
+    weft_unwatch(call.req);
+    if (m->by == WEFT_DECIDED_REDIS) {
+        told.conf = ad->conf;
+        weft_stocks_seen(call.worker->stocks, weft_str(ad->name, strlen(ad->name)), &told, true,
+                         call.worker->now_ms);
+    }
+    if (decided(&call, ad->name, m->taken, &told)) {
+        weft_call_go_on(&call);
+    }
+    free(ad);
+}
+
+static void ask(struct weft_call *call, const struct weft_bucket_conf *conf, const char *name)
+    WEFT_ON_WORKER
+{
+    struct weft_take_msg *m = weft_take_create(1);
+    struct admission *ad = calloc(1, sizeof(*ad));
+
+    WEFT_ASSERT(ad != NULL);
+    (void)snprintf(m->items[0].name, sizeof(m->items[0].name), "%s", name);
+    (void)snprintf(ad->name, sizeof(ad->name), "%s", name);
+    m->items[0].tokens = 1;
+    m->items[0].conf = *conf;
+    ad->conf = *conf;
+    ad->call = *call;
+    ad->waiting.answer = answered;
+    if (!weft_take_post(call->worker, &ad->waiting, m)) {
+        free(ad);
+        weft_respond_problem(call->req, 503, "busy", "", "too much is being asked at the moment");
+        return;
+    }
+    weft_watch(call->req, NULL);
+}
+
+bool weft_admit(struct weft_call *call)
+{
+    struct weft_worker *worker = call->worker;
+    struct weft_bucket_conf conf;
+    struct weft_bucket_told told;
+    enum weft_stocks_take how;
+    char name[NAME_MAX_LEN];
+
+    if (worker->o.cfg->limits.api_per_s == 0) {
+        return true;
+    }
+    bucket_of_sender(call, name);
+    how = weft_stocks_take(worker->stocks, weft_str(name, strlen(name)), 1, worker->now_ms, &told);
+    if (how == WEFT_STOCKS_ASK) {
+        conf = conf_of(worker->o.cfg);
+        ask(call, &conf, name);
+        return false;
+    }
+    return decided(call, name, how == WEFT_STOCKS_TAKEN, &told);
+}
