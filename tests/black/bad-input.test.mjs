@@ -392,7 +392,8 @@ story('a body over 1 MiB: 413 before it was sent', async (w) => {
   };
   // Bytes that nobody reads any more reset a connection, and may take the answer with them: sent again then.
   const chunks = Array(17).fill(`10000\r\n${' '.repeat(65536)}\r\n`);
-  for (const [framing, body] of [['Content-Length: 1048600', []], ['Content-Length: 99999999999', []], ['Transfer-Encoding: chunked', chunks]]) {
+  for (const [framing, body] of [['Content-Length: 1048600', []], ['Content-Length: 99999999999', []], ['Transfer-Encoding: chunked', chunks],
+    ['Content-Length: 1048577', [JSON.stringify(good).padEnd(1_048_577)]]]) {
     let answer = null;
     for (let i = 0; i < 20 && answer === null; i++) answer = await refused(framing, body);
     assert.equal(answer?.status, 413, framing);
@@ -400,10 +401,8 @@ story('a body over 1 MiB: 413 before it was sent', async (w) => {
     assert.equal(JSON.parse(answer.body).error.code, 'too_large');
   }
   assert.equal(await w.store.fingerprint(), before);
-  // One byte too long, and just inside the limits: four events of nearly 256 KiB.
+  // Just inside the limits: a whole MiB, and four events of nearly 256 KiB.
   const api = w.client(node);
-  const tooLong = await api.publish('t', JSON.stringify(good).padEnd(1_048_577));
-  checkProblem(tooLong, { status: 413 });
   assert.equal(await w.store.fingerprint(), before);
   assert.equal((await api.publish('t', JSON.stringify(good).padEnd(1_048_576))).status, 201);
   const big = Array.from({ length: 4 }, () => ({ type: 'big', payload: { s: 'x'.repeat(261_900) } }));
