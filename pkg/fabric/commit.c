@@ -77,7 +77,7 @@ static struct weft_published_msg *answer_create(struct weft_hub *hub,
     struct weft_published_msg *a = calloc(1, sizeof(*a) + n_runs * sizeof(a->runs[0]));
 
     WEFT_ASSERT(a != NULL);
-    a->msg.ops = &hub->o.ops->published;
+    a->msg.ops = m->answer_to != NULL ? m->answer_ops : &hub->o.ops->published;
     a->ticket = m->ticket;
     a->rc = rc;
     a->wanted = m->replicas;
@@ -126,7 +126,11 @@ static void send_answer(struct weft_hub *hub, struct weft_publish_msg *m,
                         struct weft_published_msg *a) WEFT_ON_HUB
 {
     count_answer(hub->o.shard, a->rc);
-    weft_hub_send(hub, m->worker, &a->msg);
+    if (m->answer_to != NULL) {
+        weft_mailbox_post_chain(m->answer_to, &a->msg, &a->msg, 1);
+    } else {
+        weft_hub_send(hub, m->worker, &a->msg);
+    }
     weft_publish_msg_free(m);
 }
 

@@ -25,6 +25,7 @@ static const char *reason_of(int status)
         {409, "Conflict"},
         {413, "Content Too Large"},
         {415, "Unsupported Media Type"},
+        {429, "Too Many Requests"},
         {503, "Service Unavailable"},
     };
 
@@ -140,7 +141,7 @@ void weft_respond_problem(h2o_req_t *req, int status, const char *code, const ch
         weft_buf_json(&b, weft_str(field, strlen(field)));
     }
     weft_buf_puts(&b, "}}");
-    if (status == 503) {
+    if (status == 503 && h2o_find_header(&req->res.headers, H2O_TOKEN_RETRY_AFTER, -1) == -1) {
         add_header(req, "retry-after", H2O_STRLIT("1"));
     }
     weft_respond(req, status, "application/problem+json", weft_str(b.data, b.len));

@@ -22,6 +22,7 @@ static const struct weft_route routes[] = {
     {"GET", "/api/topics/{topic}", RIGHT_SUBSCRIBE, weft_handle_topic},
     {"GET", "/api/topics", RIGHT_SUBSCRIBE, weft_handle_topics},
     {"GET", "/api/events", RIGHT_SUBSCRIBE, weft_handle_events},
+    {"GET", "/api/breakers", RIGHT_SUBSCRIBE, weft_handle_breakers},
     {"GET", "/api/openapi.yaml", RIGHT_NONE, weft_handle_asset},
     {"GET", "/healthz", RIGHT_NONE, weft_handle_healthz},
     {"GET", "/readyz", RIGHT_NONE, weft_handle_readyz},

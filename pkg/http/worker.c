@@ -425,6 +425,7 @@ int weft_worker_create(struct weft_worker **ret_worker, const struct weft_worker
     worker->ctx.worker = worker;
     weft_buf_init(&worker->scratch, SCRATCH_MAX);
     weft_buf_init(&worker->what, (size_t)1024 * 1024);
+    weft_buf_init(&worker->form, (size_t)4 * 1024 * 1024);
     configure(worker);
     h2o_context_init(&worker->ctx.h2o, h2o_evloop_create(), &worker->globalconf);
     worker->accept_ctx.ctx = &worker->ctx.h2o;
@@ -452,9 +453,11 @@ struct weft_mailbox *weft_worker_mailbox(struct weft_worker *worker)
     return worker->mb;
 }
 
-int weft_worker_start(struct weft_worker *worker, struct weft_mailbox *hub)
+int weft_worker_start(struct weft_worker *worker, struct weft_mailbox *hub,
+                      struct weft_mailbox *control)
 {
     worker->hub = hub;
+    worker->control = control;
     if (pthread_create(&worker->thread, NULL, run, worker) != 0) {
         return WEFT_ESYS;
     }
@@ -485,6 +488,7 @@ void weft_worker_destroy(struct weft_worker *worker)
     weft_mailbox_destroy(worker->mb);
     weft_buf_fini(&worker->scratch);
     weft_buf_fini(&worker->what);
+    weft_buf_fini(&worker->form);
     free(worker->slots);
     free(worker);
 }

@@ -11,6 +11,7 @@
  *   sse.c        event streams         longpoll.c  the same as one answer
  *   drain.c      sends both elsewhere  pace.c      when (pure)
  *   publish.c    publishing            read.c      history and topics
+ *   control.c    what the control thread answers: breakers.c
  *   plain.c      page, health, metrics
  */
 #ifndef WEFT_HTTP_WORKER_PRIV_H
@@ -29,6 +30,7 @@
 #include <weft/base/str.h>
 #include <weft/config/config.h>
 #include <weft/fabric/canary.h>
+#include <weft/fabric/feature.h>
 #include <weft/fabric/msg.h>
 #include <weft/fanout/fanout.h>
 #include <weft/http/pace.h>
@@ -37,6 +39,7 @@
 #include <weft/loop/poller.h>
 #include <weft/telemetry/log.h>
 #include <weft/telemetry/metrics.h>
+#include <weft/wire/form.h>
 #include <weft/wire/query.h>
 
 struct weft_conn;
@@ -97,9 +100,10 @@ struct weft_context {
 };
 
 struct weft_worker {
-    /* Const after create; hub after start. */
+    struct weft_parts parts; /* first: features find theirs by the owner of the mailbox */
+    /* Const after create; hub and control after start. */
     struct weft_worker_opts o;
-    struct weft_mailbox *mb, *hub;
+    struct weft_mailbox *mb, *hub, *control;
 
     /* The creator's thread. */
     pthread_t thread;
@@ -134,6 +138,7 @@ struct weft_worker {
     uint64_t next_stream WEFT_OF_WORKER;
     struct weft_buf scratch WEFT_OF_WORKER; /* for one answer or one write; empty between uses */
     struct weft_buf what WEFT_OF_WORKER;    /* the same, for the text of one read */
+    struct weft_buf form WEFT_OF_WORKER;    /* the same, for the members of one body */
     size_t most_connections WEFT_OF_WORKER; /* since memory was last given back */
     uint64_t trim_at_ms WEFT_OF_WORKER;     /* 0: not due */
     struct weft_drain drain WEFT_OF_WORKER;
@@ -255,6 +260,21 @@ void weft_moved_print(struct weft_buf *out, const char *reason, uint32_t retry_m
 /* When the next one that is moved may come back. */
 uint32_t weft_moved_retry_ms(struct weft_worker *worker) WEFT_ON_WORKER;
 
+/* ---- control.c ---- */
+/*
+ * Takes rq, which begins a feature's message, and answers the call with what the feature answers; 503 if
+ * control has too much to do.
+ */
+void weft_control_ask(struct weft_call *call, struct weft_request *rq) WEFT_ON_WORKER;
+/* Status, headers, body or problem of m, for who waits himself. */
+void weft_respond_answer(h2o_req_t *req, const struct weft_answer_msg *m) WEFT_ON_WORKER;
+/*
+ * The body, by weft/wire/form.h. Answers 400 or 413 and returns false if it is no good. Texts in *out
+ * live until the next form of this worker.
+ */
+bool weft_call_form(struct weft_call *call, const struct weft_member *members, size_t n, void *out,
+                    uint64_t *ret_seen) WEFT_ON_WORKER;
+
 /* ---- fallback.c ---- */
 void weft_fallback_register(h2o_hostconf_t *host);
 
@@ -263,6 +283,7 @@ void weft_handle_publish(struct weft_call *call) WEFT_ON_WORKER;
 void weft_handle_history(struct weft_call *call) WEFT_ON_WORKER;
 void weft_handle_topic(struct weft_call *call) WEFT_ON_WORKER;
 void weft_handle_topics(struct weft_call *call) WEFT_ON_WORKER;
+void weft_handle_breakers(struct weft_call *call) WEFT_ON_WORKER;
 void weft_handle_healthz(struct weft_call *call) WEFT_ON_WORKER;
 void weft_handle_readyz(struct weft_call *call) WEFT_ON_WORKER;
 void weft_handle_metrics(struct weft_call *call) WEFT_ON_WORKER;

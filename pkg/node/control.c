@@ -9,6 +9,7 @@
 
 #include <weft/base/assert.h>
 #include <weft/config/config.h>
+#include <weft/fabric/publisher.h>
 #include <weft/loop/mailbox.h>
 #include <weft/loop/wake.h>
 #include <weft/redis/conn.h>
@@ -22,8 +23,7 @@
  * leases and jobs go.
  */
 
-#define MAILBOX_MESSAGES 64
-#define GIVE_MS          500 /* for Redis to answer that the leases were given back */
+#define GIVE_MS 500 /* for Redis to answer that the leases were given back */
 
 /* A job of this node, and its lease. */
 struct running {
@@ -32,13 +32,24 @@ struct running {
     struct weft_lease *lease;
 };
 
+/* A feature of this node. */
+struct featured {
+    const struct weft_feature *feature;
+    void *self;
+    struct weft_feature_env env;
+    struct weft_buf channel;
+    bool heard; /* its channel is subscribed */
+};
+
 struct weft_control {
+    struct weft_parts parts; /* first: features find themselves by the owner of the mailbox */
     /* Const after create. */
     struct weft_control_opts o;
     struct weft_keys keys;
     struct weft_redis_source *source;
     struct weft_mailbox *mb;
-    char name[80]; /* of the connection */
+    char name[80]; /* of the connections */
+    char sub_name[80];
 
     /* The node's thread. */
     pthread_t thread;
@@ -47,13 +58,40 @@ struct weft_control {
     pthread_t owner; /* the control thread, once it runs */
     struct event_base *base WEFT_OF_CONTROL;
     struct weft_wake *wake WEFT_OF_CONTROL;
-    struct weft_redis_conn *cn WEFT_OF_CONTROL;
+    struct weft_redis_conn *cn WEFT_OF_CONTROL;  /* commands */
+    struct weft_redis_conn *sub WEFT_OF_CONTROL; /* the features' channels */
+    struct weft_publisher *publisher WEFT_OF_CONTROL;
     struct running jobs[WEFT_JOBS_MAX] WEFT_OF_CONTROL;
     size_t n_jobs WEFT_OF_CONTROL;
+    struct featured features[WEFT_FEATURES_MAX] WEFT_OF_CONTROL;
+    size_t n_features WEFT_OF_CONTROL;
+    bool up WEFT_OF_CONTROL; /* as features know it */
     bool stopping WEFT_OF_CONTROL;
 };
 
-/* ---- the connection ---- */
+/* ---- the connections ---- */
+
+/* Features are up when both connections are, and every channel is heard. */
+static void tell_features(struct weft_control *control) WEFT_ON_CONTROL
+{
+    bool up = weft_redis_conn_is_up(control->cn) && weft_redis_conn_is_up(control->sub);
+
+    for (size_t i = 0; i < control->n_features; i++) {
+        up = up && (control->features[i].heard || control->features[i].feature->channel == NULL);
+    }
+    if (up == control->up) {
+        return;
+    }
+    control->up = up;
+    for (size_t i = 0; i < control->n_features; i++) {
+        const struct weft_feature *feature = control->features[i].feature;
+        void (*tell)(void *self) = up ? feature->up : feature->down;
+
+        if (tell != NULL) {
+            tell(control->features[i].self);
+        }
+    }
+}
 
 static void connection_up(void *ctx)
 {
@@ -63,13 +101,84 @@ static void connection_up(void *ctx)
     for (size_t i = 0; i < control->n_jobs; i++) {
         weft_lease_retry(control->jobs[i].lease);
     }
+    tell_features(control);
 }
 
 /* Leases and jobs see it by the answers that do not come. */
 static void connection_down(void *ctx, const char *why)
 {
-    (void)ctx;
+    struct weft_control *control = ctx;
+
     (void)why;
+    weft_role_assert_control(control->owner);
+    tell_features(control);
+}
+
+static void sub_up(void *ctx)
+{
+    struct weft_control *control = ctx;
+
+    weft_role_assert_control(control->owner);
+    for (size_t i = 0; i < control->n_features; i++) {
+        struct weft_buf *channel = &control->features[i].channel;
+        struct weft_str argv[] = {WEFT_STR("SUBSCRIBE"), weft_str(channel->data, channel->len)};
+
+        control->features[i].heard = false;
+        if (channel->len > 0 && weft_redis_send(control->sub, NULL, NULL, 2, argv) != 0) {
+            break; /* not up any more: it comes back */
+        }
+    }
+    tell_features(control);
+}
+
+static void sub_down(void *ctx, const char *why)
+{
+    struct weft_control *control = ctx;
+
+    (void)why;
+    weft_role_assert_control(control->owner);
+    for (size_t i = 0; i < control->n_features; i++) {
+        control->features[i].heard = false;
+    }
+    tell_features(control);
+}
+
+static struct featured *find_channel(struct weft_control *control,
+                                     struct weft_str channel) WEFT_ON_CONTROL
+{
+    for (size_t i = 0; i < control->n_features; i++) {
+        struct featured *f = &control->features[i];
+
+        if (f->channel.len > 0 && weft_str_eq(channel, weft_str(f->channel.data, f->channel.len))) {
+            return f;
+        }
+    }
+    return NULL;
+}
+
+static void sub_subscribed(void *ctx, struct weft_str channel, bool on)
+{
+    struct weft_control *control = ctx;
+    struct featured *f;
+
+    weft_role_assert_control(control->owner);
+    f = find_channel(control, channel);
+    if (f != NULL) {
+        f->heard = on;
+        tell_features(control);
+    }
+}
+
+static void sub_message(void *ctx, struct weft_str channel, struct weft_str payload)
+{
+    struct weft_control *control = ctx;
+    struct featured *f;
+
+    weft_role_assert_control(control->owner);
+    f = find_channel(control, channel);
+    if (f != NULL) {
+        f->feature->message(f->self, payload);
+    }
 }
 
 static void master_moved(void *ctx)
@@ -79,6 +188,9 @@ static void master_moved(void *ctx)
     weft_role_assert_control(control->owner);
     if (control->cn != NULL) {
         weft_redis_conn_reconnect(control->cn, "the master is another server now");
+    }
+    if (control->sub != NULL) {
+        weft_redis_conn_reconnect(control->sub, "the master is another server now");
     }
 }
 
@@ -101,7 +213,18 @@ static int connect_redis(struct weft_control *control) WEFT_ON_CONTROL
     o.ctx = control;
     o.up = connection_up;
     o.down = connection_down;
-    return rc == 0 ? weft_redis_conn_create(&control->cn, &o) : rc;
+    if (rc == 0) {
+        rc = weft_redis_conn_create(&control->cn, &o);
+    }
+    o.name = control->sub_name;
+    o.seed = control->o.seed + 1;
+    o.functions = false;
+    o.subscriber = true;
+    o.up = sub_up;
+    o.down = sub_down;
+    o.subscribed = sub_subscribed;
+    o.message_arrived = sub_message;
+    return rc == 0 ? weft_redis_conn_create(&control->sub, &o) : rc;
 }
 
 /* ---- jobs ---- */
@@ -156,8 +279,60 @@ static int begin_job(struct weft_control *control, const struct weft_job *job,
     return rc;
 }
 
+/* ---- features ---- */
+
+static int begin_feature(struct weft_control *control, const struct weft_feature *feature,
+                         struct weft_err *err) WEFT_ON_CONTROL
+{
+    struct featured *f = &control->features[control->n_features];
+    int rc;
+
+    f->env = (struct weft_feature_env){.base = control->base,
+                                       .cn = control->cn,
+                                       .keys = &control->keys,
+                                       .cfg = control->o.cfg,
+                                       .node_id = control->o.node_id,
+                                       .shard = control->o.shard,
+                                       .log = control->o.log,
+                                       .seed = control->o.seed + (control->n_features + 1) * 104729,
+                                       .publisher = control->publisher,
+                                       .workers = control->o.workers,
+                                       .n_workers = control->o.n_workers,
+                                       .ops = control->o.ops};
+    rc = feature->create(&f->self, &f->env, err);
+    if (rc != 0) {
+        return rc;
+    }
+    f->feature = feature;
+    weft_buf_init(&f->channel, 512);
+    if (feature->channel != NULL) {
+        feature->channel(&f->channel, &control->keys);
+    }
+    control->parts.of[feature->part] = f->self;
+    control->n_features++;
+    return 0;
+}
+
+static void end_features(struct weft_control *control) WEFT_ON_CONTROL
+{
+    while (control->n_features > 0) {
+        struct featured *f = &control->features[--control->n_features];
+
+        control->parts.of[f->feature->part] = NULL;
+        f->feature->destroy(f->self);
+        weft_buf_fini(&f->channel);
+    }
+}
+
+/* ---- life on the thread ---- */
+
 static int begin(struct weft_control *control, struct weft_err *err) WEFT_ON_CONTROL
 {
+    struct weft_publisher_opts publisher = {.cfg = control->o.cfg,
+                                            .node_id = control->o.node_id,
+                                            .hub = control->o.hub,
+                                            .control = control->mb,
+                                            .shard = control->o.shard};
     int rc = 0;
 
     control->base = event_base_new();
@@ -170,11 +345,18 @@ static int begin(struct weft_control *control, struct weft_err *err) WEFT_ON_CON
     if (rc == 0) {
         rc = connect_redis(control);
     }
+    if (rc == 0) {
+        rc = weft_publisher_create(&control->publisher, &publisher);
+        control->parts.of[WEFT_PART_PUBLISHER] = control->publisher;
+    }
     if (rc != 0) {
         return weft_err_set(err, rc, "", "%s", weft_err_text(rc));
     }
     for (size_t i = 0; i < weft_jobs_len && rc == 0; i++) {
         rc = begin_job(control, &weft_jobs[i], err);
+    }
+    for (size_t i = 0; i < weft_features_len && rc == 0; i++) {
+        rc = begin_feature(control, &weft_features[i], err);
     }
     return rc;
 }
@@ -204,6 +386,11 @@ static void end(struct weft_control *control) WEFT_ON_CONTROL
             }
         }
     }
+    for (size_t i = 0; i < control->n_features; i++) {
+        control->features[i].env.cn = NULL; /* nothing is sent from here on */
+    }
+    weft_redis_conn_destroy(control->sub);
+    control->sub = NULL;
     weft_redis_conn_destroy(control->cn);
     control->cn = NULL;
     weft_redis_source_destroy(control->source);
@@ -214,6 +401,10 @@ static void end(struct weft_control *control) WEFT_ON_CONTROL
         weft_lease_destroy(running->lease);
         running->job->destroy(running->self);
     }
+    end_features(control);
+    control->parts.of[WEFT_PART_PUBLISHER] = NULL;
+    weft_publisher_destroy(control->publisher);
+    control->publisher = NULL;
     weft_wake_destroy(control->wake);
     control->wake = NULL;
     if (control->base != NULL) {
@@ -269,9 +460,11 @@ int weft_control_create(struct weft_control **ret_control, const struct weft_con
     control->o = *opts;
     control->keys.prefix = opts->cfg->redis.prefix;
     (void)snprintf(control->name, sizeof(control->name), "weft-%.48s-control", opts->node_id);
+    (void)snprintf(control->sub_name, sizeof(control->sub_name), "weft-%.48s-control-sub",
+                   opts->node_id);
     rc = weft_redis_source_load(&control->source, opts->cfg, err);
     if (rc == 0) {
-        rc = weft_mailbox_create(&control->mb, MAILBOX_MESSAGES, control);
+        rc = weft_mailbox_create(&control->mb, opts->cfg->control.mailbox, control);
         if (rc != 0) {
             (void)weft_err_set(err, rc, "", "the control thread has no mailbox: %s",
                                weft_err_text(rc));
@@ -283,6 +476,11 @@ int weft_control_create(struct weft_control **ret_control, const struct weft_con
     }
     *ret_control = control;
     return 0;
+}
+
+struct weft_mailbox *weft_control_mailbox(struct weft_control *control)
+{
+    return control->mb;
 }
 
 int weft_control_start(struct weft_control *control)

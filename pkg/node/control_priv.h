@@ -2,8 +2,11 @@
  * control_priv - the control thread: work that is not on an event's way and may be slow.
  *
  * One thread with a libevent loop and a Redis connection of its own, so that nothing that happens
- * here holds up a publish. What it does are jobs (jobs.c), each with a name: a job runs on that node
- * of the cluster that holds the lease of this name, and ends at once when the node loses it.
+ * here holds up a publish. What it does are
+ *   jobs (jobs.c), each with a name: a job runs on that node of the cluster that holds the lease of this
+ *   name, and ends at once when the node loses it;
+ *   features (features.c), on every node: they answer requests of the workers, and hear each a channel of Redis, on
+ *   a second connection.
  */
 #ifndef WEFT_NODE_CONTROL_PRIV_H
 #define WEFT_NODE_CONTROL_PRIV_H
@@ -12,6 +15,8 @@
 
 #include <weft/base/err.h>
 #include <weft/base/role.h>
+#include <weft/base/str.h>
+#include <weft/fabric/feature.h>
 #include <weft/redis/keys.h>
 
 struct event_base;
@@ -22,17 +27,23 @@ struct weft_redis_conn;
 struct weft_shard;
 
 struct weft_control_opts {
-    const struct weft_config *cfg; /* borrowed */
-    const char *node_id;           /* borrowed */
-    struct weft_shard *shard;      /* borrowed; its own */
-    struct weft_log *log;          /* borrowed */
-    uint64_t seed;                 /* of jitter */
+    const struct weft_config *cfg;       /* borrowed */
+    const char *node_id;                 /* borrowed */
+    const struct weft_worker_ops *ops;   /* borrowed: what workers do with answers */
+    struct weft_mailbox *hub;            /* borrowed */
+    struct weft_mailbox *const *workers; /* borrowed */
+    size_t n_workers;
+    struct weft_shard *shard; /* borrowed; its own */
+    struct weft_log *log;     /* borrowed */
+    uint64_t seed;            /* of jitter */
 };
 
 /* Yours. WEFT_EINVAL (err names the parameter), WEFT_ENOMEM, WEFT_ESYS. The node's thread, as all below. */
 int weft_control_create(struct weft_control **ret_control, const struct weft_control_opts *opts,
                         struct weft_err *err) WEFT_MUST_CHECK;
 int weft_control_start(struct weft_control *control) WEFT_MUST_CHECK;
+/* Where workers post to. */
+struct weft_mailbox *weft_control_mailbox(struct weft_control *control);
 /* Gives the leases back and ends the thread; waits for it, half a second for Redis at most. */
 void weft_control_stop(struct weft_control *control);
 /* After stop. NULL is allowed. */
@@ -62,5 +73,29 @@ extern const struct weft_job weft_jobs[];
 extern const size_t weft_jobs_len;
 
 #define WEFT_JOBS_MAX 8
+
+/* ---- features ---- */
+
+/* One row for each feature; self is what create gave. All on the control thread. */
+struct weft_feature {
+    const char *name;
+    enum weft_part_of part;
+    int (*create)(void **ret_self, const struct weft_feature_env *env, struct weft_err *err);
+    /* Appends the channel that it hears. NULL: none. */
+    void (*channel)(struct weft_buf *b, const struct weft_keys *keys);
+    void (*message)(void *self, struct weft_str payload);
+    /*
+     * Up: commands are taken, and from now on every message comes. Down: it is not so any more; answers that have
+     * not come come as NULL. NULL: it does not mind.
+     */
+    void (*up)(void *self);
+    void (*down)(void *self);
+    void (*destroy)(void *self); /* after the connections were destroyed */
+};
+
+extern const struct weft_feature weft_features[];
+extern const size_t weft_features_len;
+
+#define WEFT_FEATURES_MAX 8
 
 #endif

@@ -242,6 +242,10 @@ int weft_node_create(struct weft_node **ret_node, const struct weft_config *cfg,
         struct weft_control_opts control = {
             .cfg = cfg,
             .node_id = node->id,
+            .ops = weft_worker_message_ops(),
+            .hub = weft_hub_mailbox(node->hub),
+            .workers = node->mailboxes,
+            .n_workers = node->n_workers,
             .shard = weft_metrics_shard(node->metrics, node->n_workers + 1),
             .log = log,
             .seed = random_seed(),
@@ -262,7 +266,8 @@ int weft_node_start(struct weft_node *node, struct weft_err *err)
     int rc = 0;
 
     for (uint32_t i = 0; i < node->n_workers && rc == 0; i++) {
-        rc = weft_worker_start(node->workers[i], weft_hub_mailbox(node->hub));
+        rc = weft_worker_start(node->workers[i], weft_hub_mailbox(node->hub),
+                               weft_control_mailbox(node->control));
     }
     if (rc == 0) {
         rc = weft_hub_start(node->hub);

@@ -86,3 +86,9 @@ void weft_chan_canary(struct weft_buf *b, const struct weft_keys *k, struct weft
     start(b, k, "canary:");
     weft_buf_str(b, node);
 }
+
+void weft_chan_breakers(struct weft_buf *b, const struct weft_keys *k)
+{
+    weft_buf_puts(b, k->prefix);
+    weft_buf_puts(b, ":breakers");
+}

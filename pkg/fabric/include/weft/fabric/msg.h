@@ -62,6 +62,9 @@ struct weft_publish_msg {
     struct weft_publish_msg *next; /* the hub's queue */
     uint32_t worker;
     struct weft_ticket ticket;
+    /* Where PUBLISHED goes instead of to the worker, and what it does there; NULL: to the worker. */
+    struct weft_mailbox *answer_to;
+    const struct weft_msg_ops *answer_ops;
     struct weft_events events; /* moved in */
     uint32_t topic_refs;       /* sum of topics_n over the events */
     uint32_t replicas;         /* answered when so many have it; 0: when the master has */
@@ -180,12 +183,26 @@ struct weft_page_msg {
     struct weft_page *page; /* a reference, moved; NULL unless OK */
 };
 
+#define WEFT_ANSWER_HEADERS_MAX 4
+
+struct weft_answer_header {
+    const char *name; /* static text, lower case */
+    char value[100];
+};
+
+/* The hub answers ASK with status and body alone; control uses the rest (feature.h). */
 struct weft_answer_msg {
     struct weft_msg msg;
     struct weft_ticket ticket;
-    uint16_t status; /* 200, 404, 503 */
-    char *body;      /* JSON, malloc'd, moved; NULL unless 200 */
+    uint16_t status;
+    uint16_t n_headers;
+    char *body; /* JSON, malloc'd, moved; or NULL */
     size_t body_len;
+    /* Not NULL: a problem, and then there is no body. Static texts. */
+    const char *code;
+    const char *field;
+    char detail[200];
+    struct weft_answer_header headers[WEFT_ANSWER_HEADERS_MAX];
 };
 
 /*

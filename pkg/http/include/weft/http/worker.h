@@ -43,8 +43,9 @@ int weft_worker_create(struct weft_worker **ret_worker, const struct weft_worker
 struct weft_mailbox *weft_worker_mailbox(struct weft_worker *worker);
 /* What the hub's messages do here: the same table for all workers. */
 const struct weft_worker_ops *weft_worker_message_ops(void);
-/* Starts its thread. hub: the hub's mailbox, borrowed. */
-int weft_worker_start(struct weft_worker *worker, struct weft_mailbox *hub) WEFT_MUST_CHECK;
+/* Starts its thread. The mailboxes of the hub and of control are borrowed. */
+int weft_worker_start(struct weft_worker *worker, struct weft_mailbox *hub,
+                      struct weft_mailbox *control) WEFT_MUST_CHECK;
 /* Any thread: from now on it is not ready (/readyz), and ends each connection with its answer. */
 void weft_worker_leave(struct weft_worker *worker);
 /*

@@ -46,4 +46,6 @@ void weft_chan_partition(struct weft_buf *b, const struct weft_keys *k); /* weft
 void weft_chan_topic(struct weft_buf *b, const struct weft_keys *k,
                      struct weft_str topic); /* weft:{0}:live:<topic> */
 
+void weft_chan_breakers(struct weft_buf *b, const struct weft_keys *k); /* weft:breakers */
+
 #endif

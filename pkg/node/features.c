@@ -1,0 +1,58 @@
+#include "control_priv.h"
+
+#include <pthread.h>
+#include <stddef.h>
+
+#include <weft/base/assert.h>
+#include <weft/guard/breakers.h>
+#include <weft/redis/keys.h>
+
+/* The features are only called by control.c, on its thread: said once more for the analysis. */
+
+/* ---- breakers ---- */
+
+static int breakers_create(void **ret_self, const struct weft_feature_env *env,
+                           struct weft_err *err)
+{
+    struct weft_breakers *brs = NULL;
+    int rc;
+
+    weft_role_assert_control(pthread_self());
+    rc = weft_breakers_create(&brs, env);
+    *ret_self = brs;
+    return rc == 0 ? 0 : weft_err_set(err, rc, "", "no breakers: %s", weft_err_text(rc));
+}
+
+static void breakers_message(void *self, struct weft_str payload)
+{
+    weft_role_assert_control(pthread_self());
+    weft_breakers_message(self, payload);
+}
+
+static void breakers_up(void *self)
+{
+    weft_role_assert_control(pthread_self());
+    weft_breakers_up(self);
+}
+
+static void breakers_down(void *self)
+{
+    weft_role_assert_control(pthread_self());
+    weft_breakers_down(self);
+}
+
+static void breakers_destroy(void *self)
+{
+    weft_role_assert_control(pthread_self());
+    weft_breakers_destroy(self);
+}
+
+const struct weft_feature weft_features[] = {
+    {"breakers", WEFT_PART_BREAKERS, breakers_create, weft_chan_breakers, breakers_message,
+     breakers_up, breakers_down, breakers_destroy},
+};
+
+const size_t weft_features_len = WEFT_COUNT_OF(weft_features);
+
+_Static_assert(WEFT_COUNT_OF(weft_features) <= WEFT_FEATURES_MAX,
+               "more features than control.c has room for");
