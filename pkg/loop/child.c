@@ -103,6 +103,16 @@ static void output_readable(struct weft_child *child, enum part part)
     part_over(child, part);
 }
 
+/* Lines come after `started`: what the command writes before that waits in the pipes. */
+static void hear_output(struct weft_child *child)
+{
+    for (int i = PART_OUT; i <= PART_ERR; i++) {
+        if (child->events[i] != NULL && event_add(child->events[i], NULL) != 0) {
+            close_part(child, (enum part)i);
+        }
+    }
+}
+
 static void leash_readable(struct weft_child *child)
 {
     struct weft_warden_news news;
@@ -118,10 +128,12 @@ static void leash_readable(struct weft_child *child)
     if (news.kind == WEFT_WARDEN_STARTED) {
         child->pid = news.value;
         child->o.started(child->o.ctx, child->pid);
+        hear_output(child);
     } else {
         child->told = true;
         child->why = news.kind == WEFT_WARDEN_FAILED ? news.value : 0;
         child->status = news.kind == WEFT_WARDEN_EXITED ? news.value : 0;
+        hear_output(child);
     }
 }
 
@@ -144,6 +156,7 @@ static void warden_ended(struct weft_child *child)
         if (child->pid > 0) {
             (void)kill(-child->pid, SIGKILL);
         }
+        hear_output(child);
     }
     part_over(child, PART_WARDEN);
 }
@@ -183,11 +196,14 @@ static int watch(struct weft_child *child)
     for (int i = 0; i < PARTS; i++) {
         child->events[i] =
             event_new(child->o.base, child->fds[i], EV_READ | EV_PERSIST, came[i], child);
-        if (child->events[i] == NULL || event_add(child->events[i], NULL) != 0) {
+        if (child->events[i] == NULL) {
             return WEFT_ENOMEM;
         }
     }
-    return 0;
+    return event_add(child->events[PART_LEASH], NULL) == 0 &&
+                   event_add(child->events[PART_WARDEN], NULL) == 0
+               ? 0
+               : WEFT_ENOMEM;
 }
 
 /* ---- start ---- */
