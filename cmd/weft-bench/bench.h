@@ -123,6 +123,7 @@ int replay_run(int argc, char **argv);
 int storm_run(int argc, char **argv);
 int churn_run(int argc, char **argv);
 int roll_run(int argc, char **argv);
+int guard_run(int argc, char **argv);
 int suite_run(int argc, char **argv);
 
 enum { BENCH_GOOD = 0, BENCH_FAILED = 1, BENCH_USAGE = 2 };

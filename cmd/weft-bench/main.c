@@ -18,6 +18,8 @@ static const struct command {
     {"churn", "exactness under random cuts", churn_run},
     {"roll", "three nodes of its own restarted in turn: loss, and how fast clients come back",
      roll_run},
+    {"guard", "breakers: what an allow costs, and how late the last call is after one has opened",
+     guard_run},
     {"suite", "all of them against programs of its own, as one table", suite_run},
 };
 

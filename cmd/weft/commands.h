@@ -11,5 +11,6 @@ int publish_run(int argc, char **argv);
 int tail_run(int argc, char **argv);
 int history_run(int argc, char **argv);
 int topics_run(int argc, char **argv);
+int breakers_run(int argc, char **argv);
 
 #endif

@@ -117,6 +117,8 @@ static CURLcode call_once(struct http *http, const struct http_request *rq,
         curl_easy_setopt(http->curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)rq->body.len);
         curl_easy_setopt(http->curl, CURLOPT_POSTFIELDS, rq->body.p);
     }
+    if (rq->method != NULL)
+        curl_easy_setopt(http->curl, CURLOPT_CUSTOMREQUEST, rq->method);
     weft_buf_clear(answer);
     answer->toobig = false;
     rc = curl_easy_perform(http->curl);
@@ -135,7 +137,8 @@ static bool never_sent(CURLcode rc)
 
 int http_call(struct http *http, const struct http_request *rq, struct weft_buf *answer)
 {
-    bool harmless = rq->content_type == NULL || rq->key != NULL || rq->producer != NULL;
+    bool sets = rq->method != NULL && strcmp(rq->method, "POST") != 0; /* PUT, DELETE */
+    bool harmless = rq->content_type == NULL || sets || rq->key != NULL || rq->producer != NULL;
     struct curl_slist *headers = headers_of(rq);
     int code = EXIT_UNREACHABLE;
 
@@ -167,8 +170,11 @@ int http_call(struct http *http, const struct http_request *rq, struct weft_buf 
                           http->error[0] != '\0' ? http->error : curl_easy_strerror(rc));
             code = EXIT_UNREACHABLE;
             if (unsure && !harmless) {
-                args_complain(
-                    "the events may have been taken; with --key or --producer a retry is safe");
+                args_complain("it may have been done%s",
+                              rq->method != NULL
+                                  ? ""
+                                  : ": the events may have been taken; with --key or --producer a "
+                                    "retry is safe");
                 break;
             }
         }

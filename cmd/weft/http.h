@@ -17,7 +17,8 @@ struct http; /* opaque */
 
 struct http_request {
     const char *target;       /* path and query */
-    const char *content_type; /* NULL: GET, else POST */
+    const char *method;       /* NULL: GET without content_type, else POST */
+    const char *content_type; /* NULL: no body */
     const char *key;          /* Idempotency-Key or NULL */
     const char *producer;     /* Producer-Id or NULL; then with epoch and first */
     uint64_t epoch, first;

@@ -20,6 +20,7 @@ static const struct command commands[] = {
     {"tail", "follow topics, through any interruption", tail_run},
     {"history", "read what a topic holds", history_run},
     {"topics", "list the topics", topics_run},
+    {"breakers", "list, set and force circuit breakers", breakers_run},
 };
 
 static const struct command *find(const char *name)

@@ -7,6 +7,7 @@
 
 #include <weft/base/assert.h>
 #include <weft/base/clock.h>
+#include <weft/guard/breaker_cache.h>
 #include <weft/loop/wake.h>
 
 #define TICK_MS         100
@@ -273,6 +274,7 @@ static void tick(struct weft_worker *worker) WEFT_ON_WORKER
 {
     weft_accept_tick(worker);
     weft_fanout_tick(worker->fanout);
+    weft_breaker_cache_flush(worker->parts.of[WEFT_PART_BREAKERS], worker->control);
     sweep(worker);
     trim(worker);
     if (worker->scratch.cap > SCRATCH_KEEP) {
@@ -413,6 +415,7 @@ int weft_worker_create(struct weft_worker **ret_worker, const struct weft_worker
         .ring_bytes = opts->cfg->ring.bytes,
         .linger_sweeps = LINGER_SWEEPS,
     };
+    struct weft_breaker_cache *breakers = NULL;
     int rc;
 
     if (worker == NULL) {
@@ -433,6 +436,10 @@ int weft_worker_create(struct weft_worker **ret_worker, const struct weft_worker
     rc = weft_mailbox_create(&worker->mb, opts->cfg->hub.mailbox, worker);
     if (rc == 0) {
         rc = weft_fanout_create(&worker->fanout, &fo);
+    }
+    if (rc == 0) {
+        rc = weft_breaker_cache_create(&breakers, opts->shard);
+        worker->parts.of[WEFT_PART_BREAKERS] = breakers;
     }
     if (rc == 0) {
         rc = weft_poller_create(&worker->poller, worker->ctx.h2o.loop);
@@ -486,6 +493,7 @@ void weft_worker_destroy(struct weft_worker *worker)
     WEFT_ASSERT(!worker->started);
     take_over(worker);
     weft_mailbox_destroy(worker->mb);
+    weft_breaker_cache_destroy(worker->parts.of[WEFT_PART_BREAKERS]);
     weft_buf_fini(&worker->scratch);
     weft_buf_fini(&worker->what);
     weft_buf_fini(&worker->form);

@@ -11,7 +11,7 @@
  *   sse.c        event streams         longpoll.c  the same as one answer
  *   drain.c      sends both elsewhere  pace.c      when (pure)
  *   publish.c    publishing            read.c      history and topics
- *   control.c    what the control thread answers: breakers.c
+ *   control.c    what the control thread answers: breakers.c, services.c
  *   plain.c      page, health, metrics
  */
 #ifndef WEFT_HTTP_WORKER_PRIV_H
@@ -284,6 +284,22 @@ void weft_handle_history(struct weft_call *call) WEFT_ON_WORKER;
 void weft_handle_topic(struct weft_call *call) WEFT_ON_WORKER;
 void weft_handle_topics(struct weft_call *call) WEFT_ON_WORKER;
 void weft_handle_breakers(struct weft_call *call) WEFT_ON_WORKER;
+void weft_handle_breaker(struct weft_call *call) WEFT_ON_WORKER;
+void weft_handle_breaker_put(struct weft_call *call) WEFT_ON_WORKER;
+void weft_handle_breaker_delete(struct weft_call *call) WEFT_ON_WORKER;
+void weft_handle_breaker_acquire(struct weft_call *call) WEFT_ON_WORKER;
+void weft_handle_breaker_report(struct weft_call *call) WEFT_ON_WORKER;
+void weft_handle_breaker_force(struct weft_call *call) WEFT_ON_WORKER;
+void weft_handle_services(struct weft_call *call) WEFT_ON_WORKER;
+void weft_handle_services_health(struct weft_call *call) WEFT_ON_WORKER;
+void weft_handle_service(struct weft_call *call) WEFT_ON_WORKER;
+void weft_handle_service_put(struct weft_call *call) WEFT_ON_WORKER;
+void weft_handle_service_delete(struct weft_call *call) WEFT_ON_WORKER;
+void weft_handle_service_metrics(struct weft_call *call) WEFT_ON_WORKER;
+void weft_handle_service_start(struct weft_call *call) WEFT_ON_WORKER;
+void weft_handle_service_stop(struct weft_call *call) WEFT_ON_WORKER;
+void weft_handle_service_restart(struct weft_call *call) WEFT_ON_WORKER;
+void weft_handle_nodes(struct weft_call *call) WEFT_ON_WORKER;
 void weft_handle_healthz(struct weft_call *call) WEFT_ON_WORKER;
 void weft_handle_readyz(struct weft_call *call) WEFT_ON_WORKER;
 void weft_handle_metrics(struct weft_call *call) WEFT_ON_WORKER;

@@ -87,10 +87,26 @@ void weft_chan_canary(struct weft_buf *b, const struct weft_keys *k, struct weft
     weft_buf_str(b, node);
 }
 
-void weft_chan_breakers(struct weft_buf *b, const struct weft_keys *k)
+void weft_key_breakers(struct weft_buf *b, const struct weft_keys *k)
 {
     weft_buf_puts(b, k->prefix);
     weft_buf_puts(b, ":breakers");
+}
+
+void weft_key_breaker(struct weft_buf *b, const struct weft_keys *k, struct weft_str name,
+                      const char *what)
+{
+    weft_buf_puts(b, k->prefix);
+    weft_buf_puts(b, ":breaker:{");
+    weft_buf_str(b, name);
+    weft_buf_append(b, "}", 1);
+    weft_buf_puts(b, what);
+}
+
+void weft_chan_breakers(struct weft_buf *b, const struct weft_keys *k)
+{
+    weft_key_breakers(b, k);
+    weft_buf_puts(b, ":live");
 }
 
 /* ---- services and nodes ---- */

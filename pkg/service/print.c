@@ -70,10 +70,13 @@ void weft_print_service(struct weft_buf *b, const struct weft_reply *hash)
     text(b, hash, "reason", "reason");
     number(b, hash, "since_ms", "since_ms");
     text(b, hash, "node", "node");
-    text(b, hash, "want", "want");
-    number(b, hash, "pid", "pid");
-    weft_buf_puts(b, ",\"latency_ms\":");
-    latency(b, hash);
+    if (weft_str_eq(weft_hash_field(hash, "kind"), WEFT_STR("command"))) {
+        text(b, hash, "want", "want");
+        number(b, hash, "pid", "pid");
+    } else {
+        weft_buf_puts(b, ",\"latency_ms\":");
+        latency(b, hash);
+    }
     number(b, hash, "revision", "revision");
     number(b, hash, "created_ms", "created_ms");
     weft_buf_append(b, "}", 1);

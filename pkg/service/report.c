@@ -140,7 +140,8 @@ static size_t fields_of(const struct weft_report *report)
     size_t n = report->has_latency ? 1 : 0;
 
     if (report->n > 0) {
-        n += 2u + (note->pid >= 0 ? 1u : 0) + (note->code >= 0 ? 1u : 0) + (note->given_up ? 1u : 0);
+        n +=
+            2u + (note->pid >= 0 ? 1u : 0) + (note->code >= 0 ? 1u : 0) + (note->given_up ? 1u : 0);
     }
     return n;
 }

@@ -48,6 +48,7 @@ void weft_runner_tell(struct weft_unit *unit)
 {
     struct weft_note note = note_of(unit);
 
+    note.pid = unit->runner.pid;
     weft_report_note(unit, &note);
 }
 
@@ -124,7 +125,7 @@ static void started(void *ctx, pid_t pid)
     struct weft_note note = note_of(unit);
 
     weft_role_assert_control(pthread_self());
-    note.pid = pid;
+    unit->runner.pid = note.pid = pid;
     weft_report_note(unit, &note);
 }
 
@@ -168,6 +169,7 @@ static void ended(void *ctx, int why, int status)
     weft_role_assert_control(pthread_self());
     weft_child_destroy(run->child);
     run->child = NULL;
+    run->pid = 0;
     weft_gauge_add(unit->svs->env->shard, WEFT_G_SERVICE_PROCESSES, -1);
     tell_dropped(unit);
     failure = weft_sup_ended(&run->sup, how, weft_clock_mono_ms());
@@ -225,6 +227,7 @@ static void tell_started(struct weft_unit *unit) WEFT_ON_CONTROL
     struct weft_note note = note_of(unit);
 
     give_permit(unit, true);
+    note.pid = run->pid;
     note.started = true;
     note.restarted = run->sup.restarts > run->restarts;
     note.restarts = run->sup.restarts;

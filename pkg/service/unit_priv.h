@@ -135,6 +135,7 @@ struct weft_runner {
     struct weft_sup sup;
     struct weft_timer *timer;
     struct weft_child *child;
+    int64_t pid;       /* of the command; 0: not known yet, or none */
     void *permit;      /* of the breaker, to be given back */
     uint64_t ticket;   /* of the question to the breaker; 0: none */
     uint64_t restarts; /* that were told */

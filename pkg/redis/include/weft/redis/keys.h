@@ -19,6 +19,13 @@
 #define WEFT_FN_RENEW   "weft1_lease_renew"
 #define WEFT_FN_GIVE    "weft1_lease_give"
 
+#define WEFT_FN_BREAKER_CONFIGURE "weft1_breaker_configure"
+#define WEFT_FN_BREAKER_ACQUIRE   "weft1_breaker_acquire"
+#define WEFT_FN_BREAKER_REPORT    "weft1_breaker_report"
+#define WEFT_FN_BREAKER_FORCE     "weft1_breaker_force"
+#define WEFT_FN_BREAKER_REMOVE    "weft1_breaker_remove"
+#define WEFT_FN_BREAKER_READ      "weft1_breaker_read"
+
 #define WEFT_FN_SERVICE_PUT     "weft1_service_put"
 #define WEFT_FN_SERVICE_DELETE  "weft1_service_delete"
 #define WEFT_FN_SERVICE_ORDER   "weft1_service_order"
@@ -55,7 +62,11 @@ void weft_chan_partition(struct weft_buf *b, const struct weft_keys *k); /* weft
 void weft_chan_topic(struct weft_buf *b, const struct weft_keys *k,
                      struct weft_str topic); /* weft:{0}:live:<topic> */
 
-void weft_chan_breakers(struct weft_buf *b, const struct weft_keys *k); /* weft:breakers */
+void weft_key_breakers(struct weft_buf *b, const struct weft_keys *k); /* weft:breakers */
+/* weft:breaker:{<name>}, and with what = ":window", ":nodes", ":permits" what belongs to it. */
+void weft_key_breaker(struct weft_buf *b, const struct weft_keys *k, struct weft_str name,
+                      const char *what);
+void weft_chan_breakers(struct weft_buf *b, const struct weft_keys *k); /* weft:breakers:live */
 
 void weft_key_services(struct weft_buf *b, const struct weft_keys *k); /* weft:services */
 void weft_key_service(struct weft_buf *b, const struct weft_keys *k,
