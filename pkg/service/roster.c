@@ -28,7 +28,9 @@ struct weft_roster {
     void *ctx;
     struct weft_timer *timer;
     int64_t started_ms;
-    bool up, left, asked;
+    bool up, asked;
+    bool left; /* no more beats */
+    bool off;  /* the list, too */
     uint64_t up_ms; /* monotonic: since when Redis was reachable */
     int64_t redis_ms;
     uint64_t redis_at_ms; /* monotonic, when it was so */
@@ -269,23 +271,41 @@ void weft_roster_down(struct weft_roster *roster)
     roster->up = false;
 }
 
+static void left(void *ctx, const struct weft_reply *reply)
+{
+    struct weft_roster *roster = ctx;
+
+    (void)reply; /* if it was not done, it expires */
+    weft_role_assert_control(pthread_self());
+    roster->off = true;
+}
+
 void weft_roster_leave(struct weft_roster *roster)
 {
     struct weft_svc_call call;
 
+    if (roster->left) {
+        return;
+    }
     roster->left = true;
     weft_timer_cancel(roster->timer);
-    weft_svc_call_begin(&call, "ZREM");
-    weft_svc_call_key(&call, roster->env->keys, weft_key_nodes);
-    weft_svc_call_text(&call, roster->env->node_id);
-    if (weft_svc_call_send(&call, roster->env->cn, NULL, NULL) != 0) {
-        return; /* it expires */
-    }
     weft_svc_call_begin(&call, "DEL");
     weft_svc_call_key_of(&call, roster->env->keys, roster->env->node_id, weft_key_node);
     if (weft_svc_call_send(&call, roster->env->cn, NULL, NULL) != 0) {
+        roster->off = true;
         return;
     }
+    weft_svc_call_begin(&call, "ZREM");
+    weft_svc_call_key(&call, roster->env->keys, weft_key_nodes);
+    weft_svc_call_text(&call, roster->env->node_id);
+    if (weft_svc_call_send(&call, roster->env->cn, left, roster) != 0) {
+        roster->off = true;
+    }
+}
+
+bool weft_roster_has_left(const struct weft_roster *roster)
+{
+    return roster->off;
 }
 
 size_t weft_roster_nodes(const struct weft_roster *roster, const char *const **ret_ids)

@@ -26,6 +26,7 @@ void weft_roster_up(struct weft_roster *roster) WEFT_ON_CONTROL;
 void weft_roster_down(struct weft_roster *roster) WEFT_ON_CONTROL;
 /* No more beats; it is taken off the list. */
 void weft_roster_leave(struct weft_roster *roster) WEFT_ON_CONTROL;
+bool weft_roster_has_left(const struct weft_roster *roster) WEFT_ON_CONTROL;
 
 /* Nodes that are there, this one included; sorted. Borrowed until the next turn of the loop. */
 size_t weft_roster_nodes(const struct weft_roster *roster,

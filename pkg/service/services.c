@@ -217,7 +217,6 @@ uint64_t weft_services_stop(struct weft_services *svs)
         }
         weft_unit_stop(unit);
     }
-    weft_roster_leave(svs->roster);
     return patience_ms + STOP_SLACK_MS;
 }
 
@@ -230,6 +229,11 @@ bool weft_services_is_quiet(struct weft_services *svs)
     HASH_ITER(hh, svs->units, unit, next) {
         quiet =
             quiet && weft_unit_is_quiet(unit) && (!svs->up || !unit->mine || unit->report.n == 0);
+    }
+    /* Last, so that nobody thinks that what still ends here was lost. */
+    if (quiet && svs->stopping) {
+        weft_roster_leave(svs->roster);
+        quiet = weft_roster_has_left(svs->roster);
     }
     return quiet;
 }

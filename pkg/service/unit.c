@@ -203,12 +203,21 @@ static void lost(void *ctx, const struct weft_reply *reply)
     weft_report_events(unit->svs, unit->id, before, &note);
 }
 
-static void say_lost(struct weft_unit *unit) WEFT_ON_CONTROL
+/*
+ * The list of nodes may be older than the hash: a node that came back is in it a moment later. But its own
+ * hash was there before it could claim anything, so that is asked for, after the service was read.
+ */
+static void node_asked(void *ctx, const struct weft_reply *reply)
 {
+    struct weft_unit *unit = ctx;
     struct weft_services *svs = unit->svs;
     struct weft_svc_call call;
+    uint64_t is_there = 1;
 
-    if (unit->losing || !svs->up) {
+    weft_role_assert_control(pthread_self());
+    unit->losing = false;
+    if (weft_services_failed(svs, reply) || !weft_reply_u64(reply, &is_there) || is_there != 0 ||
+        svs->stopping) {
         return;
     }
     weft_svc_call_function(&call, WEFT_FN_SERVICE_LOST, 1);
@@ -216,7 +225,22 @@ static void say_lost(struct weft_unit *unit) WEFT_ON_CONTROL
     weft_svc_call_key(&call, svs->env->keys, weft_chan_services);
     weft_svc_call_text(&call, unit->id);
     weft_svc_call_text(&call, unit->node);
+    weft_svc_call_u64(&call, unit->lost_fence);
     unit->losing = weft_svc_call_send(&call, svs->env->cn, lost, unit) == 0;
+}
+
+static void look_for_node(struct weft_unit *unit) WEFT_ON_CONTROL
+{
+    struct weft_services *svs = unit->svs;
+    struct weft_svc_call call;
+
+    if (unit->losing || !svs->up) {
+        return;
+    }
+    unit->lost_fence = unit->seen_fence;
+    weft_svc_call_begin(&call, "EXISTS");
+    weft_svc_call_key_of(&call, svs->env->keys, unit->node, weft_key_node);
+    unit->losing = weft_svc_call_send(&call, svs->env->cn, node_asked, unit) == 0;
 }
 
 /* ---- what follows ---- */
@@ -239,7 +263,7 @@ static void settle_command(struct weft_unit *unit) WEFT_ON_CONTROL
     weft_runner_want(unit, false);
     if (unit->node[0] != '\0' && is_active(unit->state) && weft_roster_is_settled(svs->roster) &&
         !weft_roster_has(svs->roster, unit->node)) {
-        say_lost(unit);
+        look_for_node(unit);
     }
 }
 
@@ -324,7 +348,8 @@ static void load(struct weft_unit *unit, const struct weft_reply *hash) WEFT_ON_
     copy(unit->ordered, sizeof(unit->ordered), weft_hash_field(hash, "ordered"));
     copy(unit->node, sizeof(unit->node), weft_hash_field(hash, "node"));
     copy(unit->state, sizeof(unit->state), weft_hash_field(hash, "state"));
-    if (unit->mine && weft_hash_u64(hash, "fence") != unit->fence) {
+    unit->seen_fence = weft_hash_u64(hash, "fence");
+    if (unit->mine && unit->seen_fence != unit->fence) {
         unit->mine = false;
     }
 }

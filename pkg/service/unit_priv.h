@@ -175,6 +175,7 @@ struct weft_unit {
     bool listed; /* in weft:services */
     char node[WEFT_SERVICE_ID_MAX + 1];
     char state[12];
+    uint64_t seen_fence;
 
     /* This node's part. */
     bool mine; /* claimed: fence is good */
@@ -183,7 +184,8 @@ struct weft_unit {
     uint64_t done_order, done_restart; /* orders that were carried out */
     bool reading, read_again;
     bool leaving;             /* the lease was given back */
-    bool losing;              /* said that its node is lost, no answer yet */
+    bool losing;         /* its node seems to be lost: asked, or said, and no answer yet */
+    uint64_t lost_fence; /* which claim of it that is */
     struct weft_lease *lease; /* of a url */
     char lease_what[WEFT_SERVICE_ID_MAX + 16];
     uint64_t lease_number; /* 0: not held */

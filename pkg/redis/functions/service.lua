@@ -14,8 +14,9 @@ weft1_service_claim   KEYS service  ARGV node, number of the lease (0: by order,
 weft1_service_report  KEYS service, its errors  ARGV channel, id, node, fence, error (empty: none), how many fields are set,
                       pairs: fields that are set, then pairs: fields that are counted up
                       Returns 1, the state before, the time; 0: fenced.
-weft1_service_lost    KEYS service  ARGV channel, id, node
-                      Its node is gone: a command is stopped then. Returns the state before; empty: it was not so.
+weft1_service_lost    KEYS service  ARGV channel, id, node, fence
+                      Its node is gone, and has not claimed it anew: a command is stopped then. Returns the state before; empty:
+                      it was not so.
 weft1_service_metrics KEYS service, its errors  (reads only)
                       Both, as they are at one moment.
 ]]
@@ -133,9 +134,9 @@ local function service_report(KEYS, ARGV)
 end
 
 local function service_lost(KEYS, ARGV)
-    local old = redis.call('HMGET', KEYS[1], 'kind', 'node', 'state')
-    if old[1] ~= 'command' or old[2] ~= ARGV[3] or not service_is_active(old[3]) then
-        return ''
+    local old = redis.call('HMGET', KEYS[1], 'kind', 'node', 'state', 'fence')
+    if old[1] ~= 'command' or old[2] ~= ARGV[3] or old[4] ~= ARGV[4] or not service_is_active(old[3]) then
+        return '
     end
     redis.call('HSET', KEYS[1], 'state', 'stopped', 'reason', 'node_lost', 'since_ms', service_now(), 'pid', '0')
     redis.call('HINCRBY', KEYS[1], 'fence', 1)
