@@ -21,6 +21,8 @@ static const struct command commands[] = {
     {"history", "read what a topic holds", history_run},
     {"topics", "list the topics", topics_run},
     {"breakers", "list, set and force circuit breakers", breakers_run},
+    {"services", "what is probed and run, and how it is", services_run},
+    {"nodes", "list the nodes", nodes_run},
 };
 
 static const struct command *find(const char *name)

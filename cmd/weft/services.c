@@ -19,16 +19,17 @@ static void print_help(const struct arg *table)
     puts(
         "usage: weft services [options]                    lists them\n"
         "       weft services health [options]             how they are\n"
-        "       weft services NAME [metrics] [options]     all about one\n"
-        "       weft services NAME start|stop|restart\n"
-        "       weft services NAME probe URL [FIELD=VALUE...]          registers a url\n"
-        "       weft services NAME run [FIELD=VALUE...] -- PROGRAM ARG...  registers a command\n"
-        "       weft services NAME remove\n"
+        "       weft services NAME [options]               all about one\n"
+        "       weft services metrics NAME [options]\n"
+        "       weft services start|stop|restart|remove NAME\n"
+        "       weft services probe NAME URL [FIELD=VALUE...]           registers a url\n"
+        "       weft services run NAME [FIELD=VALUE...] PROGRAM ARG...  registers a command\n"
         "\n"
         "The list: name, state, its node, since when (ms), with tabs between. Fields: version, run_on;\n"
         "of a url interval_ms, timeout_ms, connect_timeout_ms, unhealthy_after, healthy_after; of a\n"
         "command restart (always, on_failure, never), autostart (true, false), backoff_min_ms,\n"
-        "backoff_max_ms, start_ms, stop_timeout_ms. Those that are not named get their defaults.\n");
+        "backoff_max_ms, start_ms, stop_timeout_ms. Those that are not named get their defaults.\n"
+        "PROGRAM is the first word without a =; put -- before words that begin with dashes.\n");
     args_print(table);
     puts("\nexit codes: 0 done, 1 the server refused, 2 wrong usage, 4 no server could be reached");
 }
@@ -229,58 +230,54 @@ static int put(struct http *http, const char *name, json_t *root, bool json)
     return code;
 }
 
-/* words: behind `probe` or `run`. */
+/* words: behind the name. */
 static int put_words(struct http *http, const char *name, bool is_url, const char *const *words,
                      size_t n, bool json)
 {
     json_t *root = json_pack("{s:s}", "kind", is_url ? "url" : "command");
+    json_t *command = json_array();
+    bool good = root != NULL && command != NULL;
     size_t i = 0;
     int code = EXIT_USAGE;
-    bool good = root != NULL;
 
     if (is_url && n > 0)
         good = good && json_object_set_new(root, "url", json_string(words[i++])) == 0;
-    while (good && i < n && (is_url || strcmp(words[i], "--") != 0))
+    while (good && i < n && (is_url || strchr(words[i], '=') != NULL))
         good = add_field(root, words[i++]);
-    if (good && !is_url) {
-        json_t *command = json_array();
-
-        for (i++; i < n; i++)
-            json_array_append_new(command, json_string(words[i]));
-        good = json_object_set_new(root, "command", command) == 0;
-    }
+    for (; good && i < n; i++)
+        good = json_array_append_new(command, json_string(words[i])) == 0;
+    if (good && !is_url)
+        good = json_object_set(root, "command", command) == 0;
     if (good)
         code = put(http, name, root, json);
+    json_decref(command);
     json_decref(root);
     return code;
 }
 
 static int run(struct http *http, const char *const *words, size_t n, bool json)
 {
-    static const char *const orders[] = {"start", "stop", "restart"};
-    struct http_request get = {0};
-    struct http_request post = {.method = "POST"};
-    struct http_request remove = {.method = "DELETE"};
-    char what[16];
+    static const struct {
+        const char *verb, *method, *what;
+    } verbs[] = {
+        {"metrics", NULL, "/metrics"},   {"start", "POST", "/start"}, {"stop", "POST", "/stop"},
+        {"restart", "POST", "/restart"}, {"remove", "DELETE", ""},
+    };
 
     if (n == 0)
         return list(http, json);
     if (n == 1)
-        return strcmp(words[0], "health") == 0 ? health(http, json)
-                                               : about(http, words[0], "", get, json);
-    for (size_t i = 0; i < sizeof(orders) / sizeof(orders[0]); i++) {
-        if (n == 2 && strcmp(words[1], orders[i]) == 0) {
-            (void)snprintf(what, sizeof(what), "/%s", orders[i]);
-            return about(http, words[0], what, post, json);
-        }
+        return strcmp(words[0], "health") == 0
+                   ? health(http, json)
+                   : about(http, words[0], "", (struct http_request){0}, json);
+    for (size_t i = 0; n == 2 && i < sizeof(verbs) / sizeof(verbs[0]); i++) {
+        if (strcmp(words[0], verbs[i].verb) == 0)
+            return about(http, words[1], verbs[i].what,
+                         (struct http_request){.method = verbs[i].method}, json);
     }
-    if (n == 2 && strcmp(words[1], "metrics") == 0)
-        return about(http, words[0], "/metrics", get, json);
-    if (n == 2 && strcmp(words[1], "remove") == 0)
-        return about(http, words[0], "", remove, json);
-    if (strcmp(words[1], "probe") == 0 || strcmp(words[1], "run") == 0)
-        return put_words(http, words[0], words[1][0] == 'p', words + 2, n - 2, json);
-    args_complain("what is to be done with '%s'? (see weft help services)", words[0]);
+    if (n > 2 && (strcmp(words[0], "probe") == 0 || strcmp(words[0], "run") == 0))
+        return put_words(http, words[1], words[0][0] == 'p', words + 2, n - 2, json);
+    args_complain("that is no way to use it (see weft help services)");
     return EXIT_USAGE;
 }
 

@@ -29,8 +29,8 @@ struct weft_roster {
     struct weft_timer *timer;
     int64_t started_ms;
     bool up, asked;
-    bool left; /* no more beats */
-    bool off;  /* the list, too */
+    bool left;      /* no more beats */
+    bool off;       /* the list, too */
     uint64_t up_ms; /* monotonic: since when Redis was reachable */
     int64_t redis_ms;
     uint64_t redis_at_ms; /* monotonic, when it was so */

@@ -184,8 +184,8 @@ struct weft_unit {
     uint64_t done_order, done_restart; /* orders that were carried out */
     bool reading, read_again;
     bool leaving;             /* the lease was given back */
-    bool losing;         /* its node seems to be lost: asked, or said, and no answer yet */
-    uint64_t lost_fence; /* which claim of it that is */
+    bool losing;              /* its node seems to be lost: asked, or said, and no answer yet */
+    uint64_t lost_fence;      /* which claim of it that is */
     struct weft_lease *lease; /* of a url */
     char lease_what[WEFT_SERVICE_ID_MAX + 16];
     uint64_t lease_number; /* 0: not held */
