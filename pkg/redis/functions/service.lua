@@ -136,7 +136,7 @@ end
 local function service_lost(KEYS, ARGV)
     local old = redis.call('HMGET', KEYS[1], 'kind', 'node', 'state', 'fence')
     if old[1] ~= 'command' or old[2] ~= ARGV[3] or old[4] ~= ARGV[4] or not service_is_active(old[3]) then
-        return '
+        return ''
     end
     redis.call('HSET', KEYS[1], 'state', 'stopped', 'reason', 'node_lost', 'since_ms', service_now(), 'pid', '0')
     redis.call('HINCRBY', KEYS[1], 'fence', 1)
