@@ -14,6 +14,7 @@
  */
 
 #define ARGS_MAX 12 /* behind the channel and the name */
+#define FULL_MS  5
 
 struct weft_breaker_call {
     struct weft_breakers *brs;
@@ -30,10 +31,10 @@ bool weft_breaker_fcall(struct weft_breakers *brs, const char *function, struct 
                         bool all_keys, size_t n, const struct weft_str *args,
                         weft_redis_replied *replied, void *ctx)
 {
-    static const char *const whats[] = {"", ":window", ":nodes", ":permits"};
-    size_t n_keys = all_keys ? WEFT_COUNT_OF(whats) : 1;
+    static const char *const suffixes[] = {"", ":window", ":nodes", ":permits"};
+    size_t n_keys = all_keys ? WEFT_COUNT_OF(suffixes) : 1;
     struct weft_str argv[9 + ARGS_MAX];
-    size_t ends[WEFT_COUNT_OF(whats) + 1];
+    size_t ends[WEFT_COUNT_OF(suffixes) + 1];
     struct weft_buf keys;
     size_t argc = 0;
     size_t at = 0;
@@ -45,7 +46,7 @@ bool weft_breaker_fcall(struct weft_breakers *brs, const char *function, struct 
     WEFT_ASSERT(n <= ARGS_MAX);
     weft_buf_init(&keys, 4096);
     for (size_t i = 0; i < n_keys; i++) {
-        weft_key_breaker(&keys, brs->env->keys, name, whats[i]);
+        weft_key_breaker(&keys, brs->env->keys, name, suffixes[i]);
         ends[i] = keys.len;
     }
     weft_chan_breakers(&keys, brs->env->keys);
@@ -69,9 +70,14 @@ bool weft_breaker_fcall(struct weft_breakers *brs, const char *function, struct 
 
 void weft_breaker_failed(struct weft_breakers *brs, const struct weft_reply *reply)
 {
+    uint64_t hash = weft_hash64(reply->str.p, reply->str.len);
+
     weft_count(brs->env->shard, WEFT_M_BREAKER_FAILED, 1);
-    weft_log(brs->env->log, WEFT_LOG_ERROR, "breaker.failed",
-             WEFT_SN("error", reply->str.p, reply->str.len));
+    if (hash != brs->told_error) {
+        brs->told_error = hash;
+        weft_log(brs->env->log, WEFT_LOG_ERROR, "breaker.failed",
+                 WEFT_SN("error", reply->str.p, reply->str.len));
+    }
     if (weft_redis_function_missing(reply) && brs->env->cn != NULL) {
         int rc = weft_redis_load_functions(brs->env->cn, NULL, NULL);
         (void)rc; /* not up any more: then they are loaded with the next connection */
@@ -331,6 +337,17 @@ static void report_next(struct weft_breakers *brs, struct weft_str name) WEFT_ON
     }
 }
 
+static void note_full(struct weft_breakers *brs, struct weft_str name,
+                      const struct weft_breaker_result *r) WEFT_ON_CONTROL
+{
+    struct weft_breaker_entry *e = weft_breakers_find(brs, name);
+
+    if (e != NULL && r->view.version == e->view.version) {
+        e->full_ms = r->yes ? 0 : weft_clock_mono_ms();
+        e->full_wait_ms = r->wait_ms;
+    }
+}
+
 static void functions_loaded(void *ctx, const struct weft_reply *reply)
 {
     struct weft_breaker_call *call = ctx;
@@ -381,6 +398,9 @@ static void call_replied(void *ctx, const struct weft_reply *reply)
         if (call->kind == WEFT_BREAKER_OP_REMOVE && !list_name(brs, "SREM", name)) {
             r.rc = WEFT_BREAKER_UNAVAILABLE;
         }
+        if (call->kind == WEFT_BREAKER_OP_ACQUIRE && r.known) {
+            note_full(brs, name, &r);
+        }
         finish_ops(call->ops, &r);
     }
     if (call->kind == WEFT_BREAKER_OP_REPORT) {
@@ -411,6 +431,24 @@ static void queue_report(struct weft_breaker_queue *queue, struct weft_breaker_o
     }
 }
 
+/*
+ * All permits of a half-open breaker were out a moment ago: the answer is the same, and Redis need not hear each of
+ * the many calls that come meanwhile.
+ */
+static bool answer_full(const struct weft_breaker_entry *e, struct weft_breaker_op *op)
+{
+    struct weft_breaker_result r = {.rc = WEFT_BREAKER_DONE, .known = true, .view = e->view};
+    uint64_t age_ms = weft_clock_mono_ms() - e->full_ms;
+
+    if (e->view.state != WEFT_BREAKER_HALF_OPEN || e->full_ms == 0 || age_ms >= FULL_MS ||
+        age_ms >= e->full_wait_ms) {
+        return false;
+    }
+    r.wait_ms = e->full_wait_ms - age_ms;
+    op->done(op, &r);
+    return true;
+}
+
 void weft_breakers_do(struct weft_breakers *brs, struct weft_breaker_op *op)
 {
     struct weft_breaker_entry *e = weft_breakers_find(brs, weft_str(op->name, strlen(op->name)));
@@ -423,6 +461,9 @@ void weft_breakers_do(struct weft_breakers *brs, struct weft_breaker_op *op)
     if (op->kind == WEFT_BREAKER_OP_CONFIGURE && e == NULL &&
         weft_breakers_count(brs) >= brs->env->cfg->breaker.max) {
         op->done(op, &(struct weft_breaker_result){.rc = WEFT_BREAKER_FULL});
+        return;
+    }
+    if (op->kind == WEFT_BREAKER_OP_ACQUIRE && e != NULL && answer_full(e, op)) {
         return;
     }
     if (op->kind == WEFT_BREAKER_OP_ACQUIRE) {

@@ -14,8 +14,6 @@
 
 static void pump(struct weft_breakers *brs) WEFT_ON_CONTROL;
 
-static void read_replied(void *ctx, const struct weft_reply *reply);
-
 /* One read: its name travels with it. */
 struct read {
     struct weft_breakers *brs;

@@ -95,7 +95,7 @@ static void refuse(struct weft_answer_msg *a, enum weft_breaker_rc rc)
         weft_answer_problem(a, "not_found", "name", "there is no such breaker");
     } else if (rc == WEFT_BREAKER_FULL) {
         a->status = 409;
-        weft_answer_problem(a, "conflict", "name",
+        weft_answer_problem(a, "full", "name",
                             "there are as many breakers as there may be (breaker.max)");
     } else {
         a->status = 503;

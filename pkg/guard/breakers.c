@@ -195,6 +195,7 @@ static void set_up(struct weft_breakers *brs) WEFT_ON_CONTROL
     if (!up) {
         return;
     }
+    brs->told_error = 0;
     for (struct weft_breaker_entry *e = brs->entries; e != NULL; e = e->hh.next) {
         /* It may be another server, which knows less: what it says counts, whatever the version. */
         e->view.version = 0;

@@ -36,6 +36,8 @@ struct weft_breaker_entry {
     uint64_t heard_ms;          /* monotonic: when the view came */
     struct weft_breaker *alone; /* decides while Redis is away; or NULL */
     bool reporting;             /* Redis counts results of this one */
+    uint64_t full_ms;      /* half-open: when Redis said that all permits are out; 0: it did not */
+    uint64_t full_wait_ms; /* ... and when to ask again */
     struct weft_breaker_queue queue;
     char name[WEFT_NAME_MAX + 1];
 };
@@ -55,6 +57,7 @@ struct weft_breakers {
     bool connected;
     bool silent;                     /* Redis has not answered in time, nor since */
     bool up;                         /* connected and not silent */
+    uint64_t told_error;             /* hash of the error that was last told */
     struct weft_breaker_call *calls; /* in order (utlist DL) */
     struct weft_timer *patience;
     struct weft_breaker_refresh refresh;
@@ -78,7 +81,7 @@ size_t weft_breakers_count(const struct weft_breakers *brs) WEFT_ON_CONTROL;
 bool weft_breaker_fcall(struct weft_breakers *brs, const char *function, struct weft_str name,
                         bool all_keys, size_t n, const struct weft_str *args,
                         weft_redis_replied *replied, void *ctx) WEFT_ON_CONTROL;
-/* An error that is not news is counted; functions that were flushed are loaded again. */
+/* An error: counted, and told once. Functions that were flushed are loaded again. */
 void weft_breaker_failed(struct weft_breakers *brs, const struct weft_reply *reply) WEFT_ON_CONTROL;
 void weft_breakers_out_of_patience(void *ctx);
 

@@ -123,8 +123,9 @@ story('every operation of the file is served', async (w) => {
   const [node] = await w.cluster();
   const client = w.client(node);
   await client.published('there', events(1, 3));
+  await client.send('PUT', '/api/breakers/there', { body: '{}' });
   for (const { route, method } of operations()) {
-    const target = route.replace(/\{topic\}/g, 'there').replace(/\{\w+\}/g, 'x');
+    const target = route.replace(/\{(topic|name)\}/g, 'there').replace(/\{\w+\}/g, 'x');
     const answer = await client.send(method.toUpperCase(), target === '/api/events' ? `${target}?topic=t` : target, {
       headers: { accept: target === '/api/events' ? 'application/json' : '*/*', ...(method === 'get' ? {} : { 'content-type': 'application/json' }) },
       body: method === 'get' ? undefined : '{"type":"a"}',
@@ -173,6 +174,24 @@ story('what the node answers fits the schemas', async (w) => {
   check(await client.get('/api/events?topic=t', { accept: 'image/png' }), '/api/events', 'get', 406);
   check(await client.get('/healthz'), '/healthz', 'get', 200);
   check(await client.get('/readyz'), '/readyz', 'get', 200);
+  const B = '/api/breakers/{name}';
+  const breaker = (method, what, body) => client.send(method, `/api/breakers/b${what}`, body ? { body: JSON.stringify(body) } : {});
+  for (const [name, { value }] of Object.entries(api.paths[B].put.requestBody.content['application/json'].examples)) {
+    check(await client.send('PUT', `/api/breakers/${name}`, { body: JSON.stringify(value) }), B, 'put', 201);
+  }
+  check(await breaker('PUT', '', { failure_threshold: 1, timeout_ms: 1, success_threshold: 1 }), B, 'put', 201);
+  check(await breaker('PUT', '', { failure_threshold: 1, timeout_ms: 1, success_threshold: 1 }), B, 'put', 200);
+  check(await breaker('PUT', '', { quorum: 0 }), B, 'put', 400);
+  check(await breaker('POST', '/acquire'), `${B}/acquire`, 'post', 200);
+  check(await breaker('POST', '/report', { outcome: 'failure', latency_ms: 1.5 }), `${B}/report`, 'post', 200);
+  check(await breaker('POST', '/report', {}), `${B}/report`, 'post', 400);
+  check(await breaker('POST', '/force', { state: 'open' }), `${B}/force`, 'post', 200);
+  check(await breaker('POST', '/acquire'), `${B}/acquire`, 'post', 200);
+  check(await breaker('GET', ''), B, 'get', 200);
+  check(await client.get('/api/breakers'), '/api/breakers', 'get', 200);
+  assert.equal((await breaker('DELETE', '')).status, 204);
+  check(await breaker('GET', ''), B, 'get', 404);
+  check(await breaker('POST', '/acquire'), `${B}/acquire`, 'post', 404);
   // Control events: their data has schemas of its own.
   const [old] = await client.published('g', events(1, 5));
   await w.store.cli('XTRIM', 'weft:{0}:log:g', 'MAXLEN', '=', '1');

@@ -40,6 +40,12 @@ async function prepare(w) {
   await removed(w, 'past', '0');
   await api.published('past', event(2));
   await removed(w, 'past', '1');
+  // A breaker with a failure, and one that is half open with a permit out.
+  const put = (name, config) => api.send('PUT', `/api/breakers/${name}`, { body: JSON.stringify(config) });
+  await put('payments', {});
+  await put('search', { failure_threshold: 1, timeout_ms: 1 });
+  for (const name of ['payments', 'search']) await api.send('POST', `/api/breakers/${name}/report`, { body: '{"outcome":"failure"}' });
+  await until(async () => (await api.send('POST', '/api/breakers/search/acquire')).json.allowed, { what: 'a permit' });
   await node.logged('lease.taken');
   return { api, env: wrapped(w) };
 }
@@ -79,9 +85,10 @@ story('every key that a node makes is in the table, under its prefix', async (w)
   const { api } = await prepare(w);
   await api.publish('ce', { specversion: '1.0', id: '1', source: 's', type: 'a' }, { 'content-type': 'application/cloudevents+json' });
   const keys = await w.store.cmd('KEYS', '*');
-  const known = [/^weft:\{0\}:head$/, /^weft:\{0\}:topics$/, /^weft:\{0\}:removed$/, /^weft:\{0\}:canary$/, /^weft:lease:\{retention\}(:fence)?$/, /^weft:\{0\}:log:[A-Za-z0-9._:-]+$/, /^weft:\{0\}:once:[^:]+:.+$/, /^weft:\{0\}:producer:[^:]+:.+$/];
+  const known = [/^weft:\{0\}:head$/, /^weft:\{0\}:topics$/, /^weft:\{0\}:removed$/, /^weft:\{0\}:canary$/, /^weft:lease:\{retention\}(:fence)?$/, /^weft:\{0\}:log:[A-Za-z0-9._:-]+$/, /^weft:\{0\}:once:[^:]+:.+$/, /^weft:\{0\}:producer:[^:]+:.+$/,
+    /^weft:breakers$/, /^weft:breaker:\{[^}]+\}(:window|:nodes|:permits)?$/];
   for (const key of keys) assert.ok(known.some((shape) => shape.test(key)), `${key} is not documented`);
-  for (const key of ['weft:{0}:head', 'weft:{0}:producer:orders:importer']) {
+  for (const key of ['weft:{0}:head', 'weft:{0}:producer:orders:importer', 'weft:breaker:{payments}']) {
     const fields = await w.store.cmd('HKEYS', key);
     assert.notEqual(fields.length, 0, key);
     for (const field of fields) assert.ok(text.includes(`| \`${field}\` |`), `field ${field} of ${key} is not documented`);
@@ -114,6 +121,17 @@ story('a node works as the documented ACL user', async (w) => {
   });
   const api = w.client(node);
   await api.published('old', event(1));
+  for (const [method, what, body, status] of [
+    ['PUT', '', '{"failure_threshold":1,"timeout_ms":1,"quorum":1,"success_threshold":1}', 201], ['GET', '', undefined, 200], ['POST', '/report', '{"outcome":"failure"}', 200],
+    ['POST', '/force', '{"state":"auto"}', 200],
+  ]) {
+    const answer = await api.send(method, `/api/breakers/b${what}`, body ? { body } : {});
+    assert.equal(answer.status, status, answer.text);
+  }
+  const permit = await until(async () => (await api.send('POST', '/api/breakers/b/acquire')).json.permit, { what: 'a permit' });
+  const settled = await api.send('POST', '/api/breakers/b/report', { body: JSON.stringify({ permit, outcome: 'success' }) });
+  assert.deepEqual(settled.json, { counted: true, state: 'closed' });
+  assert.equal((await api.send('DELETE', '/api/breakers/b')).status, 204);
   const stream = await w.follow(node, 'topic=t&topic=r*&since=earliest');
   const ids = await api.published('t', events(1, 3));
   for (const status of [503, 503]) { // there is no replica; the second time it is a duplicate
