@@ -29,7 +29,7 @@ function removed(w, topic, remembered) {
 }
 
 async function prepare(w) {
-  const [node] = await w.cluster();
+  const [node] = await w.cluster(1, { node: { set: { services: { programs: 'true' } } } });
   const api = w.client(node);
   await api.published('repo:42', events(1, 3));
   await api.published('orders', event(1), { 'idempotency-key': 'order-17' });
@@ -46,6 +46,10 @@ async function prepare(w) {
   await put('search', { failure_threshold: 1, timeout_ms: 1 });
   for (const name of ['payments', 'search']) await api.send('POST', `/api/breakers/${name}/report`, { body: '{"outcome":"failure"}' });
   await until(async () => (await api.send('POST', '/api/breakers/search/acquire')).json.allowed, { what: 'a permit' });
+  // A service that is probed and not well, and one that could be run.
+  await api.send('PUT', '/api/services/web', { body: JSON.stringify({ kind: 'url', url: 'http://127.0.0.1:1/', interval_ms: 100 }) });
+  await api.send('PUT', '/api/services/job', { body: JSON.stringify({ kind: 'command', command: ['true'] }) });
+  await until(async () => (await api.get('/api/services/web')).json.state === 'unhealthy', { what: 'web to be probed' });
   await node.logged('lease.taken');
   return { api, env: wrapped(w) };
 }
