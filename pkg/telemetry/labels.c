@@ -85,7 +85,12 @@ static struct row *find(struct weft_labels *labels, const char *value)
     return NULL;
 }
 
-/* The least used of those that are shown, or of the others; a free one before all. NULL: there is none. */
+static bool is_free(const struct row *row)
+{
+    return row->value[0] == '\0';
+}
+
+/* The least used of those that are shown, or of those that are not; NULL: there is none. */
 static struct row *least(struct weft_labels *labels, bool shown)
 {
     struct row *best = NULL;
@@ -93,13 +98,7 @@ static struct row *least(struct weft_labels *labels, bool shown)
     for (size_t i = 0; i < labels->n_rows; i++) {
         struct row *row = &labels->locked.rows[i];
 
-        if (row->value[0] != '\0' && row->shown != shown) {
-            continue;
-        }
-        if (row->value[0] == '\0') {
-            return row;
-        }
-        if (best == NULL || row->used < best->used) {
+        if (!is_free(row) && row->shown == shown && (best == NULL || row->used < best->used)) {
             best = row;
         }
     }
@@ -111,7 +110,7 @@ static size_t count_shown(const struct weft_labels *labels)
     size_t n = 0;
 
     for (size_t i = 0; i < labels->n_rows; i++) {
-        n += labels->locked.rows[i].value[0] != '\0' && labels->locked.rows[i].shown ? 1 : 0;
+        n += labels->locked.rows[i].shown ? 1 : 0;
     }
     return n;
 }
@@ -140,25 +139,26 @@ static struct row *row_of(struct weft_labels *labels, const char *value)
     struct row *row = find(labels, value);
 
     if (row == NULL) {
-        row = least(labels, false);
+        row = find(labels, ""); /* a free one */
+        row = row != NULL ? row : least(labels, false);
         WEFT_ASSERT(row != NULL);
         memset(row, 0, sizeof(*row));
         (void)snprintf(row->value, sizeof(row->value), "%s", value);
-        row->shown = count_shown(labels) <= labels->shown - 1;
+    }
+    if (!row->shown) {
+        row->shown = count_shown(labels) < labels->shown;
     }
     return row;
 }
 
 static void use(struct weft_labels *labels, struct row *row)
 {
-    row->used += 1;
-    if (!row->shown) {
-        struct row *shown = least(labels, true);
+    struct row *shown = row->shown ? NULL : least(labels, true);
 
-        if (shown != NULL && shown->value[0] != '\0' && shown->used * LEAD < row->used) {
-            hide(labels, shown);
-            row->shown = true;
-        }
+    row->used += 1;
+    if (shown != NULL && shown->used * LEAD < row->used) {
+        hide(labels, shown);
+        row->shown = true;
     }
     if (++labels->locked.uses >= HALVE_EVERY * labels->n_rows) {
         labels->locked.uses = 0;
@@ -285,7 +285,7 @@ void weft_labels_render(struct weft_labels *labels, struct weft_buf *out)
         for (size_t i = 0; i < labels->n_rows; i++) {
             const struct row *row = &labels->locked.rows[i];
 
-            if (row->value[0] != '\0' && row->shown) {
+            if (row->shown) {
                 render_row(labels, row, row->value, c, out);
             }
         }

@@ -50,7 +50,7 @@ async function prepare(w) {
   await api.send('PUT', '/api/services/web', { body: JSON.stringify({ kind: 'url', url: 'http://127.0.0.1:1/', interval_ms: 100 }) });
   await api.send('PUT', '/api/services/job', { body: JSON.stringify({ kind: 'command', command: ['true'] }) });
   await until(async () => (await api.get('/api/services/web')).json.state === 'unhealthy', { what: 'web to be probed' });
-  await node.logged('lease.taken');
+  await node.logged('lease.taken', { where: (line) => line.what === 'retention' });
   return { api, env: wrapped(w) };
 }
 
@@ -90,7 +90,8 @@ story('every key that a node makes is in the table, under its prefix', async (w)
   await api.publish('ce', { specversion: '1.0', id: '1', source: 's', type: 'a' }, { 'content-type': 'application/cloudevents+json' });
   const keys = await w.store.cmd('KEYS', '*');
   const known = [/^weft:\{0\}:head$/, /^weft:\{0\}:topics$/, /^weft:\{0\}:removed$/, /^weft:\{0\}:canary$/, /^weft:lease:\{retention\}(:fence)?$/, /^weft:\{0\}:log:[A-Za-z0-9._:-]+$/, /^weft:\{0\}:once:[^:]+:.+$/, /^weft:\{0\}:producer:[^:]+:.+$/,
-    /^weft:breakers$/, /^weft:breaker:\{[^}]+\}(:window|:nodes|:permits)?$/];
+    /^weft:breakers$/, /^weft:breaker:\{[^}]+\}(:window|:nodes|:permits)?$/,
+    /^weft:services$/, /^weft:service:\{[^}]+\}(:errors)?$/, /^weft:lease:\{service:[^}]+\}(:fence)?$/, /^weft:nodes$/, /^weft:node:\{[^}]+\}$/];
   for (const key of keys) assert.ok(known.some((shape) => shape.test(key)), `${key} is not documented`);
   for (const key of ['weft:{0}:head', 'weft:{0}:producer:orders:importer', 'weft:breaker:{payments}']) {
     const fields = await w.store.cmd('HKEYS', key);
@@ -178,6 +179,6 @@ story('another prefix is another cluster', async (w) => {
   await w.client(other).published('t', event(1));
   assert.equal((await w.client(one).get('/api/topics')).json.topics.length, 0);
   const keys = await w.store.cmd('KEYS', '*');
-  assert.deepEqual(keys.filter((key) => !key.startsWith('other:')), ['weft:{0}:canary'], keys.join(' '));
+  assert.deepEqual(keys.filter((key) => !key.startsWith('other:')).sort(), ['weft:node:{a}', 'weft:nodes', 'weft:{0}:canary'], keys.join(' '));
   assert.ok(keys.includes('other:{0}:log:t'), keys.join(' '));
 });
