@@ -44,7 +44,8 @@ void weft_report_drop(struct weft_unit *unit)
 
 /* ---- events ---- */
 
-static void event(struct weft_services *svs, const char *id, const char *type, struct weft_buf *b)
+static void event(struct weft_services *svs, const char *id, const char *type,
+                  struct weft_buf *b) WEFT_ON_CONTROL
 {
     weft_buf_append(b, "}", 1);
     (void)weft_outbox_put(svs->outbox, id, type, b);

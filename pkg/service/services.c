@@ -74,7 +74,8 @@ struct weft_unit *weft_services_find(struct weft_services *svs, struct weft_str 
     return unit;
 }
 
-static struct weft_unit *find_or_create(struct weft_services *svs, struct weft_str id)
+static struct weft_unit *find_or_create(struct weft_services *svs,
+                                        struct weft_str id) WEFT_ON_CONTROL
 {
     struct weft_unit *unit = weft_services_find(svs, id);
 
@@ -86,7 +87,7 @@ static struct weft_unit *find_or_create(struct weft_services *svs, struct weft_s
 }
 
 /* Those that are gone, and of which nothing is left here. */
-static void clear_away(struct weft_services *svs)
+static void clear_away(struct weft_services *svs) WEFT_ON_CONTROL
 {
     struct weft_unit *unit;
     struct weft_unit *next;
@@ -125,7 +126,7 @@ static void names_came(void *ctx, const struct weft_reply *reply)
     }
 }
 
-static void sync_all(struct weft_services *svs)
+static void sync_all(struct weft_services *svs) WEFT_ON_CONTROL
 {
     struct weft_svc_call call;
 

@@ -25,8 +25,8 @@ static const char *const good[] = {
     "{\"kind\":\"url\",\"url\":\"http://[::1]:80/\",\"interval_ms\":100,\"timeout_ms\":10}",
     "{\"kind\":\"url\",\"url\":\"http://10.0.0.1?q\",\"labels\":{\"team\":\"a \\\"b\\\"\"},\"run_on\":\"b\"}",
     "{\"kind\":\"command\",\"command\":[\"/bin/sleep\",\"1\"]}",
-    "{\"kind\":\"command\",\"command\":[\"x\",\"\",\"\\u00e4 \\n\"],\"restart\":\"never\",\"autostart\":true,"
-    "\"backoff_min_ms\":10,\"backoff_max_ms\":10,\"start_ms\":0,\"stop_timeout_ms\":0}",
+    ("{\"kind\":\"command\",\"command\":[\"x\",\"\",\"\\u00e4 \\n\"],\"restart\":\"never\",\"autostart\":true,"
+     "\"backoff_min_ms\":10,\"backoff_max_ms\":10,\"start_ms\":0,\"stop_timeout_ms\":0}"),
 };
 
 static const struct {

@@ -91,7 +91,7 @@ static void each_value_has_its_row(void **state)
 static void values_are_bounded_and_nothing_is_lost(void **state)
 {
     for (int i = 0; i < 10000; i++) {
-        char value[16];
+        char value[24];
 
         (void)snprintf(value, sizeof(value), "v%d", i % 500);
         weft_labels_add(labels, value, REQUESTS, 1);
@@ -103,7 +103,7 @@ static void values_are_bounded_and_nothing_is_lost(void **state)
 static void the_most_used_are_shown(void **state)
 {
     for (int i = 0; i < SHOWN; i++) {
-        char value[16];
+        char value[24];
 
         (void)snprintf(value, sizeof(value), "first%d", i);
         for (int k = 0; k < 10 * (i + 1); k++) {
