@@ -1,5 +1,6 @@
 #include "call_priv.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include <weft/base/assert.h>
@@ -80,4 +81,30 @@ int weft_svc_call_send(struct weft_svc_call *call, struct weft_redis_conn *cn,
     }
     weft_buf_fini(&call->bytes);
     return rc;
+}
+
+static int by_name(const void *a, const void *b)
+{
+    const struct weft_reply *const *x = a;
+    const struct weft_reply *const *y = b;
+
+    return weft_str_cmp(weft_reply_str(*x), weft_reply_str(*y));
+}
+
+void weft_svc_sort(const struct weft_reply *names)
+{
+    if (names->n > 0) {
+        /* Pointers, as they should be. NOLINTNEXTLINE(bugprone-sizeof-expression) */
+        qsort(names->items, names->n, sizeof(names->items[0]), by_name);
+    }
+}
+
+void weft_svc_copy(char *to, size_t size, struct weft_str s)
+{
+    size_t n = s.p != NULL && s.len < size ? s.len : 0;
+
+    if (n > 0) {
+        memcpy(to, s.p, n);
+    }
+    to[n] = '\0';
 }

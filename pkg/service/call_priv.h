@@ -42,4 +42,11 @@ void weft_svc_call_close(struct weft_svc_call *call);
 int weft_svc_call_send(struct weft_svc_call *call, struct weft_redis_conn *cn,
                        weft_redis_replied *replied, void *ctx) WEFT_MUST_CHECK;
 
+/* ---- what came back ---- */
+
+/* Sorts a list of names. */
+void weft_svc_sort(const struct weft_reply *names);
+/* s with a NUL behind it; "" if it is not there or does not fit. */
+void weft_svc_copy(char *to, size_t size, struct weft_str s);
+
 #endif

@@ -128,14 +128,6 @@ static void ask_one(struct list *list, const char *id) WEFT_ON_CONTROL
     }
 }
 
-static int by_name(const void *a, const void *b)
-{
-    const struct weft_reply *const *x = a;
-    const struct weft_reply *const *y = b;
-
-    return weft_str_cmp(weft_reply_str(*x), weft_reply_str(*y));
-}
-
 static void names_came(void *ctx, const struct weft_reply *reply)
 {
     struct list *list = ctx;
@@ -145,8 +137,8 @@ static void names_came(void *ctx, const struct weft_reply *reply)
     weft_role_assert_control(pthread_self());
     list->waiting = 1; /* this one, until all are asked for */
     list->failed = weft_services_failed(list->svs, reply) || reply->kind != WEFT_REPLY_ARRAY;
-    if (!list->failed && reply->n > 0) {
-        qsort(reply->items, reply->n, sizeof(reply->items[0]), by_name);
+    if (!list->failed) {
+        weft_svc_sort(reply);
     }
     for (size_t i = 0; !list->failed && i < reply->n; i++) {
         struct weft_str id = weft_reply_str(reply->items[i]);
@@ -158,8 +150,7 @@ static void names_came(void *ctx, const struct weft_reply *reply)
             list->more = true;
             break;
         }
-        memcpy(list->last, id.p, id.len);
-        list->last[id.len] = '\0';
+        weft_svc_copy(list->last, sizeof(list->last), id);
         ask_one(list, list->last);
         n++;
     }

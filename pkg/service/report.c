@@ -114,11 +114,10 @@ static void answered(void *ctx, const struct weft_reply *reply)
         return;
     }
     if (report->with_note && report->n > 0) {
-        struct weft_str from = weft_reply_str(weft_reply_at(reply, 1));
-        char before[12] = "";
+        char before[12];
         struct weft_note note = report->notes[0];
 
-        memcpy(before, from.p, from.len < sizeof(before) ? from.len : 0);
+        weft_svc_copy(before, sizeof(before), weft_reply_str(weft_reply_at(reply, 1)));
         report->n--;
         memmove(report->notes, report->notes + 1, report->n * sizeof(report->notes[0]));
         (void)snprintf(unit->state, sizeof(unit->state), "%s", note.state);

@@ -74,8 +74,7 @@ static void take_list(struct weft_roster *roster, const struct weft_reply *reply
         struct weft_str id = weft_reply_str(reply->items[i]);
 
         if (weft_service_id_valid(id)) { /* ids of nodes look like those of services */
-            memcpy(roster->names[n], id.p, id.len);
-            roster->names[n][id.len] = '\0';
+            weft_svc_copy(roster->names[n], sizeof(roster->names[n]), id);
             roster->ids[n] = roster->names[n];
             n++;
         }
@@ -84,23 +83,13 @@ static void take_list(struct weft_roster *roster, const struct weft_reply *reply
     weft_gauge_set(roster->env->shard, WEFT_G_NODES, (int64_t)n);
 }
 
-static int by_name(const void *a, const void *b)
-{
-    const struct weft_reply *const *x = a;
-    const struct weft_reply *const *y = b;
-
-    return weft_str_cmp(weft_reply_str(*x), weft_reply_str(*y));
-}
-
 static void list_came(void *ctx, const struct weft_reply *reply)
 {
     struct weft_roster *roster = ctx;
 
     weft_role_assert_control(pthread_self());
     if (reply != NULL && reply->kind == WEFT_REPLY_ARRAY) {
-        if (reply->n > 0) {
-            qsort(reply->items, reply->n, sizeof(reply->items[0]), by_name);
-        }
+        weft_svc_sort(reply);
         if (!is_same(roster, reply)) {
             take_list(roster, reply);
             roster->changed(roster->ctx);

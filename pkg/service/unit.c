@@ -38,7 +38,6 @@ static void carry_out_orders(struct weft_unit *unit) WEFT_ON_CONTROL
 static void claimed(void *ctx, const struct weft_reply *reply)
 {
     struct weft_unit *unit = ctx;
-    struct weft_str state = weft_reply_str(weft_reply_at(reply, 1));
     uint64_t fence = 0;
 
     weft_role_assert_control(pthread_self());
@@ -47,10 +46,7 @@ static void claimed(void *ctx, const struct weft_reply *reply)
         !weft_reply_u64(weft_reply_at(reply, 0), &fence) || fence == 0) {
         return; /* the next look at it says why */
     }
-    if (state.len < sizeof(unit->state)) {
-        memcpy(unit->state, state.p, state.len);
-        unit->state[state.len] = '\0';
-    }
+    weft_svc_copy(unit->state, sizeof(unit->state), weft_reply_str(weft_reply_at(reply, 1)));
     unit->fence = fence;
     unit->mine = true;
     if (unit->gone || unit->svs->stopping) {
@@ -186,18 +182,19 @@ static bool is_active(const char *state)
 static void lost(void *ctx, const struct weft_reply *reply)
 {
     struct weft_unit *unit = ctx;
-    struct weft_str from = weft_reply_str(reply);
     struct weft_note note = {
         .state = "stopped", .reason = "node_lost", .stopped = true, .pid = 0, .code = -1};
     char before[12];
 
     weft_role_assert_control(pthread_self());
     unit->losing = false;
-    if (weft_services_failed(unit->svs, reply) || from.len == 0 || from.len >= sizeof(before)) {
+    if (weft_services_failed(unit->svs, reply)) {
         return;
     }
-    memcpy(before, from.p, from.len);
-    before[from.len] = '\0';
+    weft_svc_copy(before, sizeof(before), weft_reply_str(reply));
+    if (before[0] == '\0') {
+        return; /* another node has said so, or it is not so */
+    }
     weft_log(unit->svs->env->log, WEFT_LOG_WARN, "service.node_lost", WEFT_S("service", unit->id),
              WEFT_S("lost", unit->node));
     weft_report_events(unit->svs, unit->id, before, &note);
@@ -302,16 +299,6 @@ static struct weft_str field_of(void *ctx, const char *name)
     return weft_hash_field(ctx, name);
 }
 
-static void copy(char *to, size_t size, struct weft_str s)
-{
-    size_t n = s.len < size ? s.len : 0;
-
-    if (n > 0) {
-        memcpy(to, s.p, n);
-    }
-    to[n] = '\0';
-}
-
 static void load_definition(struct weft_unit *unit, const struct weft_reply *hash) WEFT_ON_CONTROL
 {
     struct weft_err err = {0};
@@ -345,9 +332,9 @@ static void load(struct weft_unit *unit, const struct weft_reply *hash) WEFT_ON_
     unit->order = weft_hash_u64(hash, "order");
     unit->restart_order = weft_hash_u64(hash, "restart_order");
     unit->wanted = weft_str_eq(weft_hash_field(hash, "want"), WEFT_STR("running"));
-    copy(unit->ordered, sizeof(unit->ordered), weft_hash_field(hash, "ordered"));
-    copy(unit->node, sizeof(unit->node), weft_hash_field(hash, "node"));
-    copy(unit->state, sizeof(unit->state), weft_hash_field(hash, "state"));
+    weft_svc_copy(unit->ordered, sizeof(unit->ordered), weft_hash_field(hash, "ordered"));
+    weft_svc_copy(unit->node, sizeof(unit->node), weft_hash_field(hash, "node"));
+    weft_svc_copy(unit->state, sizeof(unit->state), weft_hash_field(hash, "state"));
     unit->seen_fence = weft_hash_u64(hash, "fence");
     if (unit->mine && unit->seen_fence != unit->fence) {
         unit->mine = false;
