@@ -251,15 +251,22 @@ static void print_value(struct weft_buf *out, const char *value)
     }
 }
 
+/* head: printed before the first sample of its column, so that none has a head alone. */
 static void render_row(const struct weft_labels *labels, const struct row *row, const char *value,
-                       size_t column, struct weft_buf *out)
+                       size_t column, bool *head, struct weft_buf *out)
 {
+    const struct weft_label_column *c = &labels->columns[column];
     double n;
 
     if (!value_of(labels, row, column, &n)) {
         return;
     }
-    weft_buf_printf(out, "%s{%s=\"", labels->columns[column].name, labels->label);
+    if (!*head) {
+        weft_buf_printf(out, "# HELP %s %s\n# TYPE %s %s\n", c->name, c->help, c->name,
+                        c->kind == WEFT_LABEL_COUNTER ? "counter" : "gauge");
+        *head = true;
+    }
+    weft_buf_printf(out, "%s{%s=\"", c->name, labels->label);
     print_value(out, value);
     if (n == floor(n) && fabs(n) < 1e15) {
         weft_buf_printf(out, "\"} %.0f\n", n);
@@ -275,21 +282,16 @@ void weft_labels_render(struct weft_labels *labels, struct weft_buf *out)
     }
     (void)pthread_mutex_lock(&labels->locked.mu);
     for (size_t c = 0; c < labels->n_columns; c++) {
-        const struct weft_label_column *column = &labels->columns[c];
+        bool head = false;
 
-        if (column->kind == WEFT_LABEL_HIDDEN) {
-            continue;
-        }
-        weft_buf_printf(out, "# HELP %s %s\n# TYPE %s %s\n", column->name, column->help,
-                        column->name, column->kind == WEFT_LABEL_COUNTER ? "counter" : "gauge");
         for (size_t i = 0; i < labels->n_rows; i++) {
             const struct row *row = &labels->locked.rows[i];
 
             if (row->shown) {
-                render_row(labels, row, row->value, c, out);
+                render_row(labels, row, row->value, c, &head, out);
             }
         }
-        render_row(labels, &labels->locked.other, "other", c, out);
+        render_row(labels, &labels->locked.other, "other", c, &head, out);
     }
     (void)pthread_mutex_unlock(&labels->locked.mu);
 }
