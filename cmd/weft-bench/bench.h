@@ -105,6 +105,14 @@ struct churn_plan {
     }
 void churn_measure(const struct bench *bench, const struct churn_plan *plan, struct report *report);
 
+struct resume_plan {
+    uint64_t events, workers;
+};
+#define RESUME_PLAN                     \
+    {                                   \
+        .events = 1000000, .workers = 0 \
+    }
+
 struct roll_plan {
     uint64_t subscribers, topics, rate, connections, period_ms, max_per_s, workers, timeout_ms,
         seed;
@@ -114,6 +122,16 @@ struct roll_plan {
         .subscribers = 3000, .topics = 30, .rate = 100, .connections = 4, .period_ms = 10000, \
         .timeout_ms = 180000, .seed = 1                                                       \
     }
+struct stall_plan {
+    uint64_t subscribers, stalled, topics, events, rate, size;
+    const char *slow; /* the policy */
+};
+#define STALL_PLAN                                                                    \
+    {                                                                                 \
+        .subscribers = 1000, .stalled = 500, .topics = 1, .events = 500, .rate = 100, \
+        .size = 1024, .slow = "replay"                                                \
+    }
+void stall_measure(const struct bench *bench, const struct stall_plan *plan, struct report *report);
 
 /* The commands: argv[0] is the name; they return the exit code. */
 int publish_run(int argc, char **argv);
@@ -122,8 +140,10 @@ int idle_run(int argc, char **argv);
 int replay_run(int argc, char **argv);
 int storm_run(int argc, char **argv);
 int churn_run(int argc, char **argv);
+int resume_run(int argc, char **argv);
 int roll_run(int argc, char **argv);
 int guard_run(int argc, char **argv);
+int stall_run(int argc, char **argv);
 int suite_run(int argc, char **argv);
 
 enum { BENCH_GOOD = 0, BENCH_FAILED = 1, BENCH_USAGE = 2 };

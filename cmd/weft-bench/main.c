@@ -16,10 +16,12 @@ static const struct command {
     {"replay", "many subscribers that begin in the past", replay_run},
     {"storm", "all cut at once, all back at once", storm_run},
     {"churn", "exactness under random cuts", churn_run},
+    {"resume", "a hundred events of a long log, and a million at once", resume_run},
     {"roll", "three nodes of its own restarted in turn: loss, and how fast clients come back",
      roll_run},
     {"guard", "breakers: what an allow costs, and how late the last call is after one has opened",
      guard_run},
+    {"stall", "what readers that stop reading cost the others", stall_run},
     {"suite", "all of them against programs of its own, as one table", suite_run},
 };
 

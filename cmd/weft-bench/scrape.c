@@ -22,8 +22,7 @@ static bool begins_with_200(const struct weft_buf *text)
     return text->len >= 12 && memcmp(text->data, "HTTP/1.1 200", 12) == 0;
 }
 
-/* The whole answer with its head; *out, initialised, stays empty if it is not 200. */
-static bool get(const struct server *server, const char *path, struct weft_buf *out)
+bool scrape_get(const struct server *server, const char *path, struct weft_buf *out)
 {
     char request[256];
     int len = snprintf(request, sizeof(request),
@@ -63,7 +62,7 @@ static bool get(const struct server *server, const char *path, struct weft_buf *
 bool scrape_read(struct scrape *scrape, const struct server *server)
 {
     weft_buf_init(&scrape->text, ANSWER_MAX);
-    return get(server, "/metrics", &scrape->text);
+    return scrape_get(server, "/metrics", &scrape->text);
 }
 
 bool scrape_is_ok(const struct server *server, const char *path)
@@ -72,7 +71,7 @@ bool scrape_is_ok(const struct server *server, const char *path)
     bool ok;
 
     weft_buf_init(&text, ANSWER_MAX);
-    ok = get(server, path, &text);
+    ok = scrape_get(server, path, &text);
     weft_buf_fini(&text);
     return ok;
 }

@@ -18,6 +18,9 @@ struct scrape {
 bool scrape_read(struct scrape *scrape, const struct server *server);
 void scrape_fini(struct scrape *scrape);
 
+/* GET: the whole answer with its head; *out, initialised, stays empty if it is not 200. Blocking. */
+bool scrape_get(const struct server *server, const char *path, struct weft_buf *out);
+
 /* Whether GET path answers 200 now. */
 bool scrape_is_ok(const struct server *server, const char *path);
 

@@ -216,6 +216,20 @@ static void storm(struct suite *suite)
     add_row(suite, "  reads of Redis", "replay_reads", "", 0, TARGET_NONE, 0);
 }
 
+static void stall(struct suite *suite)
+{
+    struct stall_plan plan = STALL_PLAN;
+    const struct scenario scenario = {"readers that stop", scenario_stall, &plan};
+
+    plan.events = scaled(suite, plan.events);
+    trials_run(&suite->trials, &scenario, suite->rounds, &suite->weft, NULL, NULL);
+    add_row(suite, "500 of 1,000 stop reading: p99 of the others, with to without", "p99_ratio", "",
+            2, TARGET_AT_MOST, 2);
+    add_row(suite, "  memory of each that stopped", "rss_kib_per_stalled", "KiB", 1, TARGET_NONE,
+            0);
+    add_row(suite, "  lost without a word", "untold", "", 0, TARGET_AT_MOST, 0);
+}
+
 static void churn(struct suite *suite)
 {
     struct churn_plan plan = CHURN_PLAN;
@@ -254,6 +268,7 @@ static bool run(struct suite *suite)
     publish_all(suite);
     replay(suite);
     storm(suite);
+    stall(suite);
     churn(suite);
     return true;
 }

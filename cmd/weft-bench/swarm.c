@@ -79,6 +79,12 @@ void swarm_cut(struct swarm *swarm, struct sub *sub)
     move(sub, SUB_CLOSED);
 }
 
+void swarm_pause(struct swarm *swarm, struct sub *sub, bool on)
+{
+    if (sub->state == SUB_OPEN)
+        poller_change(swarm->poller, &sub->io, on ? 0 : EPOLLIN);
+}
+
 /* It ended by itself. */
 static void lose(struct sub *sub, uint64_t *counter, const char *what)
 {
@@ -169,7 +175,7 @@ static bool event_found(void *ctx, const struct scan_event *event)
         swarm->delivered++;
         if (swarm->keep)
             keep(sub, event->n);
-        if (swarm->latency != NULL && swarm->read_ns > event->sent_ns)
+        if (swarm->latency != NULL && !sub->unmeasured && swarm->read_ns > event->sent_ns)
             hist_add(swarm->latency, swarm->read_ns - event->sent_ns);
         break;
     case SCAN_OPEN:
@@ -177,6 +183,7 @@ static bool event_found(void *ctx, const struct scan_event *event)
         break;
     case SCAN_GAP:
         swarm->gaps++;
+        sub->gaps++;
         note_trouble(swarm, sub, "a gap was told");
         break;
     case SCAN_MOVED:

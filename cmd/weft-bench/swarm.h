@@ -36,6 +36,8 @@ struct sub {
     uint32_t server;       /* index of the one that it is, or will be, connected to */
     struct weft_id cursor; /* last event, or weft.open; none before the first stream */
     uint32_t opens;        /* streams that began */
+    uint32_t gaps;         /* that it was told */
+    bool unmeasured;       /* not part of the latency */
     uint32_t disorder;     /* ids that were not greater than the one before */
     uint32_t retry_ms;     /* of its last weft.moved; 0: none came */
     bool told;             /* weft.moved: this stream will end */
@@ -82,6 +84,9 @@ void swarm_fini(struct swarm *swarm);
 void swarm_connect(struct swarm *swarm, struct sub *sub);
 /* Closes it at once, whatever is under way; the cursor and what it got stay. */
 void swarm_cut(struct swarm *swarm, struct sub *sub);
+
+/* It stops reading, or reads again. */
+void swarm_pause(struct swarm *swarm, struct sub *sub, bool on);
 
 /*
  * Opens all closed subscribers, some hundred at a time. False: not all opened in time; see trouble.

@@ -33,6 +33,11 @@ void scenario_churn(const struct bench *bench, const void *plan, struct report *
     churn_measure(bench, plan, report);
 }
 
+void scenario_stall(const struct bench *bench, const void *plan, struct report *report)
+{
+    stall_measure(bench, plan, report);
+}
+
 static void run_once(struct trial *trial, const struct scenario *scenario,
                      const struct bench *bench, const char *who)
 {

@@ -22,6 +22,7 @@ void scenario_idle(const struct bench *bench, const void *plan, struct report *r
 void scenario_replay(const struct bench *bench, const void *plan, struct report *report);
 void scenario_storm(const struct bench *bench, const void *plan, struct report *report);
 void scenario_churn(const struct bench *bench, const void *plan, struct report *report);
+void scenario_stall(const struct bench *bench, const void *plan, struct report *report);
 
 struct trial {
     struct report reports[TRIAL_ROUNDS_MAX];

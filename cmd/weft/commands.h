@@ -12,6 +12,7 @@ int tail_run(int argc, char **argv);
 int history_run(int argc, char **argv);
 int topics_run(int argc, char **argv);
 int breakers_run(int argc, char **argv);
+int connections_run(int argc, char **argv);
 int services_run(int argc, char **argv);
 int nodes_run(int argc, char **argv);
 

@@ -21,6 +21,7 @@ static const struct command commands[] = {
     {"history", "read what a topic holds", history_run},
     {"topics", "list the topics", topics_run},
     {"breakers", "list, set and force circuit breakers", breakers_run},
+    {"connections", "list the slowest streams and the busiest topics", connections_run},
     {"services", "what is probed and run, and how it is", services_run},
     {"nodes", "list the nodes", nodes_run},
 };
@@ -39,8 +40,8 @@ static int usage(FILE *out)
 {
     fputs("usage: weft COMMAND [words and options]\n\ncommands:\n", out);
     for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
-        fprintf(out, "  %-9s %s\n", commands[i].name, commands[i].about);
-    fputs("  help      this text, or that of a command: weft help COMMAND\n"
+        fprintf(out, "  %-11s %s\n", commands[i].name, commands[i].about);
+    fputs("  help        this text, or that of a command: weft help COMMAND\n"
           "\n"
           "weft COMMAND --help tells a command's options; weft --version the version.\n"
           "Every command takes --url, the address of one or several nodes ($WEFT_URL).\n"

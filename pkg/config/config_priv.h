@@ -128,5 +128,6 @@ extern const struct weft_param_rule weft_rule_listen;
 extern const struct weft_param_rule weft_rule_origin;
 extern const struct weft_param_rule weft_rule_redis_url;
 extern const struct weft_param_rule weft_rule_retention;
+extern const struct weft_param_rule weft_rule_slow_policy;
 
 #endif

@@ -12,6 +12,12 @@ static const char *const weft_config_anonymous_words[] = {
     NULL,
 };
 
+static const char *const weft_config_listen_words[] = {
+    [WEFT_LISTEN_PARTITION] = "partition",
+    [WEFT_LISTEN_TOPICS] = "topics",
+    NULL,
+};
+
 static const char *const weft_config_unknown_types_words[] = {
     [WEFT_UNKNOWN_TYPES_ALLOW] = "allow",
     [WEFT_UNKNOWN_TYPES_REFUSE] = "refuse",

@@ -94,12 +94,30 @@ static const char *check_retention(const char *value)
     return weft_retention_rule_parse(&rule, value, &why) == 0 ? NULL : why;
 }
 
+/* A topic or pattern as wire/name.h has it, which is above this library. */
+static const char *check_slow_policy(const char *value)
+{
+    const char *equals = strrchr(value, '=');
+    size_t len = equals ? (size_t)(equals - value) : 0;
+    size_t plain = strspn(value, LOWER UPPER DIGIT "._:-");
+
+    if (!equals || len < 1 || len > 200 ||
+        (plain != len && (plain + 1 != len || value[plain] != '*')))
+        return "must be PATTERN=POLICY, for example tick:*=latest";
+    equals++;
+    if (strcmp(equals, "replay") != 0 && strcmp(equals, "latest") != 0 &&
+        strcmp(equals, "close") != 0)
+        return "must be PATTERN=replay, PATTERN=latest or PATTERN=close";
+    return NULL;
+}
+
 const struct weft_param_rule weft_rule_any = {.check = check_any};
 const struct weft_param_rule weft_rule_not_empty = {.check = check_not_empty};
 const struct weft_param_rule weft_rule_node_id = {.check = check_node_id};
 const struct weft_param_rule weft_rule_prefix = {.check = check_prefix};
 const struct weft_param_rule weft_rule_listen = {.check = check_listen};
 const struct weft_param_rule weft_rule_origin = {.check = check_origin};
+const struct weft_param_rule weft_rule_slow_policy = {.check = check_slow_policy};
 const struct weft_param_rule weft_rule_redis_url = {.check = check_redis_url, .secret = true};
 const struct weft_param_rule weft_rule_retention = {.check = check_retention};
 

@@ -7,7 +7,8 @@
 #include <weft/telemetry/log.h>
 
 /*
- * A topic's way:  OFF -> ASKED (SUBSCRIBE sent) -> ON (confirmed) -> synced.
+ * A topic's way:  OFF -> ASKED (SUBSCRIBE sent) -> ON (confirmed) -> synced. With hub.listen=partition only the
+ * partition's channel is subscribed to, and a topic is ON as soon as that is.
  *
  * Only after the confirmation is its newest seq read: every event after it then comes as a live
  * message, and whoever follows is told this seq as the base. A topic that nobody wants any more is
@@ -46,8 +47,26 @@ static void list_remove(struct weft_names *names, const struct weft_follow *f)
     }
 }
 
+static bool has_channel(const struct weft_hub *hub, const struct weft_follow *f)
+{
+    return f->name_len == 0 || hub->o.cfg->hub.listen == WEFT_LISTEN_TOPICS;
+}
+
+/* Its messages come from now on. */
+static void turn_on(struct weft_hub *hub, struct weft_follow *f) WEFT_ON_HUB
+{
+    f->state = WEFT_SUBSCRIPTION_ON;
+    list_add(&hub->to_sync, f);
+}
+
 static void want_subscribe(struct weft_hub *hub, struct weft_follow *f) WEFT_ON_HUB
 {
+    if (!has_channel(hub, f)) {
+        if (f->state == WEFT_SUBSCRIPTION_OFF && hub->all->state == WEFT_SUBSCRIPTION_ON) {
+            turn_on(hub, f);
+        }
+        return;
+    }
     if (!f->listed && f->state == WEFT_SUBSCRIPTION_OFF) {
         f->listed = true;
         list_add(&hub->to_subscribe, f);
@@ -95,7 +114,7 @@ static void unsubscribe(struct weft_hub *hub, struct weft_follow *f) WEFT_ON_HUB
     if (f->state == WEFT_SUBSCRIPTION_ASKED && weft_redis_conn_is_up(hub->sub)) {
         return; /* weft_follow_confirmed() comes back to it */
     }
-    if (f->state == WEFT_SUBSCRIPTION_ON) {
+    if (f->state == WEFT_SUBSCRIPTION_ON && has_channel(hub, f)) {
         weft_buf_init(&name, 512);
         channel_of(hub, f, &name);
         struct weft_str argv[] = {WEFT_STR("UNSUBSCRIBE"), weft_str(name.data, name.len)};
@@ -104,6 +123,39 @@ static void unsubscribe(struct weft_hub *hub, struct weft_follow *f) WEFT_ON_HUB
         weft_buf_fini(&name);
     }
     forget(hub, f);
+}
+
+static struct weft_follow *follow_create(struct weft_hub *hub, struct weft_str name) WEFT_ON_HUB
+{
+    struct weft_follow *f = calloc(1, sizeof(*f) + name.len + 1);
+
+    WEFT_ASSERT(f != NULL);
+    if (name.len == 0) {
+        hub->all = f;
+    } else {
+        memcpy(f->name, name.p, name.len);
+    }
+    f->name_len = (uint16_t)name.len;
+    HASH_ADD_KEYPTR(hh, hub->follows, f->name, name.len, f);
+    return f;
+}
+
+/* Kept though no worker asks for it. */
+static bool is_pinned(const struct weft_hub *hub, const struct weft_follow *f)
+{
+    return f->name_len == 0 && hub->o.cfg->hub.listen == WEFT_LISTEN_PARTITION;
+}
+
+void weft_follow_init(struct weft_hub *hub)
+{
+    if (hub->o.cfg->hub.listen == WEFT_LISTEN_PARTITION) {
+        want_subscribe(hub, follow_create(hub, WEFT_STR("")));
+    }
+}
+
+bool weft_follow_hears_all(const struct weft_hub *hub)
+{
+    return hub->all != NULL && hub->all->synced;
 }
 
 void weft_follow_ask(struct weft_hub *hub, const struct weft_follow_msg *m)
@@ -115,21 +167,14 @@ void weft_follow_ask(struct weft_hub *hub, const struct weft_follow_msg *m)
     if (!m->on) {
         if (f != NULL) {
             f->workers &= ~bit;
-            if (f->workers == 0) {
+            if (f->workers == 0 && !is_pinned(hub, f)) {
                 unsubscribe(hub, f);
             }
         }
         return;
     }
     if (f == NULL) {
-        f = calloc(1, sizeof(*f) + name.len + 1);
-        WEFT_ASSERT(f != NULL);
-        memcpy(f->name, name.p, name.len);
-        f->name_len = (uint16_t)name.len;
-        HASH_ADD_KEYPTR(hh, hub->follows, f->name, name.len, f);
-        if (name.len == 0) {
-            hub->all = f;
-        }
+        f = follow_create(hub, name);
     }
     f->workers |= bit;
     if (f->synced) {
@@ -142,6 +187,11 @@ void weft_follow_ask(struct weft_hub *hub, const struct weft_follow_msg *m)
 
 void weft_follow_repair(struct weft_hub *hub, struct weft_follow *f, uint64_t last)
 {
+    if (f->name_len == 0) {
+        f->last = last;
+        weft_live_broken(hub, last);
+        return;
+    }
     weft_live_seal(hub);
     f->last = last;
     for (uint32_t w = 0; w < hub->o.n_workers; w++) {
@@ -214,11 +264,18 @@ void weft_follow_confirmed(struct weft_hub *hub, struct weft_str channel, bool o
         return;
     }
     f->state = WEFT_SUBSCRIPTION_ON;
-    if (f->workers == 0) {
+    if (f->workers == 0 && !is_pinned(hub, f)) {
         unsubscribe(hub, f);
         return;
     }
     list_add(&hub->to_sync, f);
+    if (is_pinned(hub, f)) {
+        struct weft_follow *topic, *next;
+
+        HASH_ITER(hh, hub->follows, topic, next) {
+            want_subscribe(hub, topic);
+        }
+    }
 }
 
 /* ---- where each begins ---- */
@@ -226,6 +283,7 @@ void weft_follow_confirmed(struct weft_hub *hub, struct weft_str channel, bool o
 struct sync {
     struct weft_hub *hub;
     uint64_t epoch;
+    uint64_t seen; /* seq of the hub's head when it was asked for */
     struct weft_id head;
     uint64_t floor;
     size_t n;
@@ -242,7 +300,7 @@ static void head_arrived(void *ctx, const struct weft_reply *reply)
     struct weft_history history;
 
     weft_role_assert_hub(s->hub->owner);
-    if (weft_head_take(s->hub, reply, &history, &s->floor)) {
+    if (weft_head_take(s->hub, reply, s->seen, &history, &s->floor)) {
         s->head = history.head;
     }
 }
@@ -258,6 +316,19 @@ static void scores_arrived(void *ctx, const struct weft_reply *reply)
     if (weft_reply_is_error(reply)) {
         weft_log(s->hub->o.log, WEFT_LOG_ERROR, "redis.error", WEFT_S("command", "ZMSCORE"),
                  WEFT_SN("error", reply->str.p, reply->str.len));
+    }
+}
+
+/* What was lost before the partition's channel was heard does not show there. */
+static void compare_again(struct weft_hub *hub, struct weft_follow *f) WEFT_ON_HUB
+{
+    struct weft_follow *topic, *next;
+
+    f->compared = false;
+    if (f->name_len == 0) {
+        HASH_ITER(hh, hub->follows, topic, next) {
+            topic->compared = false;
+        }
     }
 }
 
@@ -293,7 +364,9 @@ static void removed_arrived(void *ctx, const struct weft_reply *reply)
         if (last > f->last) {
             f->last = last;
         }
+        f->from = f->last;
         f->synced = true;
+        compare_again(hub, f);
         for (uint32_t w = 0; w < hub->o.n_workers; w++) {
             if ((f->workers & UINT64_C(1) << w) != 0) {
                 tell(hub, w, f);
@@ -313,6 +386,7 @@ static void send_sync(struct weft_hub *hub, size_t n) WEFT_ON_HUB
     WEFT_ASSERT(s != NULL);
     s->hub = hub;
     s->epoch = hub->epoch;
+    s->seen = hub->head.seq;
     weft_buf_init(&keys, 512);
     weft_key_topics(&keys, &hub->keys);
     size_t topics_end = keys.len;
@@ -380,7 +454,7 @@ void weft_follow_disconnected(struct weft_hub *hub)
     HASH_ITER(hh, hub->follows, f, next) {
         f->state = WEFT_SUBSCRIPTION_OFF;
         f->synced = false;
-        if (f->workers == 0) {
+        if (f->workers == 0 && !is_pinned(hub, f)) {
             forget(hub, f);
         }
     }

@@ -20,13 +20,20 @@ int weft_head_ask(struct weft_hub *hub, weft_redis_replied *replied, void *ctx)
     return rc;
 }
 
-/* While nobody has written, the history is not known to be one; after that it does not change its birth. */
+/*
+ * A history does not change its birth. While nobody had written there was none to know: then what was seen since is from
+ * before the birth, if it is another's.
+ */
 static bool is_another(const struct weft_hub *hub, const struct weft_history *history) WEFT_ON_HUB
 {
-    return hub->up && hub->history.born_ms != 0 && history->born_ms != hub->history.born_ms;
+    if (!hub->up) {
+        return false;
+    }
+    return hub->history.born_ms != 0 ? history->born_ms != hub->history.born_ms
+                                     : hub->head.seq > 0 && hub->head.ms < history->born_ms;
 }
 
-bool weft_head_take(struct weft_hub *hub, const struct weft_reply *reply,
+bool weft_head_take(struct weft_hub *hub, const struct weft_reply *reply, uint64_t seen,
                     struct weft_history *ret_history, uint64_t *ret_floor)
 {
     struct weft_history *h = ret_history;
@@ -52,6 +59,8 @@ bool weft_head_take(struct weft_hub *hub, const struct weft_reply *reply,
     }
     if (is_another(hub, h)) {
         weft_hub_history_changed(hub, "it was born at another time");
+    } else if (h->head.seq < seen) {
+        weft_hub_history_changed(hub, "the sequence went back");
     } else if (hub->history.born_ms == 0) {
         hub->history.born_ms = h->born_ms;
     }

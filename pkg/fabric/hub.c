@@ -52,13 +52,14 @@ void weft_hub_send(struct weft_hub *hub, uint32_t worker, struct weft_msg *msg)
     out->n++;
 }
 
-static void send_redis(struct weft_hub *hub, uint32_t worker, bool up) WEFT_ON_HUB
+static void send_redis(struct weft_hub *hub, uint32_t worker, bool up, bool same) WEFT_ON_HUB
 {
     struct weft_redis_msg *m = calloc(1, sizeof(*m));
 
     WEFT_ASSERT(m != NULL);
     m->msg.ops = &hub->o.ops->redis;
     m->up = up;
+    m->same = same;
     m->history = hub->history;
     m->history.head = hub->head;
     weft_hub_send(hub, worker, &m->msg);
@@ -73,8 +74,8 @@ void weft_hub_flush(struct weft_hub *hub)
         if (out->lost && !out->behind && hub->up) {
             /* It missed events while it was behind: to it, Redis was away; the log has them. */
             out->lost = false;
-            send_redis(hub, w, false);
-            send_redis(hub, w, true);
+            send_redis(hub, w, false, true);
+            send_redis(hub, w, true, true);
             weft_follow_again(hub, w);
         }
         send_live(hub, w);
@@ -105,7 +106,7 @@ static void tell_redis(struct weft_hub *hub, bool up) WEFT_ON_HUB
     hub->epoch++;
     weft_gauge_set(hub->o.shard, WEFT_G_REDIS_UP, up ? 1 : 0);
     for (uint32_t w = 0; w < hub->o.n_workers; w++) {
-        send_redis(hub, w, up);
+        send_redis(hub, w, up, false);
     }
 }
 
@@ -117,11 +118,12 @@ static void history_arrived(void *ctx, const struct weft_reply *reply)
 
     weft_role_assert_hub(hub->owner);
     hub->asking = false;
-    if (!weft_head_take(hub, reply, &history, NULL)) {
+    if (!weft_head_take(hub, reply, 0, &history, NULL)) {
         return; /* the connection has gone again; after an error it is asked for with the canary's beat */
     }
     hub->history = history;
     hub->head = history.head;
+    hub->stale_ns = 0;
     tell_redis(hub, true);
     weft_follow_connected(hub);
     weft_reader_resume(hub->reader);
@@ -322,6 +324,7 @@ int weft_hub_create(struct weft_hub **ret_hub, const struct weft_hub_opts *opts,
         if (rc == 0) {
             rc = weft_reader_create(&hub->reader, hub);
         }
+        weft_follow_init(hub);
         if (rc == 0) {
             rc = weft_reconciler_create(&hub->reconciler, hub);
         }
@@ -459,6 +462,8 @@ void weft_hub_destroy(struct weft_hub *hub)
     weft_retention_rules_fini(&hub->retention);
     weft_redis_source_destroy(hub->source);
     if (hub->base != NULL) {
+        /* Questions to the name server that nobody waits for any more end here. */
+        (void)event_base_loop(hub->base, EVLOOP_NONBLOCK);
         event_base_free(hub->base);
     }
     free(hub);

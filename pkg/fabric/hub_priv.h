@@ -9,7 +9,8 @@
  *   follow.c  topics that somebody follows: SUBSCRIBE, and from where on
  *   live.c    messages of the live channels -> batches
  *   commit.c  publishes -> FCALL weft1_publish, with commit_args.c and commit_answer.c
- *   read.c    pages of the log: equal reads merged, recent pages kept (shelf.c); page.c makes them
+ *   read.c    pages of the log: equal reads merged, recent pages kept (shelf.c); page.c makes them,
+ *             sizes.c says how many entries to ask for
  *   ask.c     history and topics as JSON
  */
 #ifndef WEFT_FABRIC_HUB_PRIV_H
@@ -45,14 +46,21 @@ enum weft_subscription {
     WEFT_SUBSCRIPTION_ON     /* ... and confirmed */
 };
 
-/* A topic, or (name "") the partition's channel, that workers follow. */
+/*
+ * A topic, or (name "") the partition's channel, that workers follow. With hub.listen=partition the partition's is
+ * always there, and topics have no channels of their own.
+ */
 struct weft_follow {
     UT_hash_handle hh;
     uint64_t workers; /* bits */
     uint64_t last;    /* seq of its newest event known here; partition: of any */
+    uint64_t
+        from; /* partition: last when it was synced; after it nothing is taken from topics' channels */
     enum weft_subscription state;
     bool listed; /* in hub->to_subscribe */
     bool synced; /* last was read from Redis after the subscription was confirmed */
+    bool
+        compared; /* ... and compared once more since the partition's channel is heard (reconcile.c) */
     uint16_t name_len;
     char name[];
 };
@@ -106,6 +114,7 @@ struct weft_hub {
     uint64_t epoch WEFT_OF_HUB; /* counts up; answers of an older one are void */
     struct weft_history history WEFT_OF_HUB; /* as it was when Redis came up */
     struct weft_id head WEFT_OF_HUB;         /* newest id seen */
+    uint64_t stale_ns WEFT_OF_HUB; /* since when a cursor says that there is more; 0: none */
     struct weft_outbox out[WEFT_WORKERS_MAX] WEFT_OF_HUB;
 
     struct weft_follow *follows WEFT_OF_HUB; /* uthash by name */
@@ -134,8 +143,11 @@ void weft_hub_come_up(struct weft_hub *hub) WEFT_ON_HUB;
 /* Asks on the read connection; replied hands what comes to weft_head_take(). WEFT_EUNAVAILABLE. */
 int weft_head_ask(struct weft_hub *hub, weft_redis_replied *replied, void *ctx)
     WEFT_ON_HUB WEFT_MUST_CHECK;
-/* False: no answer, or an error, which was logged; what is set is empty then. ret_floor may be NULL. */
-bool weft_head_take(struct weft_hub *hub, const struct weft_reply *reply,
+/*
+ * seen: seq of the hub's head when this was asked for; if it is beyond what Redis answers, or the birth is another one,
+ * the history has changed. False: no answer, or an error, which was logged; what is set is empty then. ret_floor may be NULL.
+ */
+bool weft_head_take(struct weft_hub *hub, const struct weft_reply *reply, uint64_t seen,
                     struct weft_history *ret_history, uint64_t *ret_floor) WEFT_ON_HUB;
 
 /* ---- reconcile.c ---- */
@@ -157,6 +169,12 @@ bool weft_canary_arrived(struct weft_canary *canary, struct weft_str channel, st
     WEFT_ON_HUB;
 
 /* ---- master.c ---- */
+/*
+ * The cursor is of a later incarnation than this server has: another one may be the master by now. True until
+ * redis.stale_ms have gone by without us finding it; Sentinels are asked at once.
+ */
+bool weft_hub_may_be_stale(struct weft_hub *hub, const struct weft_history *history,
+                           struct weft_id cursor) WEFT_ON_HUB;
 /* Sentinels name another server; ctx is the hub. */
 void weft_hub_master_moved(void *ctx);
 /* All connections end and are made anew; the reply being handled is void after this. */
@@ -165,6 +183,10 @@ void weft_hub_leave_master(struct weft_hub *hub, const char *why) WEFT_ON_HUB;
 bool weft_hub_is_news(struct weft_hub *hub, const struct weft_reply *error) WEFT_ON_HUB;
 
 /* ---- follow.c ---- */
+/* With hub.listen=partition: from the beginning. */
+void weft_follow_init(struct weft_hub *hub) WEFT_ON_HUB;
+/* Every event of the partition is heard, from a point that is known. */
+bool weft_follow_hears_all(const struct weft_hub *hub) WEFT_ON_HUB;
 void weft_follow_ask(struct weft_hub *hub, const struct weft_follow_msg *m) WEFT_ON_HUB;
 /* SUBSCRIBE and sync what was asked in this turn. */
 void weft_follow_flush(struct weft_hub *hub) WEFT_ON_HUB;
@@ -184,6 +206,8 @@ void weft_follow_fini(struct weft_hub *hub) WEFT_ON_HUB;
 void weft_live_arrived(struct weft_hub *hub, struct weft_str channel, struct weft_str text)
     WEFT_ON_HUB;
 void weft_live_seal(struct weft_hub *hub) WEFT_ON_HUB;
+/* Of the partition's channel: an event up to base did not come. Everybody goes to the log for it. */
+void weft_live_broken(struct weft_hub *hub, uint64_t base) WEFT_ON_HUB;
 
 /* ---- commit.c ---- */
 /* waits: its requests ask for replicas (m->replicas > 0), those of others do not. */

@@ -15,7 +15,8 @@
  * memory.
  *
  * One publish comes first on the partition's channel with all its lines, then on each topic's
- * (publish.lua). A line that came by the first is known when it comes again.
+ * (publish.lua). A line that came by the first is known when it comes again. Usually the hub listens to the first
+ * alone (hub.listen).
  */
 
 #define BATCH_EVENTS_MAX 4096
@@ -52,45 +53,52 @@ void weft_live_seal(struct weft_hub *hub)
     weft_batch_unref(batch);
 }
 
-static void tell_broken(struct weft_hub *hub, uint64_t base) WEFT_ON_HUB
+void weft_live_broken(struct weft_hub *hub, uint64_t base)
 {
     weft_live_seal(hub);
     for (uint32_t w = 0; w < hub->o.n_workers; w++) {
-        if ((hub->all->workers & UINT64_C(1) << w) != 0) {
-            struct weft_broken_msg *m = calloc(1, sizeof(*m));
+        struct weft_broken_msg *m = calloc(1, sizeof(*m));
 
-            WEFT_ASSERT(m != NULL);
-            m->msg.ops = &hub->o.ops->broken;
-            m->base = base;
-            weft_hub_send(hub, w, &m->msg);
-        }
+        WEFT_ASSERT(m != NULL);
+        m->msg.ops = &hub->o.ops->broken;
+        m->from = hub->all->from;
+        m->base = base;
+        weft_hub_send(hub, w, &m->msg);
     }
 }
 
-/* Who of the workers has to get this line. */
+/*
+ * Who of the workers has to get this line.
+ *
+ * On the partition's channel every seq comes, so a number left out is a message that was lost (or an incarnation's
+ * leap). While it is heard, topics' channels have nothing to say: what they brought before what was lost would
+ * hide that.
+ */
 static uint64_t targets_of(struct weft_hub *hub, const struct weft_live_line *line, bool partition)
     WEFT_ON_HUB
 {
     struct weft_follow *f = weft_follow_find(hub, line->topic);
+    struct weft_follow *all = hub->all;
+    uint64_t seq = line->id.seq;
     uint64_t targets = 0;
 
-    if (partition && hub->all != NULL) {
-        struct weft_follow *all = hub->all;
-
-        /*
-         * On this channel every seq comes, so a number left out is a message that was lost (or an
-         * incarnation's leap).
-         */
-        if (all->synced && line->id.seq > all->last + 1) {
-            tell_broken(hub, line->id.seq - 1);
-        }
-        if (line->id.seq > all->last) {
-            all->last = line->id.seq;
-        }
-        targets = all->workers;
+    /* An old one of the partition's channel was told to be lost, and the log has been asked for it. */
+    if (weft_follow_hears_all(hub) && seq > all->from && (!partition || seq < all->last)) {
+        return 0;
     }
-    if (f != NULL && line->id.seq > f->last) {
-        f->last = line->id.seq;
+    if (partition && all != NULL) {
+        if (all->synced && seq > all->last + 1) {
+            weft_live_broken(hub, seq - 1);
+        }
+        if (!all->synced || seq >= all->last) { /* an event of several topics has several lines */
+            targets = all->workers;
+        }
+        if (seq > all->last) {
+            all->last = seq;
+        }
+    }
+    if (f != NULL && seq > f->last) {
+        f->last = seq;
         targets |= f->workers;
     }
     return targets;

@@ -136,35 +136,31 @@ static int by_seq(const void *a, const void *b)
 }
 
 /*
- * Whether the topic lost events after the start. Told with the page that passes the end of what is
- * missing, so once.
+ * Whether the topic lost events after the start. Each page that begins before the end of what is missing says so, since
+ * whoever gets this one may have no further one: the rest may come from rings, or on another stream. Who has several tells
+ * it once (fanout).
  */
-static bool trimmed(const struct weft_page_maker *pm, const struct weft_page_topic *t,
-                    uint64_t upto)
+static bool trimmed(const struct weft_page_maker *pm, const struct weft_page_topic *t)
 {
     if (t->first.seq != 0) {
-        return t->first_prev > pm->start.seq && t->first_prev <= upto;
+        return t->first_prev > pm->start.seq;
     }
     if (t->known) { /* events after the start, and none is held */
-        return t->asked && t->score > pm->start.seq && t->score <= upto;
+        return t->asked && t->score > pm->start.seq;
     }
     return false; /* removed, or it never was: gone() knows */
 }
 
 /*
- * Whether events after the start went with a topic that was removed. Told with the first page that
- * passes one of them; not where the topic's own chain tells as much.
+ * Whether events after the start went with a topic that was removed; not where the topic's own chain tells as much.
  */
-static bool gone(const struct weft_page_maker *pm, const struct weft_page_removed *r, uint64_t upto)
+static bool gone(const struct weft_page_maker *pm, const struct weft_page_removed *r)
 {
-    if (r->seq > upto) {
-        return false;
-    }
     for (size_t i = 0; i < pm->n_topics; i++) {
         const struct weft_page_topic *t = &pm->topics[i];
 
         if (weft_str_eq(weft_str(t->name, t->name_len), r->name)) {
-            return !trimmed(pm, t, upto);
+            return !trimmed(pm, t);
         }
     }
     return true;
@@ -214,23 +210,23 @@ static struct weft_page *with_reset(const struct weft_page_maker *pm, struct wef
 }
 
 /* What retention took after the start. */
-static struct weft_page *with_gaps(const struct weft_page_maker *pm, uint64_t upto)
+static struct weft_page *with_gaps(const struct weft_page_maker *pm)
 {
     struct weft_page *page;
     size_t n = 0;
     size_t k = 0;
 
     for (size_t i = 0; pm->from == WEFT_READ_AFTER && i < pm->n_topics; i++) {
-        n += trimmed(pm, &pm->topics[i], upto) ? 1 : 0;
+        n += trimmed(pm, &pm->topics[i]) ? 1 : 0;
     }
     for (size_t i = 0; i < pm->n_removed; i++) {
-        n += gone(pm, &pm->removed[i], upto) ? 1 : 0;
+        n += gone(pm, &pm->removed[i]) ? 1 : 0;
     }
     page = weft_page_create(n);
     for (size_t i = 0; page != NULL && k < n && i < pm->n_topics; i++) {
         const struct weft_page_topic *t = &pm->topics[i];
 
-        if (trimmed(pm, t, upto)) {
+        if (trimmed(pm, t)) {
             set_gap(&page->gaps[k++], weft_str(t->name, t->name_len), pm->start, t->first,
                     WEFT_GAP_TRIMMED);
         }
@@ -238,7 +234,7 @@ static struct weft_page *with_gaps(const struct weft_page_maker *pm, uint64_t up
     for (size_t i = 0; page != NULL && k < n && i < pm->n_removed; i++) {
         const struct weft_page_removed *r = &pm->removed[i];
 
-        if (gone(pm, r, upto)) {
+        if (gone(pm, r)) {
             set_gap(&page->gaps[k++], r->name, pm->start, first_of(pm, r->name), WEFT_GAP_TRIMMED);
         }
     }
@@ -264,7 +260,7 @@ struct weft_page *weft_page_make(struct weft_page_maker *pm, struct weft_str wha
             upto = t->last;
         }
     }
-    page = pm->reset ? with_reset(pm, what) : with_gaps(pm, upto.seq);
+    page = pm->reset ? with_reset(pm, what) : with_gaps(pm);
     if (page == NULL) {
         return NULL;
     }
@@ -287,6 +283,7 @@ struct weft_page *weft_page_make(struct weft_page_maker *pm, struct weft_str wha
         }
     }
     page->upto = upto;
+    page->resume = pm->reset ? pm->resume : (struct weft_id){0, 0};
     page->more = more || upto.seq < pm->head.seq;
     page->batch = weft_batch_seal(bb, weft_clock_mono_ns());
     return page;

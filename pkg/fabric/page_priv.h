@@ -32,6 +32,7 @@ struct weft_page_topic {
     bool asked;     /* entries were asked for */
     bool full;      /* as many came as were asked for: there may be more */
     bool broken;    /* its chain has a hole (XDEL): what lies behind is left to the next page */
+    uint32_t count; /* entries asked for */
     uint64_t score; /* seq of its newest event */
     uint64_t first_prev;        /* of its first entry */
     struct weft_id first, last; /* seq 0: no entry */

@@ -13,6 +13,7 @@
 #include "page_priv.h"
 #include "removed_priv.h"
 #include "shelf_priv.h"
+#include "sizes_priv.h"
 
 /*
  * A read of a page, by its key: `from start what`. Who asks for a key that is being read joins;
@@ -25,9 +26,9 @@
  * entries, so that every event up to it is in what was read.
  */
 
-#define PAGE_BYTES      ((size_t)256 * 1024) /* aimed at, by the mean size of events so far */
-#define PAGE_EVENTS_MIN 16
-#define TOPICS_MAX      20000 /* that a pattern may match in one read */
+#define PAGE_BYTES  ((size_t)256 * 1024) /* aimed at, by the size of the topic's events so far */
+#define TOPIC_BYTES 1024                 /* ... in any case of one topic of many */
+#define TOPICS_MAX  20000                /* that a pattern may match in one read */
 
 struct waiter {
     struct waiter *next;
@@ -43,10 +44,12 @@ struct job {
     struct weft_page_maker pm;
     uint64_t began_ns;
     uint64_t epoch;      /* of the hub when it began */
+    uint64_t seen;       /* seq of its head then */
     size_t replies_due;  /* of the entries */
-    uint32_t count;      /* entries asked for, for each topic */
+    size_t topic_bytes;  /* aimed at for each topic */
     uint32_t next_topic; /* the next XRANGE reply is of this one, or of a later one asked for */
     bool running, single, matched_again, failed, too_many;
+    bool stale; /* the start is newer than this server */
     bool asked_removed;
     struct weft_str what; /* inside key */
     size_t key_len;
@@ -59,15 +62,22 @@ struct weft_reader {
     struct job *queue, *queue_tail;
     size_t n_queued, n_running;
     struct weft_shelf shelf; /* pages of a while ago */
-    double mean_bytes;       /* of an event */
+    struct weft_sizes sizes; /* of events */
     struct weft_batch_builder bb;
 };
 
-static void keep(struct weft_reader *r, const struct job *job, struct weft_page *page)
+static void keep(struct weft_reader *r, const struct job *job, bool by_several,
+                 struct weft_page *page)
 {
-    /* Without events there is nothing to save; "ago" means another time at each call. */
-    if (page->batch != NULL && job->key[0] != '0' + WEFT_READ_AGO) {
-        weft_shelf_add(&r->shelf, weft_str(job->key, job->key_len), page);
+    struct weft_str key = weft_str(job->key, job->key_len);
+
+    /*
+     * Without events there is nothing to save; "ago" means another time at each call. The end of a log is what
+     * others will come for too, when it is of a storm; from the midst, one reader alone asks for each page.
+     */
+    if (page->batch != NULL && job->key[0] != '0' + WEFT_READ_AGO &&
+        (weft_shelf_was_wanted(&r->shelf, key) || by_several || !page->more)) {
+        weft_shelf_add(&r->shelf, key, page);
     }
 }
 
@@ -92,13 +102,14 @@ static void finish(struct job *job, enum weft_read_rc rc, struct weft_page *page
 {
     struct weft_reader *r = job->r;
     struct waiter *w, *next;
+    bool by_several = job->waiters != NULL && job->waiters->next != NULL;
 
     LL_FOREACH_SAFE(job->waiters, w, next) {
         send_page(r->hub, w->worker, w->ticket, rc, page);
         free(w);
     }
     if (page != NULL) {
-        keep(r, job, page);
+        keep(r, job, by_several, page);
         weft_page_unref(page);
     }
     if (job->running) {
@@ -139,14 +150,13 @@ static void finish_page(struct job *job) WEFT_ON_HUB
     if (job->epoch != r->hub->epoch) {
         job->failed = true; /* judged by one history, and read from another perhaps */
     }
+    if (job->stale && !job->failed) {
+        finish(job, WEFT_READ_BUSY, NULL); /* it is asked for again */
+        return;
+    }
     if (job->failed || job->too_many) {
         finish(job, job->too_many ? WEFT_READ_TOO_MANY : WEFT_READ_UNAVAILABLE, NULL);
         return;
-    }
-    if (job->pm.n > 0) {
-        double mean = (double)job->pm.text.len / (double)job->pm.n;
-
-        r->mean_bytes += (mean - r->mean_bytes) / 8;
     }
     weft_hub_see_head(r->hub, job->pm.head);
     page = weft_page_make(&job->pm, job->what, &r->bb);
@@ -158,18 +168,17 @@ static void finish_page(struct job *job) WEFT_ON_HUB
 
 /* ---- talking to Redis ---- */
 
-static uint32_t entries_per_topic(const struct weft_reader *r, size_t n_topics)
+/* Topics are not equally busy: with several, each may fill twice its part of the page. */
+static size_t bytes_per_topic(size_t n_topics)
 {
-    uint64_t n = (uint64_t)((double)PAGE_BYTES / (r->mean_bytes + 100));
-    uint64_t max = r->hub->o.cfg->history.page_events;
-
-    n = n < PAGE_EVENTS_MIN ? PAGE_EVENTS_MIN : n > max ? max : n;
-    n = n_topics <= 1 ? n : n / n_topics * 2 + 2;
-    return (uint32_t)(n > max ? max : n);
+    return n_topics <= 1 ? PAGE_BYTES : PAGE_BYTES / n_topics * 2 + TOPIC_BYTES;
 }
 
 static void take_entries(struct job *job, uint32_t topic, const struct weft_reply *reply)
 {
+    struct weft_page_topic *t = &job->pm.topics[topic];
+    size_t bytes = 0;
+
     for (size_t i = 0; i < reply->n; i++) {
         const struct weft_reply *entry = weft_reply_at(reply, i);
         const struct weft_reply *fields = weft_reply_at(entry, 1);
@@ -197,9 +206,13 @@ static void take_entries(struct job *job, uint32_t topic, const struct weft_repl
             weft_count(job->r->hub->o.shard, WEFT_M_LIVE_MALFORMED, 1);
             continue;
         }
+        bytes += event.len;
         weft_page_maker_entry(&job->pm, topic, id, prev, type, event);
     }
-    job->pm.topics[topic].full = reply->n >= job->count;
+    if (reply->n > 0) {
+        weft_sizes_saw(&job->r->sizes, weft_str(t->name, t->name_len), reply->n, bytes);
+    }
+    t->full = reply->n >= t->count;
 }
 
 static void send_entries(struct job *job) WEFT_ON_HUB;
@@ -261,6 +274,8 @@ static bool send_xrange(struct job *job, uint32_t topic) WEFT_ON_HUB
     struct weft_buf key;
     int rc;
 
+    t->count = weft_sizes_ask(&job->r->sizes, weft_str(t->name, t->name_len), job->topic_bytes,
+                              hub->o.cfg->history.page_events);
     weft_buf_init(&key, 512);
     weft_key_log(&key, &hub->keys, weft_str(t->name, t->name_len));
     struct weft_str argv[] = {WEFT_STR("XRANGE"),
@@ -268,7 +283,7 @@ static bool send_xrange(struct job *job, uint32_t topic) WEFT_ON_HUB
                               weft_str(start, print_start(&job->pm, start)),
                               WEFT_STR("+"),
                               WEFT_STR("COUNT"),
-                              weft_str(count, weft_u64_print(count, job->count))};
+                              weft_str(count, weft_u64_print(count, t->count))};
     t->asked = true;
     job->replies_due++;
     weft_count(hub->o.shard, WEFT_M_REPLAY_READS, 1);
@@ -292,7 +307,7 @@ static void send_entries(struct job *job) WEFT_ON_HUB
     for (size_t i = 0; i < pm->n_topics; i++) {
         n += pm->topics[i].known && pm->topics[i].score > after ? 1 : 0;
     }
-    job->count = entries_per_topic(job->r, n);
+    job->topic_bytes = bytes_per_topic(n);
     job->next_topic = 0;
     for (uint32_t i = 0; i < pm->n_topics; i++) {
         if (pm->topics[i].known && pm->topics[i].score > after && !send_xrange(job, i)) {
@@ -315,8 +330,10 @@ static void head_arrived(void *ctx, const struct weft_reply *reply)
         job->failed = true;
         return;
     }
-    weft_head_take(job->r->hub, reply, &history, &floor);
+    weft_head_take(job->r->hub, reply, job->seen, &history, &floor);
     weft_page_maker_head(&job->pm, &history, floor);
+    job->stale = job->pm.from == WEFT_READ_AFTER &&
+                 weft_hub_may_be_stale(job->r->hub, &history, job->pm.start);
 }
 
 /* Scores of the named topics, in their order; the job has only those topics then. */
@@ -450,7 +467,7 @@ static void send_first(struct job *job) WEFT_ON_HUB
         job->failed = true;
         finish_page(job);
     } else if (job->single) {
-        job->count = entries_per_topic(job->r, 1);
+        job->topic_bytes = bytes_per_topic(1);
         if (!send_xrange(job, 0)) {
             job->single = false; /* scores_arrived() will see that it failed */
         }
@@ -483,6 +500,7 @@ static void start(struct job *job) WEFT_ON_HUB
     job->running = true;
     job->began_ns = weft_clock_mono_ns();
     job->epoch = r->hub->epoch;
+    job->seen = r->hub->head.seq;
     r->n_running++;
     weft_gauge_set(r->hub->o.shard, WEFT_G_REPLAY_IN_FLIGHT, (int64_t)r->n_running);
     if (job->pm.from != WEFT_READ_AGO) {
@@ -597,7 +615,6 @@ int weft_reader_create(struct weft_reader **ret_r, struct weft_hub *hub)
         return WEFT_ENOMEM;
     }
     r->hub = hub;
-    r->mean_bytes = 150;
     weft_shelf_init(&r->shelf, hub->o.cfg->replay.cache_bytes);
     weft_batch_builder_init(&r->bb);
     *ret_r = r;

@@ -34,10 +34,10 @@ struct weft_reconciler {
     struct event *timer;
     /* The round under way. */
     bool running;
-    uint64_t epoch;      /* of the hub: a round from before Redis went away is void */
-    uint64_t number;     /* of the round: the PING's token */
-    struct weft_id seen; /* the hub's head when Redis's was asked for */
-    uint64_t head;       /* seq that Redis answered */
+    uint64_t epoch;  /* of the hub: a round from before Redis went away is void */
+    uint64_t number; /* of the round: the PING's token */
+    uint64_t seen;   /* seq of the hub's head when Redis's was asked for */
+    uint64_t head;   /* seq that Redis answered */
     size_t replies_due;
     struct suspect *suspects;
     size_t n, cap;
@@ -47,6 +47,7 @@ struct weft_reconciler {
 struct ask {
     struct weft_reconciler *rc;
     uint64_t number;
+    bool hears_all; /* it did when this was asked */
     size_t n;
     struct suspect topics[];
 };
@@ -111,8 +112,9 @@ void weft_reconcile_pong(struct weft_reconciler *rc, struct weft_str token)
 
         if (f != NULL) {
             weft_count(hub->o.shard, WEFT_M_LIVE_REPAIRED, 1);
-            weft_log(hub->o.log, WEFT_LOG_DEBUG, "live.repaired", WEFT_S("topic", f->name),
-                     WEFT_U("last", f->last), WEFT_U("in_log", rc->suspects[i].last));
+            weft_log(hub->o.log, WEFT_LOG_DEBUG, "live.repaired",
+                     WEFT_S("topic", f->name_len > 0 ? f->name : "*"), WEFT_U("last", f->last),
+                     WEFT_U("in_log", rc->suspects[i].last));
             weft_follow_repair(hub, f, rc->suspects[i].last);
         }
     }
@@ -141,6 +143,15 @@ static void reply_taken(struct weft_reconciler *rc) WEFT_ON_HUB
     }
 }
 
+static void note_compared(struct weft_hub *hub, const struct suspect *topic) WEFT_ON_HUB
+{
+    struct weft_follow *f = weft_follow_find(hub, weft_str(topic->name, topic->name_len));
+
+    if (f != NULL && f->synced) {
+        f->compared = true;
+    }
+}
+
 static void scores_arrived(void *ctx, const struct weft_reply *reply)
 {
     struct ask *ask = ctx;
@@ -149,6 +160,9 @@ static void scores_arrived(void *ctx, const struct weft_reply *reply)
     weft_role_assert_hub(rc->hub->owner);
     if (take_reply(ask, reply)) {
         for (size_t i = 0; i < ask->n; i++) {
+            if (ask->hears_all) {
+                note_compared(rc->hub, &ask->topics[i]);
+            }
             if (weft_reply_u64(weft_reply_at(reply, i), &ask->topics[i].last) &&
                 behind(rc->hub, &ask->topics[i]) != NULL) {
                 suspect(rc, &ask->topics[i]);
@@ -166,14 +180,10 @@ static void head_arrived(void *ctx, const struct weft_reply *reply)
     struct weft_history history;
 
     weft_role_assert_hub(rc->hub->owner);
-    if (take_reply(ask, reply) && weft_head_take(rc->hub, reply, &history, NULL) &&
+    if (take_reply(ask, reply) && weft_head_take(rc->hub, reply, rc->seen, &history, NULL) &&
         rc->epoch == rc->hub->epoch) {
         rc->head = history.head.seq;
-        if (history.head.seq < rc->seen.seq) {
-            weft_hub_history_changed(rc->hub, "the sequence went back");
-        } else {
-            reply_taken(rc);
-        }
+        reply_taken(rc);
     }
     free(ask);
 }
@@ -200,13 +210,14 @@ static bool send_scores(struct weft_reconciler *rc, struct ask *ask) WEFT_ON_HUB
     return sent == 0;
 }
 
-static struct ask *ask_create(struct weft_reconciler *rc)
+static struct ask *ask_create(struct weft_reconciler *rc) WEFT_ON_HUB
 {
     struct ask *ask = malloc(sizeof(*ask) + SCORES_PER_COMMAND * sizeof(ask->topics[0]));
 
     WEFT_ASSERT(ask != NULL);
     ask->rc = rc;
     ask->number = rc->number;
+    ask->hears_all = weft_follow_hears_all(rc->hub);
     ask->n = 0;
     return ask;
 }
@@ -235,8 +246,9 @@ static bool ask_all(struct weft_reconciler *rc) WEFT_ON_HUB
     HASH_ITER(hh, rc->hub->follows, f, next) {
         struct suspect *s = &ask->topics[ask->n];
 
-        if (!sent || !f->synced || f->name_len == 0) {
-            continue;
+        if (!sent || !f->synced || f->name_len == 0 ||
+            (f->compared && weft_follow_hears_all(rc->hub))) {
+            continue; /* while all is heard, the head says it for every topic */
         }
         memcpy(s->name, f->name, (size_t)f->name_len + 1);
         s->name_len = f->name_len;
@@ -266,7 +278,7 @@ static void due(evutil_socket_t fd, short what, void *ctx)
     end_round(rc);
     rc->epoch = hub->epoch;
     rc->number++;
-    rc->seen = hub->head;
+    rc->seen = hub->head.seq;
     rc->head = 0;
     rc->replies_due = 0;
     rc->running = true;

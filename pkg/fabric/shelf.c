@@ -39,6 +39,7 @@ void weft_shelf_clear(struct weft_shelf *shelf)
     while (shelf->by_use != NULL) {
         drop(shelf, shelf->by_use);
     }
+    memset(shelf->seen, 0, sizeof(shelf->seen));
 }
 
 struct weft_page *weft_shelf_find(struct weft_shelf *shelf, struct weft_str key)
@@ -52,6 +53,16 @@ struct weft_page *weft_shelf_find(struct weft_shelf *shelf, struct weft_str key)
     DL_DELETE(shelf->by_use, entry);
     DL_APPEND(shelf->by_use, entry);
     return entry->page;
+}
+
+bool weft_shelf_was_wanted(struct weft_shelf *shelf, struct weft_str key)
+{
+    uint64_t hash = weft_hash64(key.p, key.len);
+    uint64_t *place = &shelf->seen[hash & (WEFT_SHELF_SEEN - 1)];
+    bool before = *place == hash;
+
+    *place = hash;
+    return before;
 }
 
 void weft_shelf_add(struct weft_shelf *shelf, struct weft_str key, struct weft_page *page)

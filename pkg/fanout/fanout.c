@@ -39,13 +39,14 @@ void weft_fanout_destroy(struct weft_fanout *fo)
 
 static void see_head(struct weft_fanout *fo, struct weft_id id)
 {
-    if (fo->head.seq == 0 && id.seq > 0) {
-        fo->origin_ms =
-            id.ms; /* the first event of a history: cursors from before it are not of it */
+    if (id.seq <= fo->head.seq) {
+        return;
     }
-    if (id.seq > fo->head.seq) {
-        fo->head = id;
+    if (fo->head.seq == 0 || id.seq - fo->head.seq >= WEFT_LEAP_MIN) {
+        /* Born, or leapt, since Redis came up: not later than by this event. */
+        fo->origin_ms = id.ms;
     }
+    fo->head = id;
 }
 
 /* Those who wait for topics to be followed look again. */
@@ -110,8 +111,9 @@ void weft_fanout_followed(struct weft_fanout *fo, struct weft_str name, uint64_t
         }
         /* What comes live and lies at or before base is from now on a duplicate: the log has it. */
         weft_ring_restart(fo, topic, base);
+        topic->born = 0;
         if (cut) {
-            topic->last_ms = 0;
+            topic->came = (struct weft_id){0, 0};
         }
         topic->met = true;
         DL_FOREACH(topic->links, link) {
@@ -155,15 +157,6 @@ void weft_fanout_live(struct weft_fanout *fo, struct weft_batch *batch)
     }
 }
 
-void weft_fanout_broken(struct weft_fanout *fo, uint64_t base)
-{
-    weft_count(fo->o.shard, WEFT_M_CHAIN_BREAKS, 1);
-    if (base > fo->all_base) {
-        fo->all_base = base;
-    }
-    wake_wild(fo, true);
-}
-
 /* Everybody looks again. */
 static void wake_all(struct weft_fanout *fo)
 {
@@ -173,6 +166,21 @@ static void wake_all(struct weft_fanout *fo)
         sub->scan_all = true;
         weft_sub_mark(sub);
     }
+}
+
+void weft_fanout_broken(struct weft_fanout *fo, uint64_t from, uint64_t base)
+{
+    struct weft_topic *topic, *next;
+
+    weft_count(fo->o.shard, WEFT_M_CHAIN_BREAKS, 1);
+    if (base > fo->all_base) {
+        fo->all_base = base;
+    }
+    fo->heard_from = from;
+    HASH_ITER(hh, fo->topics, topic, next) {
+        weft_ring_doubt(fo, topic, base);
+    }
+    wake_all(fo);
 }
 
 void weft_fanout_down(struct weft_fanout *fo)
@@ -189,8 +197,11 @@ void weft_fanout_down(struct weft_fanout *fo)
     wake_all(fo);
 }
 
-/* What was seen is not all in this history: nothing that is known of topics holds any more. */
-static void forget_history(struct weft_fanout *fo)
+/*
+ * What was seen is not all in this history, only up to `shared`. Up to there a ring's last event says as before which ones
+ * did not come; nothing else that is known of topics holds.
+ */
+static void forget_history(struct weft_fanout *fo, struct weft_id shared)
 {
     struct weft_topic *topic, *next;
     struct weft_sub *sub;
@@ -198,31 +209,62 @@ static void forget_history(struct weft_fanout *fo)
     fo->gone = 0;
     fo->all_base = fo->head.seq;
     HASH_ITER(hh, fo->topics, topic, next) {
-        weft_ring_restart(fo, topic, fo->head.seq);
-        topic->met = false;
-        topic->last_ms = 0;
+        if (topic->last > shared.seq) {
+            weft_ring_restart(fo, topic, shared.seq);
+            topic->met = shared.seq > 0;
+            topic->born = 0;
+        }
+        if (topic->came.seq > shared.seq) {
+            topic->came = shared;
+        }
     }
     DL_FOREACH(fo->subs, sub) {
         sub->wild_base = 0;
+        weft_slow_forget(sub); /* its marks are numbers, which may come again */
+    }
+}
+
+/* Nothing after seq is there to be missed: what was known to be missing is lost altogether. */
+static void limit_doubt(struct weft_fanout *fo, uint64_t seq)
+{
+    struct weft_topic *topic, *next;
+
+    if (fo->all_base > fo->head.seq) {
+        fo->all_base = fo->head.seq;
+    }
+    HASH_ITER(hh, fo->topics, topic, next) {
+        if (topic->doubt > seq) {
+            topic->doubt = seq;
+            topic->floor = topic->floor < seq ? topic->floor : seq;
+        }
+    }
+}
+
+static void take_history(struct weft_fanout *fo, const struct weft_history *history)
+{
+    struct weft_id shared = {0, 0};
+    struct weft_sub *sub;
+    bool another = !weft_history_holds(history, fo->head, &shared) ||
+                   (fo->born_ms != 0 && history->born_ms != fo->born_ms);
+
+    another = another && fo->head.seq > 0;
+    fo->head = history->head;
+    fo->born_ms = history->born_ms;
+    fo->origin_ms = weft_history_origin_ms(history);
+    limit_doubt(fo, another ? shared.seq : fo->head.seq);
+    if (another) {
+        forget_history(fo, shared);
+    }
+    DL_FOREACH(fo->subs, sub) {
+        weft_sub_judge(sub, history);
     }
 }
 
 void weft_fanout_up(struct weft_fanout *fo, const struct weft_history *history)
 {
-    struct weft_id ignored;
-    struct weft_sub *sub;
-    bool another = fo->head.seq > 0 && ((fo->born_ms != 0 && history->born_ms != fo->born_ms) ||
-                                        !weft_history_holds(history, fo->head, &ignored));
-
     fo->up = true;
-    fo->head = history->head;
-    fo->born_ms = history->born_ms;
-    fo->origin_ms = weft_history_origin_ms(history);
-    if (another) {
-        forget_history(fo);
-    }
-    DL_FOREACH(fo->subs, sub) {
-        weft_sub_judge(sub, history);
+    if (history != NULL) {
+        take_history(fo, history);
     }
     wake_all(fo);
 }
@@ -290,5 +332,26 @@ void weft_fanout_each(struct weft_fanout *fo, void (*fn)(void *arg, struct weft_
 
     DL_FOREACH_SAFE(fo->subs, sub, next) {
         fn(arg, sub);
+    }
+}
+
+void weft_fanout_loads(struct weft_fanout *fo,
+                       void (*fn)(void *arg, const struct weft_topic_load *load), void *arg)
+{
+    struct weft_topic *topic, *next;
+
+    HASH_ITER(hh, fo->topics, topic, next) {
+        if (topic->n_links > 0) {
+            const struct weft_topic_load load = {
+                .name = weft_str(topic->name, topic->name_len),
+                .subscribers = topic->n_links,
+                .events = topic->events,
+                .deliveries = topic->deliveries,
+            };
+
+            fn(arg, &load);
+        }
+        topic->events = 0;
+        topic->deliveries = 0;
     }
 }

@@ -4,8 +4,11 @@
  *   fanout.c  the hub's news, topics that nobody wants any more
  *   topic.c   topics and their rings
  *   sub.c     subscribers: beginning, ending, pulling, pages
+ *   judge.c   subscribers after Redis has lost something
  *   words.c   what a subscriber asked for
  *   take.c    taking from rings, merged by seq
+ *   slow.c    subscribers whose writer is behind
+ *   held.c    how much of the log subscribers hold
  *   late.c    events whose live message was lost, found when the cursor had passed them
  */
 #ifndef WEFT_FANOUT_PRIV_H
@@ -34,8 +37,9 @@ struct weft_link {
     struct weft_link *news_next;           /* of the subscriber's news */
     struct weft_topic *topic;
     struct weft_sub *sub;
-    bool news;   /* in that list */
-    bool direct; /* named; else one of its patterns matches */
+    uint64_t skip_to; /* seq: nothing of the ring before this one is given (slow.c) */
+    bool news;        /* in that list */
+    bool direct;      /* named; else one of its patterns matches */
 };
 
 struct weft_topic {
@@ -43,14 +47,21 @@ struct weft_topic {
     struct weft_link *links;
     struct weft_ring_entry *ring; /* utlist DL: ring->prev is the newest */
     size_t ring_events;
-    uint64_t floor;    /* the ring is complete over (floor, last] */
-    uint64_t last;     /* its newest event that is known, also while the ring is empty */
-    uint64_t last_ms;  /* no later event of it is from before */
-    uint32_t direct;   /* subscribers that named it */
-    uint32_t idle_for; /* sweeps without any */
-    bool followed;     /* the hub was asked to */
-    bool synced;       /* ... and told from where */
-    bool met;          /* last is true */
+    uint64_t floor;        /* the ring is complete over (floor, last] */
+    uint64_t evicted;      /* the ring had events up to here, and let them go for want of room */
+    uint64_t evicted_prev; /* the topic's event before that one */
+    uint64_t
+        doubt;     /* of its events up to here some may not have come: the log was asked for them */
+    uint64_t last; /* its newest event that is known, also while the ring is empty */
+    uint64_t born; /* it began here with this event, maybe not for the first time; 0: long ago */
+    struct weft_id came; /* the newest of its events that came live, of this history */
+    uint32_t direct;     /* subscribers that named it */
+    uint32_t n_links;
+    uint64_t events, deliveries; /* since weft_fanout_loads() */
+    uint32_t idle_for;           /* sweeps without any */
+    bool followed;               /* the hub was asked to */
+    bool synced;                 /* ... and told from where */
+    bool met;                    /* last is true */
     uint16_t name_len;
     char name[];
 };
@@ -65,14 +76,19 @@ struct weft_fanout {
     struct weft_id head; /* newest id seen */
     uint64_t origin_ms;  /* cursors from before it may be of a history that is gone; 0: none is */
     uint64_t born_ms;    /* of the history; 0: not known */
-    size_t n_again;      /* subscribers whose read was refused */
+    struct weft_held *held; /* pages that subscribers hold: uthash by page */
+    size_t held_bytes;      /* of these, each once */
+    size_t held_mean;       /* of one page, about */
+    size_t n_reading;       /* subscribers whose page is on its way */
+    size_t n_again;         /* subscribers whose read was refused */
     uint32_t ticks;
     bool up;
     size_t n_wild;          /* subscribers with a pattern */
     uint32_t wild_idle_for; /* sweeps without any */
     bool all_followed, all_synced;
-    uint64_t all_base; /* wildcards: complete over (all_base, head] ... */
-    uint64_t gone;     /* ... except up to here, for those that come now: not all of it was kept */
+    uint64_t heard_from; /* what was lost after this was told as broken, at once */
+    uint64_t all_base;   /* wildcards: complete over (all_base, head] ... */
+    uint64_t gone; /* ... except up to here, for those that come now: not all of it was kept */
 };
 
 /* ---- topic.c ---- */
@@ -85,10 +101,21 @@ void weft_topic_unlink(struct weft_link *link);
 void weft_topic_drop(struct weft_fanout *fo, struct weft_topic *topic);
 void weft_topic_follow(struct weft_fanout *fo, struct weft_topic *topic);
 void weft_topic_unfollow(struct weft_fanout *fo, struct weft_topic *topic);
+/*
+ * All of its events after its last one, up to seq, were lost since everything is heard: everybody was sent to the log for
+ * them when that happened.
+ */
+static inline bool weft_topic_was_broken(const struct weft_fanout *fo,
+                                         const struct weft_topic *topic, uint64_t seq)
+{
+    return (fo->o.hears_all || topic->last >= fo->heard_from) && seq <= topic->doubt;
+}
 /* Events after `last` up to seq did not come: for those subscribers whose cursor has passed them. */
 void weft_topic_missed(struct weft_fanout *fo, struct weft_topic *topic, uint64_t seq);
-/* Empties the ring: what is known begins after floor. */
+/* Empties the ring: what is known begins after floor, or where it is in doubt later than that. */
 void weft_ring_restart(struct weft_fanout *fo, struct weft_topic *topic, uint64_t floor);
+/* Empties the ring: it is complete after base only. What its newest event is remains known. */
+void weft_ring_doubt(struct weft_fanout *fo, struct weft_topic *topic, uint64_t base);
 /* Adds the new part of batch. True: there was one. */
 bool weft_ring_add(struct weft_fanout *fo, struct weft_topic *topic, struct weft_batch *batch);
 /* First frame after seq; false if there is none. */
@@ -103,6 +130,7 @@ struct weft_taker {
     struct weft_run *runs;
     size_t n, max_runs;
     size_t bytes, max_bytes;
+    size_t events;
 };
 
 /* One frame: taken, or skipped by its type. False: no room. The cursor is the caller's. */
@@ -120,16 +148,53 @@ bool weft_sub_names(const struct weft_sub *sub, const struct weft_topic *topic);
 /* ---- sub.c ---- */
 void weft_sub_mark(struct weft_sub *sub);
 void weft_sub_news(struct weft_link *link);
+/* Events before this may have been passed. What the cursor names was given, unless it jumped there. */
+static inline uint64_t weft_sub_passed(const struct weft_sub *sub)
+{
+    return sub->cursor.seq + (sub->jumped_to != 0 && sub->cursor.seq == sub->jumped_to ? 1 : 0);
+}
 /* Links sub to topic if one of its patterns matches. */
 void weft_sub_offer(struct weft_sub *sub, struct weft_topic *topic);
 /* Takes the topic off the subscriber. */
 void weft_sub_lose(struct weft_link *link);
+/* Asks for a page, unless one is on its way or Redis is away. */
+void weft_sub_read(struct weft_sub *sub, bool late);
+/* Its rings do not reach back to the cursor: it lives from pages now. */
+void weft_sub_enter_log(struct weft_sub *sub);
+
+/* ---- judge.c ---- */
 /* Its cursor may be of a history that is gone: the log is asked before it goes on. */
 void weft_sub_doubt(struct weft_sub *sub);
 /* Redis is back with this history: is what the subscriber was given in it? */
 void weft_sub_judge(struct weft_sub *sub, const struct weft_history *history);
-/* Asks for a page, unless one is on its way or Redis is away. */
-void weft_sub_read(struct weft_sub *sub, bool late);
+/* The cursor's number says nothing in this history: up to where it will be everything comes from the log, nothing late. */
+void weft_sub_all_from_log(struct weft_sub *sub);
+
+/* ---- slow.c ---- */
+/* The topic's events after this are what the subscriber is to get. */
+static inline uint64_t weft_link_after(const struct weft_link *link)
+{
+    uint64_t seq = link->sub->cursor.seq;
+
+    return link->skip_to > seq + 1 ? link->skip_to - 1 : seq;
+}
+
+/* Its rings have let go of events that it has not had. Needs news or scan_all to be right. */
+bool weft_slow_passed(const struct weft_sub *sub);
+/* It lives from rings and its writer is behind. True: *ret_pull comes first. */
+bool weft_slow_pull(struct weft_sub *sub, enum weft_pull *ret_pull);
+/* It has had everything. */
+void weft_slow_done(struct weft_sub *sub);
+/* Another history: nothing is skipped. */
+void weft_slow_forget(struct weft_sub *sub);
+
+/* ---- held.c ---- */
+/* The subscriber holds this page from now on; a reference is taken. */
+void weft_sub_hold(struct weft_sub *sub, struct weft_page *page);
+/* Lets go of its page, if it has one. */
+void weft_sub_let_go(struct weft_sub *sub);
+/* Another page may be asked for. */
+bool weft_held_has_room(const struct weft_fanout *fo);
 
 /* ---- late.c ---- */
 
@@ -158,5 +223,7 @@ void weft_late_check(struct weft_link *link);
 /* True: what is late comes first; *ret_pull says what there is of it now. */
 bool weft_late_pull(struct weft_taker *tk, enum weft_pull *ret_pull);
 void weft_late_drop(struct weft_sub *sub);
+/* The cursor goes back to there; nothing after it is in the log any more. */
+void weft_late_stand_back(struct weft_sub *sub, uint64_t to);
 
 #endif

@@ -25,7 +25,7 @@ static uint64_t log_to(const struct weft_sub *sub)
 
 bool weft_late_missing(const struct weft_sub *sub, uint64_t seq)
 {
-    return seq < sub->cursor.seq && seq > sub->sure.seq &&
+    return seq < weft_sub_passed(sub) && seq > sub->sure.seq &&
            !(seq >= sub->log_from && seq <= log_to(sub));
 }
 
@@ -47,7 +47,8 @@ static bool is_lost(const struct weft_sub *sub, struct weft_str topic, uint64_t 
         uint32_t at;
 
         if (weft_ring_find(link->topic, seq - 1, &entry, &at) &&
-            entry->batch->frames[at].id.seq == seq && !weft_str_eq(name_of(link->topic), topic)) {
+            entry->batch->frames[at].id.seq == seq && seq >= link->skip_to &&
+            !weft_str_eq(name_of(link->topic), topic)) {
             return false;
         }
     }
@@ -67,14 +68,19 @@ static struct weft_late *find(struct weft_late *list, struct weft_str topic)
 }
 
 /*
- * The topic's events up to here were given, as far as they are before the cursor: its ring had them, or they came
- * late.
+ * The topic's events up to here were given, as far as they are before the cursor: its ring had them, or everybody was
+ * sent to the log for them, or they came late.
  */
 static uint64_t given_of(const struct weft_sub *sub, const struct weft_topic *topic)
 {
     const struct weft_late *late = find(sub->late_given, name_of(topic));
 
-    return late != NULL && late->upto > topic->last ? late->upto : topic->last;
+    uint64_t given = topic->last;
+
+    if (topic->doubt > given && weft_topic_was_broken(sub->fo, topic, topic->doubt)) {
+        given = topic->doubt;
+    }
+    return late != NULL && late->upto > given ? late->upto : given;
 }
 
 bool weft_late_unsure(const struct weft_sub *sub, const struct weft_topic *topic)
@@ -86,12 +92,12 @@ bool weft_late_unsure(const struct weft_sub *sub, const struct weft_topic *topic
     if (sub->log_from <= given + 1 && log_to(sub) > given) {
         given = log_to(sub);
     }
-    return sub->cursor.seq > given + 1; /* what the cursor names was given */
+    return weft_sub_passed(sub) > given + 1;
 }
 
-/* seq: one of them that is known. */
+/* Its events after `after` up to upto, which a page after from has; seq: one of them that is known. */
 static void add(struct weft_sub *sub, const struct weft_topic *topic, struct weft_id from,
-                uint64_t seq, uint64_t upto)
+                uint64_t after, uint64_t seq, uint64_t upto)
 {
     uint64_t lost = is_lost(sub, name_of(topic), seq) ? seq : 0;
     struct weft_late *late = find(sub->late, name_of(topic));
@@ -104,13 +110,12 @@ static void add(struct weft_sub *sub, const struct weft_topic *topic, struct wef
     }
     if (sub->late == NULL) {
         /* A page of later events has to wait: it is read again from where the cursor is now. */
-        weft_page_unref(sub->page);
-        sub->page = NULL;
+        weft_sub_let_go(sub);
     }
     late = calloc(1, sizeof(*late) + topic->name_len);
     WEFT_ASSERT(late != NULL);
     late->from = from;
-    late->after = from.seq;
+    late->after = after;
     late->upto = upto;
     late->lost = lost;
     late->name_len = topic->name_len;
@@ -120,15 +125,12 @@ static void add(struct weft_sub *sub, const struct weft_topic *topic, struct wef
 
 void weft_late_after(struct weft_sub *sub, const struct weft_topic *topic, uint64_t seq)
 {
-    struct weft_id from = {topic->last_ms, given_of(sub, topic)};
+    uint64_t given = given_of(sub, topic);
+    bool is_sure = sub->sure.seq > given;
 
-    /* What is missing is neither older than the topic's last event nor than what is sure. */
-    if (sub->sure.seq > from.seq) {
-        from = sub->sure;
-    } else if (sub->sure.ms > from.ms) {
-        from.ms = sub->sure.ms;
-    }
-    add(sub, topic, from, seq, seq);
+    /* A page has to begin at an id that was given once: of a seq alone the log cannot say whether it is its own. */
+    add(sub, topic, sub->sure.seq > topic->came.seq ? sub->sure : topic->came,
+        is_sure ? sub->sure.seq : given, seq, seq);
 }
 
 struct weft_topic *weft_late_shows(const struct weft_sub *sub, const struct weft_batch *batch,
@@ -141,7 +143,8 @@ struct weft_topic *weft_late_shows(const struct weft_sub *sub, const struct weft
         return NULL; /* nearly always */
     }
     topic = weft_topic_find(sub->fo, weft_frame_topic(batch, &batch->frames[i]));
-    if (topic == NULL || !topic->met || prev <= given_of(sub, topic) ||
+    if (topic == NULL || !topic->met || weft_topic_was_broken(sub->fo, topic, prev) ||
+        prev <= given_of(sub, topic) ||
         (prev <= sub->fo->all_base && !weft_sub_names(sub, topic))) {
         return NULL;
     }
@@ -157,12 +160,12 @@ void weft_late_check(struct weft_link *link)
     for (uint32_t i = entry->from; i < batch->n; i++) {
         struct weft_id id = batch->frames[i].id;
 
-        if (id.seq >= link->sub->cursor.seq) {
+        if (id.seq >= weft_sub_passed(link->sub)) {
             return;
         }
         if ((given == NULL || id.seq > given->upto) &&
             is_lost(link->sub, name_of(link->topic), id.seq)) {
-            add(link->sub, link->topic, (struct weft_id){id.ms, id.seq - 1}, id.seq,
+            add(link->sub, link->topic, (struct weft_id){id.ms, id.seq - 1}, id.seq - 1, id.seq,
                 entry->last_seq);
             return;
         }
@@ -183,6 +186,24 @@ void weft_late_drop(struct weft_sub *sub)
     sub->late_given = NULL;
 }
 
+void weft_late_stand_back(struct weft_sub *sub, uint64_t to)
+{
+    struct weft_late *late, *next;
+
+    LL_FOREACH_SAFE(sub->late, late, next) {
+        if (late->after >= to) {
+            LL_DELETE(sub->late, late);
+            free(late);
+        } else if (late->upto > to) {
+            late->upto = to;
+            late->lost = late->lost > to ? 0 : late->lost;
+        }
+    }
+    LL_FOREACH(sub->late_given, late) {
+        late->upto = late->upto < to ? late->upto : to;
+    }
+}
+
 /*
  * The gap in front of the page is of events before the cursor. If it may as well be of later ones only, the
  * subscriber's own page will tell it.
@@ -196,8 +217,8 @@ static bool gap_is_late(const struct weft_sub *sub)
     if (sub->page->n_gaps == 0) {
         return false;
     }
-    return is_lost(sub, weft_str(late->name, late->name_len), gone) ||
-           (late->lost > 0 && late->lost <= gone);
+    return gone > late->after && (is_lost(sub, weft_str(late->name, late->name_len), gone) ||
+                                  (late->lost > 0 && late->lost <= gone));
 }
 
 /* False: no room. */
@@ -246,8 +267,7 @@ static void page_done(struct weft_sub *sub)
         late->upto = end;
         LL_PREPEND(sub->late_given, late);
     }
-    sub->page = NULL;
-    weft_page_unref(page);
+    weft_sub_let_go(sub);
 }
 
 static bool is_reset(const struct weft_page *page)
@@ -266,8 +286,7 @@ bool weft_late_pull(struct weft_taker *tk, enum weft_pull *ret_pull)
         }
         if (is_reset(sub->page)) {
             /* Nothing of that history is there any more; the subscriber's own page will say so. */
-            weft_page_unref(sub->page);
-            sub->page = NULL;
+            weft_sub_let_go(sub);
             weft_late_drop(sub);
             weft_sub_doubt(sub);
             return false;

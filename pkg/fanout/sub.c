@@ -47,10 +47,10 @@ static void forget_news(struct weft_sub *sub)
 
 /* ---- from rings to the log, and back ---- */
 
-static void enter_log(struct weft_sub *sub)
+void weft_sub_enter_log(struct weft_sub *sub)
 {
     if (sub->cursor.seq != sub->log_to) { /* else it joins the stretch from before */
-        sub->log_from = sub->cursor.seq;
+        sub->log_from = weft_sub_passed(sub);
     }
     sub->mode = WEFT_SUB_LOG;
     sub->gaps_hash = 0;
@@ -64,47 +64,10 @@ static void leave_log(struct weft_sub *sub)
 {
     sub->mode = WEFT_SUB_RING;
     sub->log_to = sub->cursor.seq;
+    sub->resume_to = sub->fo->head.seq;
     if (sub->log_from <= sub->sure.seq) {
         sub->sure = sub->cursor;
     }
-}
-
-void weft_sub_doubt(struct weft_sub *sub)
-{
-    if (sub->mode == WEFT_SUB_OPENING) {
-        return;
-    }
-    sub->doubt = true;
-    sub->old_page = sub->reading || sub->page != NULL;
-    if (sub->mode == WEFT_SUB_RING) {
-        enter_log(sub);
-    }
-    weft_sub_mark(sub);
-}
-
-void weft_sub_judge(struct weft_sub *sub, const struct weft_history *history)
-{
-    struct weft_id resume, ignored;
-
-    if (sub->page != NULL && !weft_history_holds(history, sub->page->upto, &ignored)) {
-        weft_page_unref(sub->page); /* of what is lost: it is read again */
-        sub->page = NULL;
-    }
-    if (sub->mode == WEFT_SUB_OPENING || sub->from != WEFT_FROM_CURSOR || sub->cursor.seq == 0 ||
-        weft_history_holds(history, sub->cursor, &resume)) {
-        return;
-    }
-    if (sub->given.seq != 0 && !weft_history_holds(history, sub->given, &ignored)) {
-        weft_sub_doubt(sub); /* the page tells it */
-        return;
-    }
-    /* It has lost nothing: only other topics' events lay between the last that it has and its cursor. */
-    sub->cursor = resume;
-    if (sub->sure.seq > resume.seq) {
-        sub->sure = resume;
-    }
-    sub->log_from = sub->log_from < resume.seq ? sub->log_from : resume.seq;
-    sub->log_to = sub->log_to < resume.seq ? sub->log_to : resume.seq;
 }
 
 /* ---- beginning and ending ---- */
@@ -165,6 +128,7 @@ int weft_sub_init(struct weft_sub *sub, struct weft_fanout *fo, const struct wef
         return WEFT_ENOMEM;
     }
     sub->fo = fo;
+    sub->slow = (uint8_t)opts->slow;
     sub->from = (uint8_t)opts->from;
     sub->cursor = opts->start;
     if (opts->from == WEFT_FROM_CURSOR) {
@@ -220,9 +184,13 @@ void weft_sub_fini(struct weft_sub *sub)
     if (sub->again) {
         fo->n_again--;
     }
+    if (sub->reading) {
+        fo->n_reading--;
+    }
     DL_DELETE(fo->subs, sub);
     weft_late_drop(sub);
-    weft_page_unref(sub->page);
+    weft_sub_let_go(sub);
+    weft_page_unref(sub->skipped);
     free(sub->words);
     memset(sub, 0, sizeof(*sub));
 }
@@ -244,7 +212,11 @@ static bool synced(const struct weft_sub *sub)
     return true;
 }
 
-/* Its rings reach back to the cursor. */
+/*
+ * Its rings reach back to the cursor. A topic that began while it was followed only by the partition's channel
+ * may have had a life before, which retention removed: that patterns have not missed anything of it, all_base
+ * and wild_base say; for who names it, only the log can.
+ */
 static bool covered(const struct weft_sub *sub)
 {
     const struct weft_link *link = sub->scan_all ? sub->links : sub->news;
@@ -254,7 +226,9 @@ static bool covered(const struct weft_sub *sub)
         return false;
     }
     for (; link != NULL; link = sub->scan_all ? link->sub_next : link->news_next) {
-        if (link->topic->floor > seq) {
+        uint64_t after = weft_link_after(link);
+
+        if (link->topic->floor > after || (link->direct && link->topic->born > after + 1)) {
             return false;
         }
     }
@@ -266,9 +240,10 @@ static bool trusted(const struct weft_sub *sub)
 {
     const struct weft_fanout *fo = sub->fo;
 
-    bool fits = sub->cursor.seq == 0 ||
-                (sub->cursor.seq <= fo->head.seq &&
-                 fo->head.seq - sub->cursor.seq < WEFT_LEAP_MIN && sub->cursor.ms >= fo->origin_ms);
+    bool fits =
+        sub->cursor.seq == 0 ||
+        (sub->cursor.seq <= fo->head.seq && fo->head.seq - sub->cursor.seq < WEFT_LEAP_MIN &&
+         sub->cursor.ms >= fo->origin_ms && sub->cursor.ms <= fo->head.ms);
 
     return !sub->doubt && (sub->known || fits);
 }
@@ -302,18 +277,27 @@ void weft_sub_what(const struct weft_sub *sub, struct weft_buf *out)
     }
 }
 
+static void read_ended(struct weft_sub *sub)
+{
+    sub->reading = false;
+    sub->late_read = false;
+    sub->unwanted = false;
+    sub->fo->n_reading--;
+}
+
 void weft_sub_page_arrived(struct weft_sub *sub, struct weft_page *page)
 {
     bool late = sub->late_read;
 
     WEFT_ASSERT(sub->reading && sub->page == NULL);
-    sub->reading = false;
-    sub->late_read = false;
+    bool unwanted = sub->unwanted;
+
+    read_ended(sub);
     weft_sub_mark(sub);
-    if (!late && sub->late != NULL) {
-        return; /* something earlier was found missing meanwhile: this page is asked for again */
+    if (unwanted || (!late && sub->late != NULL)) {
+        return; /* asked for again; or something earlier was found missing meanwhile */
     }
-    sub->page = weft_page_ref(page);
+    weft_sub_hold(sub, page);
     sub->page_at = 0;
     sub->gaps_told = false;
 }
@@ -328,8 +312,7 @@ static void try_again(struct weft_sub *sub)
 
 void weft_sub_page_failed(struct weft_sub *sub, bool unavailable)
 {
-    sub->reading = false;
-    sub->late_read = false;
+    read_ended(sub);
     if (unavailable && !sub->fo->up) {
         sub->waiting = true; /* weft_fanout_up() wakes everybody */
     } else {
@@ -360,7 +343,7 @@ bool weft_sub_may_leave(const struct weft_sub *sub)
 
 /*
  * A topic that was trimmed far beyond the cursor says so in each page that comes before the end of what is missing: it is
- * told with the first.
+ * told with the first. A reset is another one each time: the page after it begins where nothing is lost.
  */
 static bool gaps_are_new(struct weft_sub *sub)
 {
@@ -372,8 +355,9 @@ static bool gaps_are_new(struct weft_sub *sub)
 
         hash = hash * 31 + weft_hash64(gap->topic, strlen(gap->topic));
         hash = hash * 31 + gap->next.seq + 1;
+        hash = hash * 31 + (uint64_t)gap->reason;
     }
-    if (hash == sub->gaps_hash) {
+    if (hash == sub->gaps_hash && !has_reset(page)) {
         return false;
     }
     sub->gaps_hash = hash;
@@ -388,22 +372,18 @@ static void page_done(struct weft_sub *sub)
     bool reset = has_reset(page);
 
     if (reset) {
-        /* In this history all up to the cursor comes from the log. */
-        memset(&sub->sure, 0, sizeof(sub->sure));
-        sub->log_from = 0;
-        weft_late_drop(sub);
+        weft_sub_all_from_log(sub);
+        weft_slow_forget(sub);
     }
     if (reset || forward) {
         sub->cursor = page->upto;
     }
     sub->from = WEFT_FROM_CURSOR;
     sub->known = true;
-    sub->doubt = sub->doubt && sub->old_page;
-    sub->old_page = false;
+    sub->doubt = false;
     sub->at_tail = !page->more;
     sub->stuck = !reset && !forward && page->batch == NULL;
-    sub->page = NULL;
-    weft_page_unref(page);
+    weft_sub_let_go(sub);
 }
 
 void weft_sub_read(struct weft_sub *sub, bool late)
@@ -420,11 +400,16 @@ void weft_sub_read(struct weft_sub *sub, bool late)
         try_again(sub);
         return;
     }
+    if (!weft_held_has_room(sub->fo)) {
+        weft_count(sub->fo->o.shard, WEFT_M_REPLAY_HELD_FULL, 1);
+        try_again(sub);
+        return;
+    }
     sub->reading = true;
     sub->late_read = late;
+    sub->fo->n_reading++;
     if (!sub->fo->o.ops->read(sub->fo->o.ctx, sub)) {
-        sub->reading = false;
-        sub->late_read = false;
+        read_ended(sub);
         try_again(sub);
     }
 }
@@ -459,7 +444,9 @@ static bool take_log(struct weft_taker *tk, enum weft_pull *ret_pull)
     if (!sub->gaps_told) {
         sub->gaps_told = true;
         if (has_reset(sub->page)) {
-            sub->given = (struct weft_id){0, 0}; /* what it has is of another history */
+            /* What it has of this history is not after that. */
+            sub->given = sub->page->resume.seq < sub->cursor.seq ? sub->page->resume
+                                                                 : (struct weft_id){0, 0};
         }
         if (gaps_are_new(sub)) {
             *ret_pull = WEFT_PULL_GAPS;
@@ -501,6 +488,8 @@ enum weft_pull weft_sub_pull(struct weft_sub *sub, struct weft_run *runs, size_t
 
     *ret_n = 0;
     sub->waiting = false;
+    weft_page_unref(sub->skipped);
+    sub->skipped = NULL;
     if (sub->mode == WEFT_SUB_OPENING) {
         if (!synced(sub)) {
             sub->waiting = true;
@@ -530,15 +519,21 @@ enum weft_pull weft_sub_pull(struct weft_sub *sub, struct weft_run *runs, size_t
                 sub->waiting = true; /* Redis was away: for where the rings begin */
                 return WEFT_PULL_NONE;
             }
+            if (sub->behind && weft_slow_pull(sub, &pull)) {
+                break;
+            }
             if (covered(sub)) {
                 if (weft_take_rings(&tk)) {
                     forget_news(sub);
                     sub->scan_all = false;
                 }
+                if (tk.n == 0) {
+                    weft_slow_done(sub);
+                }
                 break;
             }
             weft_count(fo->o.shard, WEFT_M_SUBSCRIBER_LAGGED, 1);
-            enter_log(sub);
+            weft_sub_enter_log(sub);
         }
         if (take_log(&tk, &pull)) {
             break;

@@ -29,6 +29,7 @@ bool weft_take(struct weft_taker *tk, struct weft_batch *batch, uint32_t i)
     if (frame->id.seq > tk->sub->given.seq) {
         tk->sub->given = frame->id;
     }
+    tk->events++;
     return true;
 }
 
@@ -55,19 +56,25 @@ static void head_advance(struct head *head)
 /* Takes from one ring while its events do not come after limit. False: no room. */
 static bool take_until(struct weft_taker *tk, struct head *head, uint64_t limit)
 {
+    size_t before = tk->events;
+    struct weft_topic *topic = head->entry->topic;
+    bool room = true;
+
     while (head->entry != NULL && head_seq(head) <= limit) {
         const struct weft_frame *frame = &head->entry->batch->frames[head->at];
 
         /* The same event in two topics has one seq: who follows both gets it once. */
         if (frame->id.seq > tk->sub->cursor.seq) {
-            if (!weft_take(tk, head->entry->batch, head->at)) {
-                return false;
+            room = weft_take(tk, head->entry->batch, head->at);
+            if (!room) {
+                break;
             }
             tk->sub->cursor = frame->id;
         }
         head_advance(head);
     }
-    return true;
+    topic->deliveries += tk->events - before;
+    return room;
 }
 
 /* heads[0] has the lowest seq, as in any binary heap. */
@@ -138,7 +145,7 @@ bool weft_take_rings(struct weft_taker *tk)
             heads = more;
             cap *= 2;
         }
-        if (weft_ring_find(link->topic, sub->cursor.seq, &heads[n].entry, &heads[n].at)) {
+        if (weft_ring_find(link->topic, weft_link_after(link), &heads[n].entry, &heads[n].at)) {
             n++;
         }
     }

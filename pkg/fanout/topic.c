@@ -49,6 +49,7 @@ bool weft_topic_link(struct weft_topic *topic, struct weft_sub *sub, bool direct
     link->sub = sub;
     link->direct = direct;
     topic->direct += direct ? 1 : 0;
+    topic->n_links++;
     DL_PREPEND2(sub->links, link, sub_prev, sub_next);
     DL_APPEND(topic->links, link);
     return true;
@@ -62,6 +63,7 @@ void weft_topic_unlink(struct weft_link *link)
         topic->direct--;
         topic->idle_for = 0;
     }
+    topic->n_links--;
     DL_DELETE(topic->links, link);
     free(link);
 }
@@ -89,6 +91,9 @@ void weft_topic_missed(struct weft_fanout *fo, struct weft_topic *topic, uint64_
 {
     struct weft_link *link;
 
+    if (weft_topic_was_broken(fo, topic, seq)) {
+        return;
+    }
     DL_FOREACH(topic->links, link) {
         /*
          * Who named the topic looks whenever something may have passed its cursor. A pattern may have thousands of
@@ -129,14 +134,28 @@ void weft_ring_restart(struct weft_fanout *fo, struct weft_topic *topic, uint64_
     while (topic->ring != NULL) {
         entry_drop(fo, topic->ring);
     }
-    topic->floor = floor;
+    topic->floor = floor > topic->doubt ? floor : topic->doubt;
     topic->last = floor;
+    if (floor < topic->evicted) {
+        topic->evicted = 0; /* of another history */
+    }
+}
+
+void weft_ring_doubt(struct weft_fanout *fo, struct weft_topic *topic, uint64_t base)
+{
+    while (topic->ring != NULL) {
+        entry_drop(fo, topic->ring);
+    }
+    topic->floor = base > topic->last ? base : topic->last;
+    topic->doubt = base > topic->doubt ? base : topic->doubt;
 }
 
 /* Takes the oldest batch off a ring: from now on it is complete only after that batch. */
 static void evict(struct weft_fanout *fo, struct weft_ring_entry *entry)
 {
     entry->topic->floor = entry->last_seq;
+    entry->topic->evicted = entry->last_seq;
+    entry->topic->evicted_prev = entry->batch->frames[entry->batch->n - 1].prev;
     entry_drop(fo, entry);
 }
 
@@ -167,6 +186,7 @@ bool weft_ring_add(struct weft_fanout *fo, struct weft_topic *topic, struct weft
     if (!topic->met) {
         topic->met = true;
         weft_ring_restart(fo, topic, frames[from].prev);
+        topic->born = frames[from].prev == 0 ? frames[from].id.seq : 0;
     }
     for (uint32_t i = from; i < batch->n; i++) {
         if (frames[i].prev != topic->last) {
@@ -174,7 +194,7 @@ bool weft_ring_add(struct weft_fanout *fo, struct weft_topic *topic, struct weft
             restart_behind_hole(fo, topic, frames[i].prev);
         }
         topic->last = frames[i].id.seq;
-        topic->last_ms = frames[i].id.ms;
+        topic->came = frames[i].id;
     }
 
     struct weft_ring_entry *entry = calloc(1, sizeof(*entry));
@@ -192,6 +212,7 @@ bool weft_ring_add(struct weft_fanout *fo, struct weft_topic *topic, struct weft
     }
     fo->newest = entry;
     topic->ring_events += batch->n - from;
+    topic->events += batch->n - from;
     fo->ring_bytes += batch->size;
 
     /* Bounds; the batch that just came stays in any case, its subscribers are about to take it. */

@@ -59,7 +59,7 @@ static void answer(struct poll *p) WEFT_ON_WORKER
 
 static void take_gaps(struct poll *p) WEFT_ON_WORKER
 {
-    const struct weft_page *page = p->rx.sub.page;
+    const struct weft_page *page = weft_sub_gaps(&p->rx.sub);
 
     for (size_t i = 0; i < page->n_gaps; i++) {
         if (p->gaps.len > 0) {
@@ -115,6 +115,7 @@ static void poll_tick(struct weft_waiting *w, uint64_t now_ms)
         WEFT_CONTAINER_OF(WEFT_CONTAINER_OF(w, struct weft_receiver, waiting), struct poll, rx);
 
     weft_role_assert_worker(p->rx.worker->owner);
+    weft_slowest_saw(p->rx.worker, &p->rx, (struct weft_seen){0});
     if (now_ms >= p->until_ms) {
         answer(p);
     }

@@ -29,6 +29,7 @@ static const struct weft_route routes[] = {
     {"POST", "/api/breakers/{name}/acquire", RIGHT_PUBLISH, weft_handle_breaker_acquire},
     {"POST", "/api/breakers/{name}/report", RIGHT_PUBLISH, weft_handle_breaker_report},
     {"POST", "/api/breakers/{name}/force", RIGHT_PUBLISH, weft_handle_breaker_force},
+    {"GET", "/api/connections", RIGHT_SUBSCRIBE, weft_handle_connections},
     {"GET", "/api/services", RIGHT_SUBSCRIBE, weft_handle_services},
     {"GET", "/api/services/health", RIGHT_SUBSCRIBE, weft_handle_services_health},
     {"GET", "/api/services/{id}", RIGHT_SUBSCRIBE, weft_handle_service},

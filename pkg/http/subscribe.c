@@ -10,8 +10,8 @@
  * GET /api/events: what to follow and from where, the same for an event stream and a long-poll.
  */
 
-static const char *const known[] = {"topic",   "types", "lastEventId",  "since", "named",
-                                    "wait_ms", "limit", "access_token", NULL};
+static const char *const known[] = {"topic",   "types", "lastEventId", "since",        "named",
+                                    "wait_ms", "limit", "slow",        "access_token", NULL};
 
 static bool refuse(struct weft_call *call, const char *field, const char *why) WEFT_ON_WORKER
 {
@@ -155,7 +155,7 @@ void weft_handle_events(struct weft_call *call)
     uint32_t max_wait = call->worker->o.cfg->longpoll.wait_ms;
 
     if (!weft_query_allow(call, known) || !take_topics(call, &s) || !take_types(call, &s) ||
-        !take_start(call, &s) ||
+        !take_start(call, &s) || !weft_call_slow(call, &s.opts) ||
         !weft_query_u32(call, "wait_ms", 0, max_wait, max_wait, &s.wait_ms) ||
         !weft_query_u32(call, "limit", 1, 1000, 100, &s.limit)) {
         return;
@@ -174,6 +174,7 @@ void weft_handle_events(struct weft_call *call)
     if (accept.len == 0 || accepts(accept, "text/event-stream") || accepts(accept, "text/*")) {
         weft_sse_begin(call, &s);
     } else if (accepts(accept, "application/json") || accepts(accept, "application/*")) {
+        s.opts.slow = WEFT_SLOW_REPLAY; /* there is no writer that could be behind */
         weft_longpoll_begin(call, &s);
     } else if (accepts(accept, "*/*")) {
         weft_sse_begin(call, &s);
@@ -187,6 +188,11 @@ void weft_handle_events(struct weft_call *call)
 
 void weft_gap_print(struct weft_buf *b, const struct weft_gap *gap)
 {
+    static const char *const reasons[] = {
+        [WEFT_GAP_TRIMMED] = "trimmed",
+        [WEFT_GAP_RESET] = "reset",
+        [WEFT_GAP_SLOW] = "slow",
+    };
     char text[WEFT_ID_MAX_LEN];
 
     weft_buf_puts(b, "{\"topic\":");
@@ -201,8 +207,7 @@ void weft_gap_print(struct weft_buf *b, const struct weft_gap *gap)
         weft_buf_append(b, text, weft_id_print(text, gap->next));
         weft_buf_puts(b, "\"");
     }
-    weft_buf_puts(b, gap->reason == WEFT_GAP_RESET ? ",\"reason\":\"reset\"}"
-                                                   : ",\"reason\":\"trimmed\"}");
+    weft_buf_printf(b, ",\"reason\":\"%s\"}", reasons[gap->reason]);
 }
 
 static void follow(void *ctx, struct weft_str topic, bool on)

@@ -57,8 +57,7 @@ void weft_ticket_free(struct weft_worker *worker, struct weft_waiting *w)
     worker->n_waiting--;
 }
 
-static struct weft_waiting *find(const struct weft_worker *worker, struct weft_ticket ticket)
-    WEFT_ON_WORKER
+struct weft_waiting *weft_ticket_find(const struct weft_worker *worker, struct weft_ticket ticket)
 {
     const struct weft_slot *slot = &worker->slots[ticket.slot];
 
@@ -80,7 +79,7 @@ static void deliver_published(struct weft_msg *msg, void *owner)
     struct weft_waiting *w;
 
     weft_role_assert_worker(worker->owner);
-    w = find(worker, m->ticket);
+    w = weft_ticket_find(worker, m->ticket);
     if (w != NULL) {
         w->published(w, m);
     }
@@ -130,7 +129,7 @@ static void deliver_broken(struct weft_msg *msg, void *owner)
     struct weft_worker *worker = owner;
 
     weft_role_assert_worker(worker->owner);
-    weft_fanout_broken(worker->fanout, m->base);
+    weft_fanout_broken(worker->fanout, m->from, m->base);
     free(m);
 }
 
@@ -146,7 +145,7 @@ static void deliver_page(struct weft_msg *msg, void *owner)
     struct weft_waiting *w;
 
     weft_role_assert_worker(worker->owner);
-    w = find(worker, m->ticket);
+    w = weft_ticket_find(worker, m->ticket);
     if (w != NULL) {
         w->page(w, m);
     }
@@ -165,7 +164,7 @@ static void deliver_answer(struct weft_msg *msg, void *owner)
     struct weft_waiting *w;
 
     weft_role_assert_worker(worker->owner);
-    w = find(worker, m->ticket);
+    w = weft_ticket_find(worker, m->ticket);
     if (w != NULL) {
         w->answer(w, m);
     }
@@ -193,7 +192,7 @@ static void deliver_redis(struct weft_msg *msg, void *owner)
 
     weft_role_assert_worker(worker->owner);
     if (m->up) {
-        weft_fanout_up(worker->fanout, &m->history);
+        weft_fanout_up(worker->fanout, m->same ? NULL : &m->history);
     } else {
         weft_fanout_down(worker->fanout);
     }
@@ -246,6 +245,7 @@ static void sweep(struct weft_worker *worker) WEFT_ON_WORKER
 
         if (worker->sweep_at >= worker->n_slots) {
             worker->sweep_at = 0;
+            weft_slowest_report(worker);
         }
         w = worker->slots[worker->sweep_at++].waiting;
         if (w != NULL && w->tick != NULL) {
@@ -355,7 +355,7 @@ static void *run(void *arg)
     take_over(worker);
     (void)snprintf(name, sizeof(name), "weft-worker-%u", worker->o.index % 100);
     (void)pthread_setname_np(pthread_self(), name);
-    worker->now_ms = worker->tick_ms = weft_clock_mono_ms();
+    worker->now_ms = worker->tick_ms = worker->round.began_ms = weft_clock_mono_ms();
     weft_accept_start(worker);
     for (;;) {
         (void)h2o_evloop_run(worker->ctx.h2o.loop, worker->drain.waits > 0 ? DRAIN_MS : TICK_MS);
@@ -414,6 +414,10 @@ int weft_worker_create(struct weft_worker **ret_worker, const struct weft_worker
         .ring_events = opts->cfg->ring.events,
         .ring_bytes = opts->cfg->ring.bytes,
         .linger_sweeps = LINGER_SWEEPS,
+        .latest_events = opts->cfg->slow.latest_events,
+        .latest_ms = opts->cfg->slow.latest_ms,
+        .hears_all = opts->cfg->hub.listen == WEFT_LISTEN_PARTITION,
+        .held_bytes = opts->cfg->replay.held_bytes,
     };
     struct weft_breaker_cache *breakers = NULL;
     int rc;

@@ -8,10 +8,12 @@
  *   respond.c    JSON answers, problems, CORS
  *   fallback.c   problems instead of the answers that h2o makes itself
  *   subscribe.c  parameters of a subscription
- *   sse.c        event streams         longpoll.c  the same as one answer
+ *   slow.c       which policy a slow subscriber has
+ *   sse*.c       event streams         longpoll.c  the same as one answer
  *   drain.c      sends both elsewhere  pace.c      when (pure)
  *   publish.c    publishing            read.c      history and topics
  *   control.c    what the control thread answers: breakers.c, services.c
+ *   slowest.c    who is slow, once a second      connections.c  ... for those who ask
  *   plain.c      page, health, metrics
  */
 #ifndef WEFT_HTTP_WORKER_PRIV_H
@@ -33,6 +35,7 @@
 #include <weft/fabric/feature.h>
 #include <weft/fabric/msg.h>
 #include <weft/fanout/fanout.h>
+#include <weft/http/board.h>
 #include <weft/http/pace.h>
 #include <weft/http/worker.h>
 #include <weft/loop/mailbox.h>
@@ -72,6 +75,9 @@ struct weft_slot {
     uint32_t next_free;
 };
 
+struct weft_seen;
+struct weft_stream_name;
+
 /* ---- receivers: fanout's subscribers, as streams and long-polls ---- */
 
 struct weft_receiver {
@@ -82,6 +88,9 @@ struct weft_receiver {
     void (*redis)(struct weft_receiver *rx, bool up);
     void (*move)(struct weft_receiver *rx); /* the client is to go on elsewhere */
     void (*stop)(struct weft_receiver *rx); /* ends it now */
+    /* NULL for those that nobody looks for by name. describe appends a JSON object. */
+    void (*name)(struct weft_receiver *rx, struct weft_stream_name *ret_name);
+    void (*describe)(struct weft_receiver *rx, const struct weft_seen *seen, struct weft_buf *out);
 };
 
 /* ---- drain ---- */
@@ -91,6 +100,30 @@ struct weft_drain {
     uint32_t waits; /* receivers whose turn has not come */
     uint32_t at;    /* next slot to look at */
     bool began;
+};
+
+/* ---- who is slow: slowest.c ---- */
+
+struct weft_stream_name {
+    char stream[100]; /* as weft.open has it */
+    char peer[64];    /* address:port */
+};
+
+/* How far a stream is behind, as of its tick. */
+struct weft_seen {
+    struct weft_ticket ticket;
+    uint64_t lag;          /* weft_sub_lag() */
+    uint64_t unsent_bytes; /* that its socket did not take */
+    uint64_t behind_ms;    /* since it has had everything */
+    uint64_t stalled_ms;   /* since its socket took a byte; 0: nothing is unsent */
+};
+
+/* One round of ticks. */
+struct weft_round {
+    uint64_t began_ms;
+    uint64_t streams, polls, reading_log, lagging, stalled, unsent_bytes;
+    size_t n;
+    struct weft_seen slowest[WEFT_REPORT_STREAMS]; /* the slowest first */
 };
 
 /* Once in a struct: see weft_worker_of(). */
@@ -136,6 +169,8 @@ struct weft_worker {
     uint64_t tick_ms WEFT_OF_WORKER;  /* of the last tick */
     uint64_t rng WEFT_OF_WORKER;
     uint64_t next_stream WEFT_OF_WORKER;
+    struct weft_round round WEFT_OF_WORKER; /* the one under way */
+    uint64_t warned_ms WEFT_OF_WORKER;      /* when a slow stream was last logged; 0: never */
     struct weft_buf scratch WEFT_OF_WORKER; /* for one answer or one write; empty between uses */
     struct weft_buf what WEFT_OF_WORKER;    /* the same, for the text of one read */
     struct weft_buf form WEFT_OF_WORKER;    /* the same, for the members of one body */
@@ -160,6 +195,9 @@ static inline struct weft_str weft_str_of(h2o_iovec_t iov)
 /* ---- worker.c ---- */
 void weft_ticket_take(struct weft_worker *worker, struct weft_waiting *w) WEFT_ON_WORKER;
 void weft_ticket_free(struct weft_worker *worker, struct weft_waiting *w) WEFT_ON_WORKER;
+/* NULL: it has been freed. */
+struct weft_waiting *weft_ticket_find(const struct weft_worker *worker, struct weft_ticket ticket)
+    WEFT_ON_WORKER;
 
 /* ---- accept.c ---- */
 void weft_accept_start(struct weft_worker *worker) WEFT_ON_WORKER;
@@ -226,6 +264,18 @@ bool weft_query_id(struct weft_call *call, const char *name, bool *ret_has, stru
 /* The path's topic; answers 400 and returns false if it is none. */
 bool weft_call_topic(struct weft_call *call, struct weft_str *ret_topic) WEFT_ON_WORKER;
 
+/* ---- slow.c ---- */
+/* The subscription's policy; answers 400 and returns false if the request's is none. */
+bool weft_call_slow(struct weft_call *call, struct weft_sub_opts *opts) WEFT_ON_WORKER;
+const char *weft_slow_word(unsigned slow);
+
+/* ---- slowest.c ---- */
+/* At each tick of a receiver. */
+void weft_slowest_saw(struct weft_worker *worker, const struct weft_receiver *rx,
+                      struct weft_seen seen) WEFT_ON_WORKER;
+/* All have been ticked: tells the board, the gauges and the log, and begins anew. */
+void weft_slowest_report(struct weft_worker *worker) WEFT_ON_WORKER;
+
 /* ---- subscribe.c, sse.c, longpoll.c ---- */
 struct weft_subscription {
     struct weft_sub_opts opts; /* points into the request's pool */
@@ -278,7 +328,7 @@ bool weft_call_form(struct weft_call *call, const struct weft_member *members, s
 /* ---- fallback.c ---- */
 void weft_fallback_register(h2o_hostconf_t *host);
 
-/* ---- publish.c, read.c, plain.c ---- */
+/* ---- publish.c, read.c, connections.c, plain.c ---- */
 void weft_handle_publish(struct weft_call *call) WEFT_ON_WORKER;
 void weft_handle_history(struct weft_call *call) WEFT_ON_WORKER;
 void weft_handle_topic(struct weft_call *call) WEFT_ON_WORKER;
@@ -290,6 +340,7 @@ void weft_handle_breaker_delete(struct weft_call *call) WEFT_ON_WORKER;
 void weft_handle_breaker_acquire(struct weft_call *call) WEFT_ON_WORKER;
 void weft_handle_breaker_report(struct weft_call *call) WEFT_ON_WORKER;
 void weft_handle_breaker_force(struct weft_call *call) WEFT_ON_WORKER;
+void weft_handle_connections(struct weft_call *call) WEFT_ON_WORKER;
 void weft_handle_services(struct weft_call *call) WEFT_ON_WORKER;
 void weft_handle_services_health(struct weft_call *call) WEFT_ON_WORKER;
 void weft_handle_service(struct weft_call *call) WEFT_ON_WORKER;

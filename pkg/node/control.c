@@ -425,6 +425,8 @@ static void end(struct weft_control *control) WEFT_ON_CONTROL
     weft_wake_destroy(control->wake);
     control->wake = NULL;
     if (control->base != NULL) {
+        /* Questions to the name server that nobody waits for any more end here. */
+        (void)event_base_loop(control->base, EVLOOP_NONBLOCK);
         event_base_free(control->base);
         control->base = NULL;
     }

@@ -17,6 +17,7 @@
 #include <weft/config/config.h>
 #include <weft/fabric/canary.h>
 #include <weft/fabric/hub.h>
+#include <weft/http/board.h>
 #include <weft/http/pace.h>
 #include <weft/http/worker.h>
 #include <weft/service/services.h>
@@ -40,6 +41,7 @@ struct weft_node {
     char address[300];
     atomic_uint connections;
     struct weft_canaries canaries;
+    struct weft_board *board;
     struct weft_metrics *metrics; /* shard 0: hub; 1..: workers; the last one: control */
     uint32_t n_workers;
     struct weft_worker *workers[WEFT_WORKERS_MAX];
@@ -201,6 +203,7 @@ static int create_workers(struct weft_node *node, struct weft_err *err)
             .log = node->log,
             .connections = &node->connections,
             .canaries = &node->canaries,
+            .board = node->board,
             .seed = random_seed(),
         };
 
@@ -240,7 +243,7 @@ int weft_node_create(struct weft_node **ret_node, const struct weft_config *cfg,
     node->canaries.n = node->n_workers;
     weft_node_make_id(cfg->node.id, node->id);
     node->metrics = weft_metrics_create(node->n_workers + 2);
-    if (node->metrics == NULL) {
+    if (node->metrics == NULL || weft_board_create(&node->board, node->n_workers) != 0) {
         weft_node_destroy(node);
         return weft_err_set(err, WEFT_ENOMEM, "", "out of memory");
     }
@@ -411,6 +414,7 @@ void weft_node_destroy(struct weft_node *node)
     for (uint32_t i = 0; i < node->n_workers; i++) {
         weft_worker_destroy(node->workers[i]);
     }
+    weft_board_destroy(node->board);
     weft_labels_destroy(node->labels);
     weft_metrics_destroy(node->metrics);
     free(node);

@@ -377,7 +377,7 @@ static void bytes_arrived(struct bufferevent *bev, void *ctx)
         }
         if (redisReaderFeed(cn->reader, (const char *)evbuffer_pullup(in, (ev_ssize_t)n), n) !=
             REDIS_OK) {
-            drop(cn, cn->reader->errstr);
+            drop(cn, "out of memory"); /* not its errstr: the reader ends with the connection */
             return;
         }
         evbuffer_drain(in, n);

@@ -80,7 +80,7 @@ void weft_dialer_why(struct bufferevent *bev, short what, char *out, size_t size
 void weft_dialer_fini(struct weft_dialer *d)
 {
     if (d->dns != NULL) {
-        evdns_base_free(d->dns, 0);
+        evdns_base_free(d->dns, 1);
         d->dns = NULL;
     }
 }

@@ -80,6 +80,13 @@ const char *weft_redis_source_user(const struct weft_redis_source *source)
     return source->url.user;
 }
 
+void weft_redis_source_ask(struct weft_redis_source *source)
+{
+    if (source->sentinel != NULL) {
+        weft_sentinel_ask(source->sentinel);
+    }
+}
+
 static bool find(void *ctx, struct weft_redis_host *ret_host)
 {
     struct weft_redis_source *source = ctx;

@@ -1,5 +1,6 @@
 #include <weft/telemetry/metrics.h>
 
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -72,10 +73,18 @@ uint64_t weft_metrics_counter(const struct weft_metrics *metrics, enum weft_coun
 
 int64_t weft_metrics_gauge(const struct weft_metrics *metrics, enum weft_gauge gauge)
 {
+    static const bool by_max[] = {
+#define WEFT_GAUGE(id, name, unit, help)     false,
+#define WEFT_GAUGE_MAX(id, name, unit, help) true,
+#include <weft/telemetry/metrics.def>
+    };
     int64_t sum = 0;
 
-    for (size_t i = 0; i < metrics->shards_len; i++)
-        sum += atomic_load_explicit(&metrics->shards[i].gauges[gauge], memory_order_relaxed);
+    for (size_t i = 0; i < metrics->shards_len; i++) {
+        int64_t n = atomic_load_explicit(&metrics->shards[i].gauges[gauge], memory_order_relaxed);
+
+        sum = !by_max[gauge] ? sum + n : n > sum ? n : sum;
+    }
     return sum;
 }
 

@@ -8,6 +8,7 @@ import { story } from './lib/story.mjs';
 import { events } from './lib/http.mjs';
 import { bin, ROOT } from './lib/node.mjs';
 import { run } from './lib/process.mjs';
+import { until } from './lib/wait.mjs';
 
 const METHODS = ['get', 'put', 'post', 'delete', 'patch'];
 const source = readFileSync(path.join(ROOT, 'docs/openapi.yaml'), 'utf8');
@@ -202,6 +203,12 @@ story('what the node answers fits the schemas', async (w) => {
   assert.deepEqual(faults(api.components.schemas.Gap, (await stream.waitControl('weft.gap')).data), []);
   await stream.take(1);
   assert.deepEqual(faults(api.components.schemas.Event, stream.events[0]), []);
+  const connections = await until(async () => {
+    const answer = await client.get('/api/connections');
+    return answer.json.slowest.length > 0 && answer;
+  }, { what: 'the stream to be listed' });
+  check(connections, '/api/connections', 'get', 200);
+  check(await client.get('/api/connections?sort=x'), '/api/connections', 'get', 400);
   await node.stop();
   assert.deepEqual(faults(api.components.schemas.Moved, (await stream.waitControl('weft.moved')).data), []);
 });

@@ -34,7 +34,7 @@ story('the first event of a topic is lost, of a thousand that are followed', asy
   for (let i = 0; i < 10; i++) streams.push(await w.follow(node, topics.map((t) => `topic=${t}:${i}`).join('&')));
   await w.store.unheard('q:77:3', 1, 2);
   assert.deepEqual(numbers(await streams[3].take(2)), [1, 2]);
-  assert.equal(await node.metric('weft_live_repaired_total'), 1);
+  assert.ok((await node.metric('weft_live_repaired_total')) >= 1);
   assert.deepEqual(streams[4].events, []);
 });
 

@@ -123,9 +123,10 @@ story('SENTINEL FAILOVER, twice: the nodes leave the master that was demoted', a
   for (const sentinel of set.sentinels) assert.deepEqual(await sentinel.cmd('ACL', 'LOG'), [], 'nothing was denied');
 }, { timeout: 120_000 });
 
-story('a master that is cut off and still thinks that it is one: left as soon as a Sentinel says so', async (w) => {
+// The old master lives, takes writes, and never hears that it was replaced.
+async function cutOff(w, prepare) {
   const set = await watched(w);
-  const a = await node(w, set);
+  const a = await node(w, set, await prepare(set));
   const api = w.client(a);
   const made = publisher(api, 't');
   await more(made, 20);
@@ -145,6 +146,20 @@ story('a master that is cut off and still thinks that it is one: left as soon as
   await set.heal(old);
   await until(async () => (await old.cmd('ROLE'))[0] === 'slave', { what: 'the old master to follow', ms: 30_000 });
   await api.published('t', event(0));
+  return a;
+}
+
+story('a master that is cut off: left when a Sentinel says +switch-master', (w) => cutOff(w, () => (
+  { set: { redis: { ...FAST.redis, sentinel_ask_ms: 60_000 } } } // so seldom asked that nothing else can tell
+)), { timeout: 120_000 });
+
+story('a master that is cut off: left when the Sentinels are asked next', async (w) => {
+  const a = await cutOff(w, async (set) => {
+    const rights = ['+auth', '+ping', '+role', '+client|setname', '+sentinel|master', '+sentinel|get-master-addr-by-name'];
+    for (const sentinel of set.sentinels) await sentinel.cmd('ACL', 'SETUSER', 'deaf', 'reset', 'on', '>p', ...rights);
+    return { redis: `${set.url}?sentinel_user=deaf&sentinel_password=p` };
+  });
+  assert.equal(a.program.lines.filter((l) => l.text.includes('redis.refused')).length, 1, 'that it may not listen is told once');
 }, { timeout: 120_000 });
 
 story('Sentinels that are away, or know nothing of this master: another one is asked', async (w) => {

@@ -86,6 +86,17 @@ story('by age: exactly, and to nothing; the chain goes on', async (w) => {
   assert.deepEqual(gaps(seen), []);
 });
 
+story('by age: of a block that has old and young events, the old ones go', async (w) => {
+  const [a] = await w.cluster(1, node('t=max_age:1h'));
+  const api = w.client(a);
+  await api.published('start', events(1, 3));
+  for (const seq of [1, 2, 3]) await w.store.cmd('XADD', log('t'), `1000-${seq}`, 'prev', seq - 1, 'type', 'a', 'event', '{"type":"a"}');
+  await w.store.cmd('ZADD', 'weft:{0}:topics', '3', 't');
+  const young = await api.published('t', events(1, 2));
+  await a.metricReaches('weft_retention_events_total', 3);
+  assert.deepEqual(await w.store.ids('t'), young);
+});
+
 story('a topic without news goes whole; it is told to old cursors, by name and by pattern', async (w) => {
   const nodes = await w.cluster(2, node('old:*=idle:1s'));
   const api = w.client(nodes[0]);

@@ -1,6 +1,6 @@
 // Runs the stories: each file in a process (and process group) of its own, with a hard end.
 //
-//   node run.mjs [--quick] [name ...]      names of files, with or without .test.mjs
+//   node run.mjs [--quick] [name ...]      names of files, with or without .test.mjs, here or in ../fault
 //
 // WEFT_BIN      folder of weftd and weft (default ../../build/bin)
 // WEFT_QUICK=1  fewer events and rounds
@@ -17,10 +17,13 @@ const words = process.argv.slice(2);
 const env = { ...process.env };
 if (words.includes('--quick')) env.WEFT_QUICK = '1';
 const names = words.filter((word) => !word.startsWith('--')).map((word) => path.basename(word).replace(/\.test\.mjs$/, ''));
-const all = readdirSync(folder)
-  .filter((file) => file.endsWith('.test.mjs'))
-  .map((file) => file.replace(/\.test\.mjs$/, ''))
-  .sort();
+const files = new Map();
+for (const where of [folder, path.join(folder, '../fault')]) {
+  for (const file of readdirSync(where).sort()) {
+    if (file.endsWith('.test.mjs')) files.set(file.replace(/\.test\.mjs$/, ''), path.join(where, file));
+  }
+}
+const all = [...files.keys()];
 const unknown = names.filter((name) => !all.includes(name));
 if (unknown.length > 0) {
   console.error(`no such story: ${unknown.join(', ')}\nthere are: ${all.join(', ')}`);
@@ -50,7 +53,7 @@ for (const signal of ['SIGINT', 'SIGTERM']) {
 function runFile(name) {
   return new Promise((resolve) => {
     const started = Date.now();
-    const child = spawn(process.execPath, [path.join(folder, `${name}.test.mjs`)], {
+    const child = spawn(process.execPath, [files.get(name)], {
       cwd: folder, env, detached: true, stdio: ['ignore', 'pipe', 'pipe'],
     });
     running.add(child.pid);

@@ -58,7 +58,7 @@ static void ready(void *ctx, struct weft_sub *sub)
     }
 }
 
-void sim_fan_init(struct sim_fan *f, size_t ring_events, size_t ring_bytes)
+static void init(struct sim_fan *f, size_t ring_events, size_t ring_bytes, size_t held_bytes)
 {
     static const struct weft_fanout_ops ops = {follow, read_page, ready};
 
@@ -75,6 +75,9 @@ void sim_fan_init(struct sim_fan *f, size_t ring_events, size_t ring_bytes)
         .ring_events = ring_events,
         .ring_bytes = ring_bytes,
         .linger_sweeps = 2,
+        .latest_events = 3,
+        .latest_ms = 1000,
+        .held_bytes = held_bytes,
     };
     assert_int_equal(weft_fanout_create(&f->fo, &opts), 0);
     sim_fan_up(f, 0);
@@ -86,6 +89,16 @@ void sim_fan_up(struct sim_fan *f, uint64_t head)
         .head = id_of(f, head), .born_ms = f->born_ms, .n = f->n_leaps, .leaps = {f->leap}};
 
     weft_fanout_up(f->fo, &history);
+}
+
+void sim_fan_init(struct sim_fan *f, size_t ring_events, size_t ring_bytes)
+{
+    init(f, ring_events, ring_bytes, SIZE_MAX);
+}
+
+void sim_fan_init_held(struct sim_fan *f, size_t held_bytes)
+{
+    init(f, 100, SIZE_MAX, held_bytes);
 }
 
 void sim_fan_fini(struct sim_fan *f)
@@ -114,6 +127,7 @@ void sim_fan_sub(struct sim_fan *f, struct weft_sub *sub, const char *topics, co
     struct weft_str words[8];
     struct weft_str globs[4];
     const struct weft_sub_opts opts = {
+        .slow = f->slow,
         .from = from,
         .start = id_of(f, start),
         .topics = words,
@@ -162,6 +176,7 @@ void sim_fan_page(struct sim_fan *f, struct weft_sub *sub, uint64_t upto, bool m
     page->batch = sim_fan_batch(f, entries, n);
     page->upto = id_of(f, upto);
     page->more = more;
+    page->resume = id_of(f, f->resume);
     if (gap != NULL) {
         const char *space = strchr(gap, ' ');
 
@@ -204,9 +219,19 @@ static bool pull(struct weft_sub *sub, size_t max_runs, size_t max_bytes)
             tell("opened@%lu", (unsigned long)sub->cursor.seq);
         break;
     case WEFT_PULL_GAPS:
-        for (size_t i = 0; i < sub->page->n_gaps; i++)
-            tell("gap(%s)", sub->page->gaps[i].topic);
+        for (size_t i = 0; i < weft_sub_gaps(sub)->n_gaps; i++) {
+            const struct weft_gap *gap = &weft_sub_gaps(sub)->gaps[i];
+
+            if (gap->reason == WEFT_GAP_SLOW)
+                tell("slow(%s %lu..%lu)", gap->topic, (unsigned long)gap->after.seq,
+                     (unsigned long)gap->next.seq);
+            else
+                tell("gap(%s)", gap->topic);
+        }
         break;
+    case WEFT_PULL_CLOSE:
+        tell("close@%lu", (unsigned long)sub->cursor.seq);
+        return false;
     case WEFT_PULL_EVENTS:
         assert_in_range(n, 1, max_runs);
         for (size_t i = 0; i < n; i++) {

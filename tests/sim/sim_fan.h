@@ -17,7 +17,9 @@ struct sim_fan {
     uint64_t born_ms; /* ... as the head says it */
     uint32_t n_leaps; /* 0 or 1 */
     struct weft_leap leap;
-    bool refuse; /* reads */
+    uint64_t resume;     /* of a reset: the last event that survives */
+    bool refuse;         /* reads */
+    enum weft_slow slow; /* of the subscribers that come */
     size_t n_reads;
     char read[200];    /* the last one: "a b after 5" */
     char follows[400]; /* "+a -a +*" */
@@ -32,6 +34,8 @@ struct sim_entry {
 
 /* Redis is up. */
 void sim_fan_init(struct sim_fan *f, size_t ring_events, size_t ring_bytes);
+/* Subscribers may hold so much of the log. */
+void sim_fan_init_held(struct sim_fan *f, size_t held_bytes);
 void sim_fan_fini(struct sim_fan *f);
 /* Redis is back, and its newest event is head. */
 void sim_fan_up(struct sim_fan *f, uint64_t head);

@@ -36,15 +36,19 @@ struct sim_follow {
     bool wanted, subscribed, asked_base, synced;
     uint64_t last; /* seq of its newest event known here */
     uint64_t base; /* what Redis answered */
+    uint64_t from; /* last when it was synced */
     struct weft_id head;
 };
 
 struct sim_hub_opts {
     uint32_t index;
+    bool partition; /* hub.listen=partition: topics have no channels */
     size_t ring_events, ring_bytes;
     uint32_t linger_sweeps;
     uint32_t lose;   /* percent of live lines that are lost alone */
     uint32_t refuse; /* percent of reads that fail, in one way or another */
+    uint32_t latest_events, latest_ms;
+    size_t held_bytes;
     void (*ready)(void *ctx, struct sim_sub *sub);
     /* A page is about to be sent that tells where the subscriber begins. */
     void (*begins)(void *ctx, struct sim_sub *sub, enum sim_start from, struct weft_id start);
@@ -63,8 +67,10 @@ struct sim_hub {
     struct sim_line *lines, *lines_tail;
     struct sim_msg *mail, *mail_tail;
     struct sim_read *reads, *kept;
+    struct weft_history history; /* as it was when Redis came up */
     struct weft_id head;
     bool up;
+    bool asking;       /* the connections are there, but the history was another one: up is next */
     bool behind, lost; /* the mailbox is full: live events are dropped; some were */
     size_t n_reads;    /* that fanout asked for */
     size_t n_follows;  /* changes of what it follows */
@@ -81,7 +87,7 @@ void sim_hub_down(struct sim_hub *hub);
 void sim_hub_published(struct sim_hub *hub, size_t first, size_t n);
 /* The mailbox is full, or not any more. */
 void sim_hub_behind(struct sim_hub *hub, bool behind);
-/* Compares what Redis has with what was seen. */
+/* Compares what Redis has with what was seen: topics, and whether it is the history that was there. */
 void sim_hub_audit(struct sim_hub *hub);
 
 /* ---- steps: each takes at most n of what waits and returns whether there was any ---- */

@@ -1,6 +1,6 @@
 /*
- * Random publishes, losses, cuts, stops and resumes, on a model of Redis and of the hub; each subscriber is
- * judged (sim_client.h).
+ * Random publishes, lost live messages, cuts, stops and resumes, and failovers, restarts, flushes and restored backups, on
+ * a model of Redis and of the hub; each subscriber is judged (sim_client.h).
  *
  *   WEFT_SIM_SEED=n    only this round
  *   WEFT_SIM_ROUNDS=n  more rounds, or fewer
@@ -30,12 +30,16 @@ struct world {
     uint32_t keep;      /* events in a trimmed log */
     uint32_t publishes; /* percent of steps */
     uint32_t trouble;   /* in a thousand things that hubs do */
+    uint32_t failovers; /* in a hundred things that Redis does without being asked */
     bool trims, cuts_in_ready;
 };
 
 struct tally {
-    size_t events, given, late, again, gaps, reads, follows;
+    size_t events, lost, given, late, again, gaps, skips, resets, closed, reads, follows;
 };
+
+/* What may happen in a round besides cuts and outages. */
+enum { LOST_MESSAGES = 1, FAILOVERS = 2 };
 
 static void on_ready(void *ctx, struct sim_sub *sub)
 {
@@ -43,7 +47,7 @@ static void on_ready(void *ctx, struct sim_sub *sub)
     struct sim_client *c = WEFT_CONTAINER_OF(sub, struct sim_client, s);
 
     sim_client_ready(c);
-    if (w->cuts_in_ready && sim_chance(&w->rng, 1))
+    if (w->cuts_in_ready && sim_client_is_on(c) && sim_chance(&w->rng, 1))
         sim_client_cut(c);
 }
 
@@ -57,7 +61,7 @@ static void on_begins(void *ctx, struct sim_sub *sub, enum sim_start from, struc
 static struct world world;
 static uint64_t seed_now;
 
-static void setup(struct world *w, uint64_t seed, bool losses)
+static void setup(struct world *w, uint64_t seed, unsigned what)
 {
     memset(w, 0, sizeof(*w));
     w->rng.state = seed;
@@ -67,14 +71,19 @@ static void setup(struct world *w, uint64_t seed, bool losses)
     w->trouble = sim_below(&w->rng, 30);
     w->trims = sim_chance(&w->rng, 60);
     w->cuts_in_ready = sim_chance(&w->rng, 50);
+    w->failovers = (what & FAILOVERS) != 0 ? 1 + sim_below(&w->rng, 15) : 0;
     for (uint32_t i = 0; i < HUBS; i++) {
         const struct sim_hub_opts opts = {
             .index = i,
+            .partition = sim_chance(&w->rng, 50),
             .ring_events = 1 + sim_below(&w->rng, sim_chance(&w->rng, 25) ? 4 : 100),
             .ring_bytes = 300 + sim_below(&w->rng, sim_chance(&w->rng, 25) ? 1000 : 100000),
             .linger_sweeps = sim_below(&w->rng, 3),
-            .lose = losses ? 1 + sim_below(&w->rng, 20) : 0,
+            .lose = (what & LOST_MESSAGES) != 0 ? 1 + sim_below(&w->rng, 20) : 0,
             .refuse = sim_chance(&w->rng, 50) ? 0 : sim_below(&w->rng, 40),
+            .latest_events = sim_below(&w->rng, 10),
+            .latest_ms = sim_below(&w->rng, 60),
+            .held_bytes = sim_chance(&w->rng, 50) ? SIZE_MAX / 2 : 1 + sim_below(&w->rng, 3000),
             .ready = on_ready,
             .begins = on_begins,
             .ctx = w,
@@ -95,10 +104,26 @@ static void teardown(struct world *w)
     sim_redis_fini(&w->redis);
 }
 
+/*
+ * After a flush under living connections: that the sequence went back is noticed before it has caught up, as hubs compare
+ * several times a second.
+ */
+static void notice_flush(struct world *w, size_t n)
+{
+    for (uint32_t i = 0; i < HUBS; i++) {
+        struct sim_hub *hub = &w->hubs[i];
+
+        if (hub->up && w->redis.head.seq < hub->head.seq && w->redis.head.seq + n >= hub->head.seq)
+            sim_hub_audit(hub);
+    }
+}
+
 static void publish(struct world *w)
 {
     size_t first = w->redis.n;
     size_t n = 1 + sim_below(&w->rng, sim_chance(&w->rng, 80) ? 2 : 8);
+
+    notice_flush(w, n);
 
     for (size_t i = 0; i < n; i++) {
         /* Some topics are busier than others, and some events are in two. */
@@ -129,13 +154,40 @@ static void step_client(struct world *w, struct sim_client *c)
     } else if (sim_chance(&w->rng, 6)) {
         sim_client_cut(c);
     } else if (sim_chance(&w->rng, 10)) {
-        c->busy = true;
+        sim_client_block(c);
     } else if (sim_chance(&w->rng, 50)) {
-        c->busy = false;
-        weft_sub_wake(&c->s.sub);
+        sim_client_unblock(c);
     } else if (c->owes_pull && !c->busy) {
         sim_client_pull(c, sim_chance(&w->rng, 50));
     }
+}
+
+/*
+ * What hubs have not received by then is lost with their connections; what is in their mailboxes arrives. Connections that
+ * live on bring it before they bring anything that is read later.
+ */
+static void failover(struct world *w)
+{
+    size_t n = w->redis.all.n;
+    uint32_t what = sim_below(&w->rng, 100);
+    bool connected = false;
+
+    if (what < 45) {
+        size_t tail = 1 + sim_below(&w->rng, 10);
+
+        n = n > tail ? n - tail : 0;
+    } else if (what < 60) { /* a backup */
+        n = sim_below(&w->rng, (uint32_t)n + 1);
+    } else if (what < 75) { /* a flush */
+        n = 0;
+        connected = sim_chance(&w->rng, 50);
+    }
+    for (uint32_t i = 0; i < HUBS; i++) {
+        (void)sim_hub_receive(&w->hubs[i], connected ? UINT32_MAX : sim_below(&w->rng, 20));
+        if (!connected)
+            sim_hub_down(&w->hubs[i]);
+    }
+    sim_redis_lose(&w->redis, n);
 }
 
 static void trouble(struct world *w, struct sim_hub *hub)
@@ -160,6 +212,8 @@ static void step_hub(struct world *w, struct sim_hub *hub)
 
     if (sim_below(&w->rng, 1000) < w->trouble) {
         trouble(w, hub);
+    } else if (!hub->up && sim_chance(&w->rng, 5)) {
+        sim_hub_up(hub);
     } else if (what < 30) {
         (void)sim_hub_receive(hub, 1 + sim_below(&w->rng, 20));
     } else if (what < 45) {
@@ -184,6 +238,8 @@ static void step(struct world *w)
     } else if (what < 14) {
         if (w->trims && sim_chance(&w->rng, 15))
             sim_redis_trim(&w->redis, sim_below(&w->rng, SIM_TOPICS), w->keep);
+        else if (sim_chance(&w->rng, w->failovers))
+            failover(w);
     } else if (what < 30) {
         step_client(w, &w->clients[sim_below(&w->rng, CLIENTS)]);
     } else {
@@ -215,12 +271,16 @@ static void settle(struct world *w)
             fail();
         }
         for (uint32_t i = 0; i < CLIENTS; i++) {
-            w->clients[i].busy = false;
+            if (!sim_client_is_on(&w->clients[i])) /* closed, as it was slow */
+                sim_client_begin(&w->clients[i], &w->hubs[i % HUBS]);
+            sim_client_unblock(&w->clients[i]);
             sim_client_pull(&w->clients[i], true);
         }
         for (uint32_t i = 0; i < HUBS; i++) {
             any = turn(w, &w->hubs[i], UINT32_MAX) || any;
             sim_hub_audit(&w->hubs[i]);
+            if (!w->hubs[i].up)
+                sim_hub_up(&w->hubs[i]);
             weft_fanout_tick(w->hubs[i].fo);
             weft_fanout_flush(w->hubs[i].fo);
         }
@@ -239,19 +299,24 @@ static void count(struct tally *tally, const struct world *w)
         tally->late += c->n_late;
         tally->again += c->n_again;
         tally->gaps += c->n_gaps;
+        tally->skips += c->n_skips;
+        tally->closed += c->n_closed;
+        tally->resets += c->n_resets;
     }
+    for (size_t i = 0; i < w->redis.n; i++)
+        tally->lost += w->redis.events[i].loss != 0 ? 1 : 0;
     for (uint32_t i = 0; i < HUBS; i++) {
         tally->reads += w->hubs[i].n_reads;
         tally->follows += w->hubs[i].n_follows;
     }
 }
 
-static void play(uint64_t seed, bool losses, struct tally *tally)
+static void play(uint64_t seed, unsigned what, struct tally *tally)
 {
     struct world *w = &world;
     uint32_t steps;
 
-    setup(w, seed, losses);
+    setup(w, seed, what);
     steps = 100 + sim_below(&w->rng, 1400);
     for (uint32_t i = 0; i < steps; i++)
         step(w);
@@ -279,27 +344,39 @@ static int tell_seed(void **state)
     return 0;
 }
 
-static void rounds(bool losses, uint64_t n)
+static void rounds(unsigned what, uint64_t n)
 {
     uint64_t only = number_of("WEFT_SIM_SEED", 0);
     struct tally tally = {0};
 
     n = number_of("WEFT_SIM_ROUNDS", n);
     for (seed_now = only > 0 ? only : 1; seed_now <= (only > 0 ? only : n); seed_now++)
-        play(seed_now, losses, &tally);
+        play(seed_now, what, &tally);
     seed_now = 0;
-    print_message("%zu events, %zu given, %zu late, %zu of them again, %zu gaps, %zu reads\n",
-                  tally.events, tally.given, tally.late, tally.again, tally.gaps, tally.reads);
+    print_message("%zu events, %zu of them lost, %zu given, %zu late, %zu of them again, %zu gaps, "
+                  "%zu of them skips, %zu resets, %zu closed, %zu reads\n",
+                  tally.events, tally.lost, tally.given, tally.late, tally.again, tally.gaps,
+                  tally.skips, tally.resets, tally.closed, tally.reads);
 }
 
 static void everything_comes_once_and_in_order(void **state)
 {
-    rounds(false, 1500);
+    rounds(0, 1500);
 }
 
 static void what_a_lost_message_hides_comes_late(void **state)
 {
-    rounds(true, 1500);
+    rounds(LOST_MESSAGES, 1500);
+}
+
+static void what_redis_lost_is_told_to_those_who_had_it(void **state)
+{
+    rounds(FAILOVERS, 1500);
+}
+
+static void lost_messages_and_lost_events_do_not_hide_each_other(void **state)
+{
+    rounds(LOST_MESSAGES | FAILOVERS, 1500);
 }
 
 int main(void)
@@ -307,6 +384,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(everything_comes_once_and_in_order, tell_seed),
         cmocka_unit_test_teardown(what_a_lost_message_hides_comes_late, tell_seed),
+        cmocka_unit_test_teardown(what_redis_lost_is_told_to_those_who_had_it, tell_seed),
+        cmocka_unit_test_teardown(lost_messages_and_lost_events_do_not_hide_each_other, tell_seed),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,7 +1,10 @@
 // HTTP as an ordinary client speaks it (undici), and as bytes on a socket.
 import net from 'node:net';
 import { Agent } from 'undici';
+import { parseHead } from './head.mjs';
 import { deadline } from './wait.mjs';
+
+export { parseHead };
 
 // One client for a test: keeps connections alive, closed with the test.
 export class Client {
@@ -124,18 +127,6 @@ export class RawHttp {
   destroy() {
     this.socket.destroy();
   }
-}
-
-export function parseHead(text) {
-  const [first, ...lines] = text.split('\r\n');
-  const match = /^HTTP\/(1\.[01]) (\d{3})/.exec(first);
-  if (!match) throw new Error(`not a status line: ${JSON.stringify(first)}`);
-  const headers = {};
-  for (const line of lines) {
-    const colon = line.indexOf(':');
-    headers[line.slice(0, colon).toLowerCase()] = line.slice(colon + 1).trim();
-  }
-  return { version: match[1], status: Number(match[2]), headers };
 }
 
 function parseResponse(input, ended, method) {

@@ -84,8 +84,8 @@ export class Redis {
 
   // Everything that a publish could have changed, as one text to compare.
   async fingerprint() {
-    const [size, head, topics] = await Promise.all([
-      this.cmd('DBSIZE'),
+    const [keys, head, topics] = await Promise.all([
+      this.cmd('KEYS', '*'),
       this.cmd('HGETALL', 'weft:{0}:head'),
       this.cmd('ZRANGE', 'weft:{0}:topics', '0', '-1', 'WITHSCORES'),
     ]);
@@ -93,6 +93,8 @@ export class Redis {
     for (let i = 0; i < topics.length; i += 2) {
       lengths.push(await this.cmd('XLEN', `weft:{0}:log:${topics[i]}`));
     }
+    // Canaries and leases come by themselves.
+    const size = keys.filter((key) => !/:canary$|:lease:/.test(key)).length;
     return JSON.stringify({ size, head, topics, lengths });
   }
 

@@ -1,6 +1,6 @@
 // An SSE client on a bare socket, which sees each byte: framing, field order, comments, retry.
 import net from 'node:net';
-import { parseHead } from './http.mjs';
+import { parseHead } from './head.mjs';
 import { deadline } from './wait.mjs';
 
 // The parser of the HTML standard, section 9.2.6, fed with text.

@@ -72,10 +72,26 @@ static void too_large_is_not_kept(void **state)
     assert_false(holds(&shelf, 1));
 }
 
+static void who_asks_again_is_known(void **state)
+{
+    static struct weft_shelf shelf;
+    char key[16];
+
+    (void)state;
+    weft_shelf_init(&shelf, 1000);
+    assert_false(weft_shelf_was_wanted(&shelf, key_of(key, 1)));
+    assert_false(weft_shelf_was_wanted(&shelf, key_of(key, 2)));
+    assert_true(weft_shelf_was_wanted(&shelf, key_of(key, 1)));
+    assert_true(weft_shelf_was_wanted(&shelf, key_of(key, 2)));
+    weft_shelf_clear(&shelf);
+    assert_false(weft_shelf_was_wanted(&shelf, key_of(key, 1)));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(least_recently_used_goes_first),
+        cmocka_unit_test(who_asks_again_is_known),
         cmocka_unit_test(too_large_is_not_kept),
     };
 

@@ -50,6 +50,9 @@ static void what_is_no_leap_is_refused(void **state)
         "1000000000,5000,4-1 2000000000,6000,5-2",
         "-1,5000,4-1",
         "1000000000,5000,4-1  ",
+        "1000000000,5000,4-0",
+        "1000000000,5000,5001-1",
+        "2000000000,9000,8000-1000000005 1000000000,8001,4-1",
     };
 
     (void)state;
@@ -129,6 +132,36 @@ static void numbers_that_were_used_before_are_told_by_time(void **state)
     check(&h, rows, WEFT_COUNT_OF(rows));
 }
 
+/* The clock of the server that took over is behind: what it writes is older than what was lost, for a while. */
+static void a_lost_event_may_be_younger_than_all_there_is(void **state)
+{
+    struct weft_history h = history("1000000000,4000,4000-100", 4010, G + 3);
+    static const struct row rows[] = {
+        {{4200, 105}, false, {4000, 100}},
+        {{4000, G + 1}, true, {0, 0}},
+        {{4200, G + 2}, false, {4000, 100}}, /* of another one that took over, and was lost */
+        {{4200, 50}, false, {0, 0}},
+    };
+
+    (void)state;
+    check(&h, rows, WEFT_COUNT_OF(rows));
+}
+
+/* Flushed at 3000, and 7 events later it leapt: what was there before shares nothing, though its numbers were beyond a leap. */
+static void numbers_of_a_history_before_the_birth_share_nothing(void **state)
+{
+    struct weft_history h = history("1000000000,5000,4000-7", 5500, G + 60);
+    static const struct row rows[] = {
+        {{2000, G + 3}, false, {0, 0}},
+        {{2000, 3}, false, {0, 0}},
+        {{4500, G + 3}, false, {4000, 7}},
+    };
+
+    (void)state;
+    h.born_ms = 3000;
+    check(&h, rows, WEFT_COUNT_OF(rows));
+}
+
 /* Of leaps before the oldest that is noted nothing is known. */
 static void a_cursor_from_before_what_is_noted_is_not_vouched_for(void **state)
 {
@@ -154,6 +187,8 @@ int main(void)
         cmocka_unit_test(cursors_in_a_lost_tail_go_on_after_what_survived),
         cmocka_unit_test(before_the_leap_the_end_is_what_survived),
         cmocka_unit_test(numbers_that_were_used_before_are_told_by_time),
+        cmocka_unit_test(a_lost_event_may_be_younger_than_all_there_is),
+        cmocka_unit_test(numbers_of_a_history_before_the_birth_share_nothing),
         cmocka_unit_test(a_cursor_from_before_what_is_noted_is_not_vouched_for),
     };
 

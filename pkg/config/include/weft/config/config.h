@@ -30,6 +30,12 @@ enum weft_config_anonymous {
     WEFT_ANONYMOUS_ALL,
 };
 
+/* Which channels the hub subscribes to (hub.listen). */
+enum weft_config_listen {
+    WEFT_LISTEN_PARTITION,
+    WEFT_LISTEN_TOPICS,
+};
+
 /* Events whose type has no schema (publish.unknown_types). */
 enum weft_config_unknown_types {
     WEFT_UNKNOWN_TYPES_ALLOW,

@@ -168,10 +168,13 @@ struct weft_live_msg {
     struct weft_batch *batches[]; /* references moved */
 };
 
-/* The partition's channel missed something: what lies at or before `base` may not have come. */
+/*
+ * Something was lost on the partition's channel, which is heard since `from`: what lies at or before `base` may not have come,
+ * of any topic.
+ */
 struct weft_broken_msg {
     struct weft_msg msg;
-    uint64_t base;
+    uint64_t from, base;
 };
 
 enum weft_read_rc { WEFT_READ_OK, WEFT_READ_UNAVAILABLE, WEFT_READ_BUSY, WEFT_READ_TOO_MANY };
@@ -212,6 +215,7 @@ struct weft_answer_msg {
 struct weft_redis_msg {
     struct weft_msg msg;
     bool up;
+    bool same; /* it was this worker that had missed something: history is the one it knows */
     struct weft_history history;
 };
 

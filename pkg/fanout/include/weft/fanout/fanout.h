@@ -16,13 +16,15 @@
  * have not seen beyond it to the log. All rings together are bounded in bytes, each in events; the oldest go first.
  *
  * What holds: each event of its topics and types after its start, once, in the order of seq; what was trimmed before
- * it could be read is told as a gap. One exception, as a cursor is one number for several topics: a live message of
- * topic A alone is lost, and a later event of topic B is given before A's next message shows it. The events that
+ * it could be read is told as a gap, and so is what a slow subscriber has chosen not to get (enum weft_slow). One
+ * exception, as a cursor is one number for several topics: a live message of topic A alone is lost, and a later event
+ * of topic B is given before A's next message shows it. The events that
  * were lost are then read again and given late, in A's order, before anything else of the subscriber
  * (their seq is below the cursor, which stays). Who leaves in between resumes with a cursor beyond them, and never gets
  * them; whoever resumes with the id of a late event gets again what it had got after it, so a writer whose
  * reader keeps the last id should tell it the cursor after late events. An event of several topics, lost in one
- * of them, may then come twice, if the ring of the other one does not hold it any more.
+ * of them, may then come twice, if the ring of the other one does not hold it any more. A reset ends the waiting for late
+ * events: whoever is told that Redis has lost something may have lost these as well.
  *
  * It does not know sockets, HTTP, Redis or clocks: what it needs done it asks of weft_fanout_ops. One thread, the worker's.
  */
@@ -67,6 +69,10 @@ struct weft_fanout_opts {
     size_t ring_bytes;  /* at most in all rings */
     uint32_t
         linger_sweeps; /* about seconds for which a topic without subscribers is still followed */
+    uint32_t latest_events; /* WEFT_SLOW_LATEST: more than so many wait ... */
+    uint32_t latest_ms;     /* ... and the writer has been behind for so long */
+    bool hears_all;         /* topics are only followed when everything is heard (hub.listen) */
+    size_t held_bytes;      /* of pages that subscribers hold: beyond it reads wait */
 };
 
 int weft_fanout_create(struct weft_fanout **ret_fo, const struct weft_fanout_opts *opts)
@@ -84,11 +90,12 @@ void weft_fanout_destroy(struct weft_fanout *fo);
 void weft_fanout_followed(struct weft_fanout *fo, struct weft_str topic, uint64_t base,
                           struct weft_id head);
 void weft_fanout_live(struct weft_fanout *fo, struct weft_batch *batch); /* borrowed; refs taken */
-/* Of all topics: an event up to base may not have come. Before any live event after base. */
-void weft_fanout_broken(struct weft_fanout *fo, uint64_t base);
+/* Everything is heard since `from`, but of whatever topic an event up to base may not have come. Before any live event after base. */
+void weft_fanout_broken(struct weft_fanout *fo, uint64_t from, uint64_t base);
 /*
  * Down: live events may be missed from now on. Up: with what the head says then. A subscriber that was given an event
  * which this history lacks is sent to the log, where it is told so; one that only stood beyond its end stands back.
+ * NULL: it is the one that was there before.
  */
 void weft_fanout_down(struct weft_fanout *fo);
 void weft_fanout_up(struct weft_fanout *fo, const struct weft_history *history);
@@ -102,6 +109,17 @@ void weft_fanout_tick(struct weft_fanout *fo);
 void weft_fanout_each(struct weft_fanout *fo, void (*fn)(void *arg, struct weft_sub *sub),
                       void *arg);
 
+/* One topic since it was last asked about. */
+struct weft_topic_load {
+    struct weft_str name;
+    uint32_t subscribers; /* those of patterns too */
+    uint64_t events;      /* that came live */
+    uint64_t deliveries;  /* of these, by rings */
+};
+/* Calls fn for each topic with subscribers, in no order, and counts anew from now on. */
+void weft_fanout_loads(struct weft_fanout *fo,
+                       void (*fn)(void *arg, const struct weft_topic_load *load), void *arg);
+
 /* ---- subscribers ---- */
 
 enum weft_sub_mode { WEFT_SUB_OPENING, WEFT_SUB_RING, WEFT_SUB_LOG };
@@ -114,7 +132,24 @@ enum weft_sub_from {
     WEFT_FROM_AGO   /* start.ms before now */
 };
 
+/*
+ * What becomes of a subscriber that is slow: whose writer could not write all (weft_sub_blocked()) and has not had
+ * everything since, while its rings have let go of what it has not had yet. One that resumes, or reads the log since
+ * something did not come live, is not slow until it has had what there was then.
+ */
+enum weft_slow {
+    WEFT_SLOW_REPLAY, /* reads the log */
+    /*
+     * Is told a gap for each topic with events that it will not get, and goes on with the newest one of each. It is slow
+     * early: when more than latest_events of them wait after latest_ms. Where the newest of a topic is not known (it has
+     * types, and the rings hold none of them), it reads the log.
+     */
+    WEFT_SLOW_LATEST,
+    WEFT_SLOW_CLOSE /* ends */
+};
+
 struct weft_sub_opts {
+    enum weft_slow slow;
     enum weft_sub_from from;
     struct weft_id start;
     const struct weft_str *topics; /* valid, no duplicates; names and patterns; copied */
@@ -131,6 +166,7 @@ struct weft_sub {
     struct weft_link *links;                  /* its topics */
     struct weft_link *news; /* those with something after the cursor, unless scan_all */
     struct weft_page *page;
+    struct weft_page *skipped;    /* gaps of what it will not get (WEFT_SLOW_LATEST) */
     struct weft_late *late;       /* what comes before anything else */
     struct weft_late *late_given; /* ... and what so came */
     struct weft_id cursor;
@@ -138,12 +174,18 @@ struct weft_sub {
     struct weft_id sure;       /* all that it was to get up to here came from the log */
     uint64_t log_from, log_to; /* ... and so did this stretch */
     uint64_t gaps_hash;        /* of the gaps that were told last */
+    uint64_t behind_ms;        /* since when its writer is behind */
+    uint64_t jumped_to;        /* seq of a cursor whose own event was not given */
+    uint64_t resume_to;        /* all up to here belongs to its resume; 0: that is over */
     uint64_t wild_base;        /* rings of topics that its patterns match: kept after this */
     char *words;               /* topics, then types: u8 length and bytes each */
     uint32_t page_at;
     uint16_t topics_n, types_n, types_off, patterns_n;
-    uint8_t mode; /* enum weft_sub_mode */
-    uint8_t from; /* enum weft_sub_from, of the next read */
+    uint8_t mode;      /* enum weft_sub_mode */
+    uint8_t from;      /* enum weft_sub_from, of the next read */
+    uint8_t slow;      /* enum weft_slow */
+    bool behind : 1;   /* its writer could not write all, and has not had everything since */
+    bool too_long : 1; /* ... for latest_ms */
     bool scan_all : 1;
     bool dirty : 1;
     bool reading : 1;   /* a page was asked for */
@@ -155,7 +197,7 @@ struct weft_sub {
     bool gaps_told : 1; /* of the page */
     bool known : 1;     /* the cursor is of this history: a page or the ring has said so */
     bool doubt : 1;     /* perhaps it is not: a page has to say so */
-    bool old_page : 1;  /* ... and not the one that is here or on its way */
+    bool unwanted : 1;  /* the page on its way: the cursor is not any more where it begins */
     bool at_tail : 1;   /* the last page had all there was */
 };
 
@@ -179,8 +221,9 @@ struct weft_run {
 enum weft_pull {
     WEFT_PULL_NONE, /* nothing now; ready will be called */
     WEFT_PULL_OPENED, /* once, first: where it starts is known (sub->cursor, unless weft_sub_floats()) */
-    WEFT_PULL_GAPS, /* sub->page->gaps: to be told before what comes next; not again with each page */
-    WEFT_PULL_EVENTS
+    WEFT_PULL_GAPS, /* weft_sub_gaps(): to be told before what comes next; not again with each page */
+    WEFT_PULL_EVENTS,
+    WEFT_PULL_CLOSE /* it is slow, and wants to end then (WEFT_SLOW_CLOSE): tell it, and end it */
 };
 
 /*
@@ -189,6 +232,17 @@ enum weft_pull {
  */
 enum weft_pull weft_sub_pull(struct weft_sub *sub, struct weft_run *runs, size_t max_runs,
                              size_t max_bytes, size_t *ret_n);
+
+/* After WEFT_PULL_GAPS: the page that has them. */
+const struct weft_page *weft_sub_gaps(const struct weft_sub *sub);
+
+/* Its writer could not write all that was pulled. */
+void weft_sub_blocked(struct weft_sub *sub, uint64_t now_ms);
+/* Now it has. Makes the subscriber ready. */
+void weft_sub_unblocked(struct weft_sub *sub, uint64_t now_ms);
+
+/* How far the newest event of its topics that is known here is after the cursor, by seq. */
+uint64_t weft_sub_lag(const struct weft_sub *sub);
 
 /* True while the start was given as earliest or a time and no page has told the id yet. */
 bool weft_sub_floats(const struct weft_sub *sub);

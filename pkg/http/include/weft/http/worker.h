@@ -3,7 +3,8 @@
  *
  * HTTP/1.1 (and 1.0) by libh2o on its own loop; event streams are taken out of h2o after their head
  * and driven by the worker's own poller. A worker never blocks and never talks to Redis: it asks
- * the hub. Workers share nothing but the count of connections.
+ * the hub. Workers share nothing but the count of connections
+ * and the board.
  */
 #ifndef WEFT_HTTP_WORKER_H
 #define WEFT_HTTP_WORKER_H
@@ -15,6 +16,7 @@
 #include <weft/base/err.h>
 #include <weft/fabric/msg.h>
 
+struct weft_board;
 struct weft_canaries;
 struct weft_config;
 struct weft_labels;
@@ -35,6 +37,7 @@ struct weft_worker_opts {
     struct weft_log *log;           /* borrowed */
     atomic_uint *connections;       /* borrowed; of the whole node */
     struct weft_canaries *canaries; /* borrowed; of the whole node: writes its own place */
+    struct weft_board *board;       /* borrowed; of the whole node */
     uint64_t seed;
 };
 

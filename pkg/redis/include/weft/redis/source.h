@@ -42,6 +42,9 @@ int weft_redis_source_begin(struct weft_redis_source *source,
 /* After the last connection made from it. NULL is allowed. */
 void weft_redis_source_destroy(struct weft_redis_source *source);
 
+/* There is reason to doubt that its server is the master still: asks Sentinels now, if there are any. */
+void weft_redis_source_ask(struct weft_redis_source *source);
+
 /* Who we are there; "" for the default user. Borrowed. */
 const char *weft_redis_source_user(const struct weft_redis_source *source);
 

@@ -78,7 +78,7 @@ static inline void weft_count(struct weft_shard *shard, enum weft_counter counte
 }
 
 /*
- * The shard's thread. The gauge that is shown is the sum of all shards, so a thread may
+ * The shard's thread. The gauge that is shown is the sum of all shards (the largest, for a WEFT_GAUGE_MAX), so a thread may
  * take down what another has put up.
  */
 static inline void weft_gauge_add(struct weft_shard *shard, enum weft_gauge gauge, int64_t n)

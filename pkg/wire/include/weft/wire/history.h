@@ -51,7 +51,11 @@ uint64_t weft_history_origin_ms(const struct weft_history *h);
 
 /*
  * Whether everything up to the cursor is of this history. If not, *ret_resume is the last event before the cursor that
- * both may share, seq 0 if there is none: after it lies what whoever has the cursor has not seen.
+ * both may share, seq 0 if there is none: after it lies what whoever has the cursor has not seen. Where no leap is noted
+ * that far back it is the cursor itself.
+ *
+ * Servers' clocks differ: an event that was lost may be younger by its ms than those that were written after the leap. So
+ * an ms is only compared within the incarnation that the number is of, and with when that began.
  */
 bool weft_history_holds(const struct weft_history *h, struct weft_id cursor,
                         struct weft_id *ret_resume);

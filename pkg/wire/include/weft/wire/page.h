@@ -17,7 +17,8 @@
 
 enum weft_gap_reason {
     WEFT_GAP_TRIMMED, /* retention removed events after the cursor */
-    WEFT_GAP_RESET    /* the history is not the one that the cursor came from */
+    WEFT_GAP_RESET,   /* the history is not the one that the cursor came from */
+    WEFT_GAP_SLOW /* the subscriber was slow, and wants the latest then; events are still held */
 };
 
 struct weft_gap {
@@ -31,6 +32,8 @@ struct weft_page {
     atomic_uint refs;
     struct weft_batch *batch; /* NULL: no event */
     struct weft_id upto;
+    /* Of a reset: the last event before the start that survives; seq 0: none does. */
+    struct weft_id resume;
     bool more; /* there was more after upto when it was read */
     size_t n_gaps;
     struct weft_gap gaps[];
