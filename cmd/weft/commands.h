@@ -14,5 +14,7 @@ int topics_run(int argc, char **argv);
 int limits_run(int argc, char **argv);
 int breakers_run(int argc, char **argv);
 int connections_run(int argc, char **argv);
+int services_run(int argc, char **argv);
+int nodes_run(int argc, char **argv);
 
 #endif

@@ -23,6 +23,8 @@ static const struct command commands[] = {
     {"limits", "list, set and try token buckets", limits_run},
     {"breakers", "list, set and force circuit breakers", breakers_run},
     {"connections", "list the slowest streams and the busiest topics", connections_run},
+    {"services", "what is probed and run, and how it is", services_run},
+    {"nodes", "list the nodes", nodes_run},
 };
 
 static const struct command *find(const char *name)

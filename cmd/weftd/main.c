@@ -12,8 +12,11 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <curl/curl.h>
+
 #include <weft/config/config.h>
 #include <weft/http/worker.h>
+#include <weft/loop/warden.h>
 #include <weft/node/node.h>
 #include <weft/node/private_redis.h>
 #include <weft/telemetry/log.h>
@@ -148,6 +151,10 @@ static int run(const struct weft_config *cfg, bool dev)
     char id[65];
     int rc = EXIT_FAILURE;
 
+    if (curl_global_init(CURL_GLOBAL_DEFAULT) != 0) {
+        (void)fprintf(stderr, "weftd: libcurl cannot be started\n");
+        return EXIT_FAILURE;
+    }
     /* Threads inherit the mask: only this one takes signals. */
     (void)signal(SIGPIPE, SIG_IGN);
     (void)sigemptyset(&signals);
@@ -175,6 +182,7 @@ static int run(const struct weft_config *cfg, bool dev)
     weft_node_destroy(node);
     weft_private_redis_stop(&redis);
     weft_log_destroy(log);
+    curl_global_cleanup();
     return rc;
 }
 
@@ -186,6 +194,9 @@ int main(int argc, char **argv, char **envp)
     struct weft_err err = {0};
     int rc;
 
+    if (argc > 1 && strcmp(argv[1], WEFT_WARDEN_WORD) == 0) {
+        return weft_warden_main(argc - 1, argv + 1);
+    }
     if (argc > 1 && strcmp(argv[1], "--print-routes") == 0) {
         weft_routes_print(stdout);
         return EXIT_SUCCESS;

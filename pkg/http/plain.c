@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include <weft/base/clock.h>
+#include <weft/telemetry/labels.h>
 
 #include "assets_priv.h"
 
@@ -37,6 +38,7 @@ void weft_handle_metrics(struct weft_call *call)
     struct weft_buf b;
 
     weft_buf_init(&b, (size_t)1024 * 1024);
+    weft_labels_render(call->worker->o.labels, &b);
     if (weft_metrics_render(call->worker->o.metrics, &b) == 0) {
         weft_respond(call->req, 200, WEFT_METRICS_CONTENT_TYPE, weft_str(b.data, b.len));
     } else {

@@ -12,7 +12,7 @@
  *   sse*.c       event streams         longpoll.c  the same as one answer
  *   drain.c      sends both elsewhere  pace.c      when (pure)
  *   publish.c    publishing            read.c      history and topics
- *   control.c    what the control thread answers: breakers.c
+ *   control.c    what the control thread answers: breakers.c, services.c
  *   slowest.c    who is slow, once a second      connections.c  ... for those who ask
  *   limits.c     buckets               admit.c     the limits of the API itself
  *   plain.c      page, health, metrics
@@ -372,6 +372,16 @@ void weft_handle_breaker_acquire(struct weft_call *call) WEFT_ON_WORKER;
 void weft_handle_breaker_report(struct weft_call *call) WEFT_ON_WORKER;
 void weft_handle_breaker_force(struct weft_call *call) WEFT_ON_WORKER;
 void weft_handle_connections(struct weft_call *call) WEFT_ON_WORKER;
+void weft_handle_services(struct weft_call *call) WEFT_ON_WORKER;
+void weft_handle_services_health(struct weft_call *call) WEFT_ON_WORKER;
+void weft_handle_service(struct weft_call *call) WEFT_ON_WORKER;
+void weft_handle_service_put(struct weft_call *call) WEFT_ON_WORKER;
+void weft_handle_service_delete(struct weft_call *call) WEFT_ON_WORKER;
+void weft_handle_service_metrics(struct weft_call *call) WEFT_ON_WORKER;
+void weft_handle_service_start(struct weft_call *call) WEFT_ON_WORKER;
+void weft_handle_service_stop(struct weft_call *call) WEFT_ON_WORKER;
+void weft_handle_service_restart(struct weft_call *call) WEFT_ON_WORKER;
+void weft_handle_nodes(struct weft_call *call) WEFT_ON_WORKER;
 void weft_handle_healthz(struct weft_call *call) WEFT_ON_WORKER;
 void weft_handle_readyz(struct weft_call *call) WEFT_ON_WORKER;
 void weft_handle_metrics(struct weft_call *call) WEFT_ON_WORKER;

@@ -287,18 +287,21 @@ static int begin_feature(struct weft_control *control, const struct weft_feature
     struct featured *f = &control->features[control->n_features];
     int rc;
 
-    f->env = (struct weft_feature_env){.base = control->base,
-                                       .cn = control->cn,
-                                       .keys = &control->keys,
-                                       .cfg = control->o.cfg,
-                                       .node_id = control->o.node_id,
-                                       .shard = control->o.shard,
-                                       .log = control->o.log,
-                                       .seed = control->o.seed + (control->n_features + 1) * 104729,
-                                       .publisher = control->publisher,
-                                       .workers = control->o.workers,
-                                       .n_workers = control->o.n_workers,
-                                       .ops = control->o.ops};
+    f->env = (struct weft_feature_env){
+        .base = control->base,
+        .cn = control->cn,
+        .keys = &control->keys,
+        .cfg = control->o.cfg,
+        .node_id = control->o.node_id,
+        .shard = control->o.shard,
+        .log = control->o.log,
+        .seed = control->o.seed + (control->n_features + 1) * 104729,
+        .publisher = control->publisher,
+        .parts = &control->parts,
+        .own = feature->part == WEFT_PART_SERVICES ? control->o.services : NULL,
+        .workers = control->o.workers,
+        .n_workers = control->o.n_workers,
+        .ops = control->o.ops};
     rc = feature->create(&f->self, &f->env, err);
     if (rc != 0) {
         return rc;
@@ -368,16 +371,30 @@ static bool is_quiet(const struct weft_control *control) WEFT_ON_CONTROL
     for (size_t i = 0; i < control->n_jobs; i++) {
         quiet = quiet && weft_lease_is_quiet(control->jobs[i].lease);
     }
+    for (size_t i = 0; i < control->n_features; i++) {
+        const struct featured *f = &control->features[i];
+
+        quiet = quiet && (f->feature->is_quiet == NULL || f->feature->is_quiet(f->self));
+    }
     return quiet;
 }
 
 static void end(struct weft_control *control) WEFT_ON_CONTROL
 {
-    static const struct timeval patience = {0, GIVE_MS * 1000};
+    struct timeval patience;
+    uint64_t ms = GIVE_MS;
 
     for (size_t i = 0; i < control->n_jobs; i++) {
         weft_lease_give(control->jobs[i].lease);
     }
+    for (size_t i = 0; i < control->n_features; i++) {
+        const struct featured *f = &control->features[i];
+        uint64_t needs_ms = f->feature->stop != NULL ? f->feature->stop(f->self) : 0;
+
+        ms = needs_ms > ms ? needs_ms : ms;
+    }
+    patience.tv_sec = (time_t)(ms / 1000);
+    patience.tv_usec = (suseconds_t)(ms % 1000 * 1000);
     if (control->base != NULL && !is_quiet(control)) {
         (void)event_base_loopexit(control->base, &patience);
         while (!is_quiet(control) && !event_base_got_exit(control->base)) {

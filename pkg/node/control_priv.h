@@ -24,6 +24,8 @@ struct weft_config;
 struct weft_control; /* opaque */
 struct weft_log;
 struct weft_redis_conn;
+struct weft_service_guard;
+struct weft_services_opts;
 struct weft_shard;
 
 struct weft_control_opts {
@@ -33,9 +35,10 @@ struct weft_control_opts {
     struct weft_mailbox *hub;            /* borrowed */
     struct weft_mailbox *const *workers; /* borrowed */
     size_t n_workers;
-    struct weft_shard *shard; /* borrowed; its own */
-    struct weft_log *log;     /* borrowed */
-    uint64_t seed;            /* of jitter */
+    struct weft_shard *shard;                  /* borrowed; its own */
+    struct weft_log *log;                      /* borrowed */
+    const struct weft_services_opts *services; /* borrowed; what services need of the node */
+    uint64_t seed;                             /* of jitter */
 };
 
 /* Yours. WEFT_EINVAL (err names the parameter), WEFT_ENOMEM, WEFT_ESYS. The node's thread, as all below. */
@@ -44,7 +47,10 @@ int weft_control_create(struct weft_control **ret_control, const struct weft_con
 int weft_control_start(struct weft_control *control) WEFT_MUST_CHECK;
 /* Where workers post to. */
 struct weft_mailbox *weft_control_mailbox(struct weft_control *control);
-/* Gives the leases back and ends the thread; waits for it, half a second for Redis at most. */
+/*
+ * Gives the leases back, lets the features stop, and ends the thread; waits for it, half a second for Redis at most, and for
+ * as long as the commands of services may take to stop.
+ */
 void weft_control_stop(struct weft_control *control);
 /* After stop. NULL is allowed. */
 void weft_control_destroy(struct weft_control *control);
@@ -91,7 +97,16 @@ struct weft_feature {
     void (*up)(void *self);
     void (*down)(void *self);
     void (*destroy)(void *self); /* after the connections were destroyed */
+    /*
+     * The thread ends soon: no new work. Returns for how many ms it may take at most until is_quiet() says that what is
+     * under way is done. NULL: nothing has to be done.
+     */
+    uint64_t (*stop)(void *self);
+    bool (*is_quiet)(void *self);
 };
+
+/* Breakers for services: neither library knows the other (service_guard.c). */
+extern const struct weft_service_guard weft_service_guard;
 
 extern const struct weft_feature weft_features[];
 extern const size_t weft_features_len;

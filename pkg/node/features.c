@@ -7,6 +7,7 @@
 #include <weft/guard/breakers.h>
 #include <weft/guard/buckets.h>
 #include <weft/redis/keys.h>
+#include <weft/service/services.h>
 
 /* The features are only called by control.c, on its thread: said once more for the analysis. */
 
@@ -85,11 +86,64 @@ static void buckets_destroy(void *self)
     weft_buckets_destroy(self);
 }
 
+/* ---- services ---- */
+
+static int services_create(void **ret_self, const struct weft_feature_env *env,
+                           struct weft_err *err)
+{
+    struct weft_services *svs = NULL;
+    int rc;
+
+    weft_role_assert_control(pthread_self());
+    rc = weft_services_create(&svs, env, env->own);
+    *ret_self = svs;
+    return rc == 0 ? 0 : weft_err_set(err, rc, "", "no services: %s", weft_err_text(rc));
+}
+
+static void services_message(void *self, struct weft_str payload)
+{
+    weft_role_assert_control(pthread_self());
+    weft_services_message(self, payload);
+}
+
+static void services_up(void *self)
+{
+    weft_role_assert_control(pthread_self());
+    weft_services_up(self);
+}
+
+static void services_down(void *self)
+{
+    weft_role_assert_control(pthread_self());
+    weft_services_down(self);
+}
+
+static void services_destroy(void *self)
+{
+    weft_role_assert_control(pthread_self());
+    weft_services_destroy(self);
+}
+
+static uint64_t services_stop(void *self)
+{
+    weft_role_assert_control(pthread_self());
+    return weft_services_stop(self);
+}
+
+static bool services_is_quiet(void *self)
+{
+    weft_role_assert_control(pthread_self());
+    return weft_services_is_quiet(self);
+}
+
 const struct weft_feature weft_features[] = {
     {"breakers", WEFT_PART_BREAKERS, breakers_create, weft_chan_breakers, breakers_message,
-     breakers_up, breakers_down, breakers_destroy},
+     breakers_up, breakers_down, breakers_destroy, NULL, NULL},
     {"buckets", WEFT_PART_BUCKETS, buckets_create, weft_chan_buckets, buckets_message, buckets_up,
-     buckets_down, buckets_destroy},
+     buckets_down, buckets_destroy, NULL, NULL},
+    /* Behind the breakers, which it asks: it goes before them. */
+    {"services", WEFT_PART_SERVICES, services_create, weft_chan_services, services_message,
+     services_up, services_down, services_destroy, services_stop, services_is_quiet},
 };
 
 const size_t weft_features_len = WEFT_COUNT_OF(weft_features);

@@ -20,6 +20,8 @@
 #include <weft/http/board.h>
 #include <weft/http/pace.h>
 #include <weft/http/worker.h>
+#include <weft/service/services.h>
+#include <weft/telemetry/labels.h>
 #include <weft/telemetry/log.h>
 #include <weft/telemetry/metrics.h>
 
@@ -29,6 +31,8 @@
 #define BRIEF_PERIOD_MS 1000
 /* A worker begins its drain within a tick, and the last one moved has to get its bytes. */
 #define SLACK_MS 200
+/* Services that have metrics of their own in /metrics; the others are one, `other`. */
+#define SERVICES_SHOWN 100
 
 struct weft_node {
     const struct weft_config *cfg;
@@ -44,6 +48,8 @@ struct weft_node {
     struct weft_mailbox *mailboxes[WEFT_WORKERS_MAX];
     struct weft_hub *hub;
     struct weft_control *control;
+    struct weft_labels *labels; /* metrics of services */
+    struct weft_services_opts services;
 
     /* The drain: when it was asked for, when the moves began, until when they last. 0: not yet. */
     uint64_t leave_ms, drain_ms, drain_end_ms;
@@ -157,6 +163,22 @@ static uint64_t random_seed(void)
     return seed;
 }
 
+/* How busy it is. Any thread. */
+static void load_of(const void *ctx, struct weft_node_load *ret_load)
+{
+    const struct weft_node *node = ctx;
+    struct rusage usage = {0};
+    int64_t subscribers = weft_metrics_gauge(node->metrics, WEFT_G_SUBSCRIBERS);
+
+    (void)getrusage(RUSAGE_SELF, &usage);
+    ret_load->connections = atomic_load(&node->connections);
+    ret_load->subscribers = subscribers > 0 ? (uint64_t)subscribers : 0;
+    ret_load->deliveries = weft_metrics_counter(node->metrics, WEFT_M_DELIVERIES);
+    ret_load->cpu_seconds = (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
+                            (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
+    ret_load->resident_bytes = weft_process_resident_bytes();
+}
+
 static int create_workers(struct weft_node *node, struct weft_err *err)
 {
     char host[256];
@@ -176,6 +198,7 @@ static int create_workers(struct weft_node *node, struct weft_err *err)
             .n_workers = node->n_workers,
             .listen_fd = fd,
             .metrics = node->metrics,
+            .labels = node->labels,
             .shard = weft_metrics_shard(node->metrics, i + 1),
             .log = node->log,
             .connections = &node->connections,
@@ -225,6 +248,18 @@ int weft_node_create(struct weft_node **ret_node, const struct weft_config *cfg,
         return weft_err_set(err, WEFT_ENOMEM, "", "out of memory");
     }
     weft_metrics_watch_log(node->metrics, log);
+    node->labels = weft_labels_create("service", weft_service_columns, weft_service_columns_len,
+                                      SERVICES_SHOWN);
+    if (node->labels == NULL) {
+        weft_node_destroy(node);
+        return weft_err_set(err, WEFT_ENOMEM, "", "out of memory");
+    }
+    node->services = (struct weft_services_opts){.guard = &weft_service_guard,
+                                                 .labels = node->labels,
+                                                 .address = node->address,
+                                                 .version = WEFT_VERSION,
+                                                 .load_ctx = node,
+                                                 .load = load_of};
     /* First: what is wrong with the configuration of Redis is told before there is a listener. */
     struct weft_hub_opts o = {
         .cfg = cfg,
@@ -251,6 +286,7 @@ int weft_node_create(struct weft_node **ret_node, const struct weft_config *cfg,
             .n_workers = node->n_workers,
             .shard = weft_metrics_shard(node->metrics, node->n_workers + 1),
             .log = log,
+            .services = &node->services,
             .seed = random_seed(),
         };
 
@@ -379,6 +415,7 @@ void weft_node_destroy(struct weft_node *node)
         weft_worker_destroy(node->workers[i]);
     }
     weft_board_destroy(node->board);
+    weft_labels_destroy(node->labels);
     weft_metrics_destroy(node->metrics);
     free(node);
 }

@@ -128,3 +128,50 @@ void weft_chan_breakers(struct weft_buf *b, const struct weft_keys *k)
     weft_key_breakers(b, k);
     weft_buf_puts(b, ":live");
 }
+
+/* ---- services and nodes ---- */
+
+static void plain(struct weft_buf *b, const struct weft_keys *k, const char *rest)
+{
+    weft_buf_puts(b, k->prefix);
+    weft_buf_puts(b, rest);
+}
+
+static void tagged(struct weft_buf *b, const struct weft_keys *k, const char *kind, const char *id)
+{
+    plain(b, k, kind);
+    weft_buf_append(b, "{", 1);
+    weft_buf_puts(b, id);
+    weft_buf_append(b, "}", 1);
+}
+
+void weft_key_services(struct weft_buf *b, const struct weft_keys *k)
+{
+    plain(b, k, ":services");
+}
+
+void weft_key_service(struct weft_buf *b, const struct weft_keys *k, const char *id)
+{
+    tagged(b, k, ":service:", id);
+}
+
+void weft_key_service_errors(struct weft_buf *b, const struct weft_keys *k, const char *id)
+{
+    weft_key_service(b, k, id);
+    weft_buf_puts(b, ":errors");
+}
+
+void weft_chan_services(struct weft_buf *b, const struct weft_keys *k)
+{
+    plain(b, k, ":services:changed");
+}
+
+void weft_key_nodes(struct weft_buf *b, const struct weft_keys *k)
+{
+    plain(b, k, ":nodes");
+}
+
+void weft_key_node(struct weft_buf *b, const struct weft_keys *k, const char *id)
+{
+    tagged(b, k, ":node:", id);
+}

@@ -24,7 +24,7 @@ static bool read_text(const char *path, char *text, size_t size)
     return n > 0;
 }
 
-static uint64_t resident_bytes(void)
+uint64_t weft_process_resident_bytes(void)
 {
     unsigned long long total, resident;
     long page = sysconf(_SC_PAGESIZE);
@@ -65,7 +65,7 @@ void weft_process_read(struct weft_process *ret_process)
     struct rlimit limit;
 
     memset(ret_process, 0, sizeof(*ret_process));
-    ret_process->resident_bytes = resident_bytes();
+    ret_process->resident_bytes = weft_process_resident_bytes();
     ret_process->open_fds = open_fds();
     if (getrlimit(RLIMIT_NOFILE, &limit) == 0)
         ret_process->max_fds = limit.rlim_cur;

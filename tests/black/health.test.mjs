@@ -95,8 +95,8 @@ story('metrics: valid, counted, documented', async (w) => {
     const count = families.get(name).samples.find((s) => s.name === `${name}_count`).value;
     assert.ok(count > 0, `${name} has observed nothing`);
   }
-  const documented = readFileSync(path.join(ROOT, 'docs/metrics.md'), 'utf8');
-  for (const name of families.keys()) assert.ok(documented.includes(`\`${name}\``), `${name} is not in docs/metrics.md`);
+  const documented = ['metrics', 'services'].map((name) => readFileSync(path.join(ROOT, `docs/${name}.md`), 'utf8')).join('');
+  for (const name of families.keys()) assert.ok(documented.includes(`\`${name}\``), `${name} is not documented`);
 });
 
 story('the number of series does not grow with paths and topics', async (w) => {

@@ -126,8 +126,10 @@ story('every operation of the file is served', async (w) => {
   await client.published('there', events(1, 3));
   await client.send('PUT', '/api/breakers/there', { body: '{}' });
   await client.send('PUT', '/api/limits/there', { body: '{"capacity":9,"refill_per_s":1}' });
+  const service = () => client.send('PUT', '/api/services/there', { body: '{"kind":"url","url":"http://127.0.0.1:1/"}' });
   for (const { route, method } of operations()) {
-    const target = route.replace(/\{(topic|name|bucket)\}/g, 'there').replace(/\{\w+\}/g, 'x');
+    if (route.startsWith('/api/services/')) await service(); // DELETE comes before the others
+    const target = route.replace(/\{(topic|name|bucket|id)\}/g, 'there').replace(/\{\w+\}/g, 'x');
     const answer = await client.send(method.toUpperCase(), target === '/api/events' ? `${target}?topic=t` : target, {
       headers: { accept: target === '/api/events' ? 'application/json' : '*/*', ...(method === 'get' ? {} : { 'content-type': 'application/json' }) },
       body: method === 'get' ? undefined : '{"type":"a"}',

@@ -29,7 +29,7 @@ function removed(w, topic, remembered) {
 }
 
 async function prepare(w) {
-  const [node] = await w.cluster();
+  const [node] = await w.cluster(1, { node: { set: { services: { programs: 'true' } } } });
   const api = w.client(node);
   await api.published('repo:42', events(1, 3));
   await api.published('orders', event(1), { 'idempotency-key': 'order-17' });
@@ -46,9 +46,13 @@ async function prepare(w) {
   await put('search', { failure_threshold: 1, timeout_ms: 1 });
   for (const name of ['payments', 'search']) await api.send('POST', `/api/breakers/${name}/report`, { body: '{"outcome":"failure"}' });
   await until(async () => (await api.send('POST', '/api/breakers/search/acquire')).json.allowed, { what: 'a permit' });
-  await node.logged('lease.taken');
   await api.send('PUT', '/api/limits/tenant:7', { body: '{"capacity":100,"refill_per_s":50}' });
   await api.send('POST', '/api/limits/tenant:7/take');
+  // A service that is probed and not well, and one that could be run.
+  await api.send('PUT', '/api/services/web', { body: JSON.stringify({ kind: 'url', url: 'http://127.0.0.1:1/', interval_ms: 100 }) });
+  await api.send('PUT', '/api/services/job', { body: JSON.stringify({ kind: 'command', command: ['true'] }) });
+  await until(async () => (await api.get('/api/services/web')).json.state === 'unhealthy', { what: 'web to be probed' });
+  await node.logged('lease.taken', { where: (line) => line.what === 'retention' });
   return { api, env: wrapped(w) };
 }
 
@@ -87,8 +91,9 @@ story('every key that a node makes is in the table, under its prefix', async (w)
   const { api } = await prepare(w);
   await api.publish('ce', { specversion: '1.0', id: '1', source: 's', type: 'a' }, { 'content-type': 'application/cloudevents+json' });
   const keys = await w.store.cmd('KEYS', '*');
-  const known = [/^weft:\{0\}:head$/, /^weft:\{0\}:topics$/, /^weft:\{0\}:removed$/, /^weft:\{0\}:canary$/, /^weft:lease:\{retention\}(:fence)?$/, /^weft:bucket:\{[^}]+\}$/, /^weft:buckets$/, /^weft:\{0\}:log:[A-Za-z0-9._:-]+$/, /^weft:\{0\}:once:[^:]+:.+$/, /^weft:\{0\}:producer:[^:]+:.+$/,
-    /^weft:breakers$/, /^weft:breaker:\{[^}]+\}(:window|:nodes|:permits)?$/];
+  const known = [/^weft:\{0\}:head$/, /^weft:\{0\}:topics$/, /^weft:\{0\}:removed$/, /^weft:\{0\}:canary$/, /^weft:lease:\{retention\}(:fence)?$/, /^weft:\{0\}:log:[A-Za-z0-9._:-]+$/, /^weft:\{0\}:once:[^:]+:.+$/, /^weft:\{0\}:producer:[^:]+:.+$/,
+    /^weft:breakers$/, /^weft:breaker:\{[^}]+\}(:window|:nodes|:permits)?$/, /^weft:bucket:\{[^}]+\}$/, /^weft:buckets$/,
+    /^weft:services$/, /^weft:service:\{[^}]+\}(:errors)?$/, /^weft:lease:\{service:[^}]+\}(:fence)?$/, /^weft:nodes$/, /^weft:node:\{[^}]+\}$/];
   for (const key of keys) assert.ok(known.some((shape) => shape.test(key)), `${key} is not documented`);
   for (const key of ['weft:{0}:head', 'weft:{0}:producer:orders:importer', 'weft:breaker:{payments}', 'weft:bucket:{tenant:7}']) {
     const fields = await w.store.cmd('HKEYS', key);
@@ -184,6 +189,6 @@ story('another prefix is another cluster', async (w) => {
   await w.client(other).published('t', event(1));
   assert.equal((await w.client(one).get('/api/topics')).json.topics.length, 0);
   const keys = await w.store.cmd('KEYS', '*');
-  assert.deepEqual(keys.filter((key) => !key.startsWith('other:')), ['weft:{0}:canary'], keys.join(' '));
+  assert.deepEqual(keys.filter((key) => !key.startsWith('other:')).sort(), ['weft:node:{a}', 'weft:nodes', 'weft:{0}:canary'], keys.join(' '));
   assert.ok(keys.includes('other:{0}:log:t'), keys.join(' '));
 });

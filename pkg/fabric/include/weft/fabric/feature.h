@@ -66,6 +66,8 @@ struct weft_feature_env {
     struct weft_log *log;
     uint64_t seed; /* each feature its own */
     struct weft_publisher *publisher;
+    const struct weft_parts *parts; /* of control: how node lets one feature ask another */
+    const void *own;                /* what node has made for this feature alone; or NULL */
     struct weft_mailbox *const *workers;
     size_t n_workers;
     const struct weft_worker_ops *ops; /* what workers do with answers */

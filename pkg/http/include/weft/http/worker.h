@@ -19,6 +19,7 @@
 struct weft_board;
 struct weft_canaries;
 struct weft_config;
+struct weft_labels;
 struct weft_log;
 struct weft_mailbox;
 struct weft_metrics;
@@ -31,6 +32,7 @@ struct weft_worker_opts {
     uint32_t index, n_workers;      /* this worker is number index of so many */
     int listen_fd;                  /* bound and listening, non-blocking; moved */
     struct weft_metrics *metrics;   /* borrowed */
+    struct weft_labels *labels;     /* borrowed; further metrics, for /metrics */
     struct weft_shard *shard;       /* borrowed; this worker's own */
     struct weft_log *log;           /* borrowed */
     atomic_uint *connections;       /* borrowed; of the whole node */

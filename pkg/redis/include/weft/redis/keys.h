@@ -32,6 +32,15 @@
 #define WEFT_FN_BREAKER_REMOVE    "weft1_breaker_remove"
 #define WEFT_FN_BREAKER_READ      "weft1_breaker_read"
 
+#define WEFT_FN_SERVICE_PUT     "weft1_service_put"
+#define WEFT_FN_SERVICE_DELETE  "weft1_service_delete"
+#define WEFT_FN_SERVICE_ORDER   "weft1_service_order"
+#define WEFT_FN_SERVICE_CLAIM   "weft1_service_claim"
+#define WEFT_FN_SERVICE_REPORT  "weft1_service_report"
+#define WEFT_FN_SERVICE_LOST    "weft1_service_lost"
+#define WEFT_FN_SERVICE_METRICS "weft1_service_metrics"
+#define WEFT_FN_NODE_BEAT       "weft1_node_beat"
+
 /* Prefix and partition; the prefix is borrowed for the life of the struct. */
 struct weft_keys {
     const char *prefix;
@@ -68,5 +77,15 @@ void weft_key_breakers(struct weft_buf *b, const struct weft_keys *k); /* weft:b
 void weft_key_breaker(struct weft_buf *b, const struct weft_keys *k, struct weft_str name,
                       const char *what);
 void weft_chan_breakers(struct weft_buf *b, const struct weft_keys *k); /* weft:breakers:live */
+
+void weft_key_services(struct weft_buf *b, const struct weft_keys *k); /* weft:services */
+void weft_key_service(struct weft_buf *b, const struct weft_keys *k,
+                      const char *id); /* weft:service:{<id>} */
+void weft_key_service_errors(struct weft_buf *b, const struct weft_keys *k,
+                             const char *id); /* weft:service:{<id>}:errors */
+void weft_chan_services(struct weft_buf *b, const struct weft_keys *k); /* weft:services:changed */
+void weft_key_nodes(struct weft_buf *b, const struct weft_keys *k);     /* weft:nodes */
+void weft_key_node(struct weft_buf *b, const struct weft_keys *k,
+                   const char *id); /* weft:node:{<id>} */
 
 #endif

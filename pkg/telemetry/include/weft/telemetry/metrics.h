@@ -110,6 +110,9 @@ uint64_t weft_metrics_observed(const struct weft_metrics *metrics, enum weft_his
  */
 int weft_metrics_render(const struct weft_metrics *metrics, struct weft_buf *out) WEFT_MUST_CHECK;
 
+/* Any thread: the process's memory as the kernel counts it; 0 if it cannot be read. */
+uint64_t weft_process_resident_bytes(void);
+
 /* docs/metrics.md. Errors are left in the stream. */
 void weft_metrics_document(FILE *out);
 
