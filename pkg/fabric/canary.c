@@ -138,7 +138,7 @@ static void watch(struct weft_canary *canary) WEFT_ON_HUB
     uint64_t age_ms = weft_canaries_age_ms(hub->o.canaries, weft_clock_mono_ns());
     bool late = age_ms > hub->o.cfg->canary.max_age_ms;
 
-    weft_gauge_set(hub->o.shard, WEFT_G_CANARY_AGE, age_ms == UINT64_MAX ? -1 : (int64_t)age_ms);
+    weft_gauge_set(hub->o.shard, WEFT_G_CANARY_AGE, age_ms == UINT64_MAX ? -1000 : (int64_t)age_ms);
     if (late && hub->up && age_ms != UINT64_MAX && !canary->told) {
         canary->told = true;
         weft_log(hub->o.log, WEFT_LOG_WARN, "canary.late", WEFT_U("age_ms", age_ms));

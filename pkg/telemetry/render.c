@@ -13,6 +13,7 @@ struct row {
     const char *name;
     const char *unit;
     const char *help;
+    bool is_ms; /* kept in milliseconds, shown in seconds */
 };
 
 #define ROW(id, n, u, h) {.name = (n), .unit = (u), .help = (h)},
@@ -23,7 +24,8 @@ static const struct row counters[] = {
 };
 
 static const struct row gauges[] = {
-#define WEFT_GAUGE ROW
+#define WEFT_GAUGE                 ROW
+#define WEFT_GAUGE_MS(id, n, u, h) {.name = (n), .unit = (u), .help = (h), .is_ms = true},
 #include <weft/telemetry/metrics.def>
 };
 
@@ -134,9 +136,13 @@ int weft_metrics_render(const struct weft_metrics *metrics, struct weft_buf *out
                         weft_metrics_counter(metrics, (enum weft_counter)i));
     }
     for (unsigned i = 0; i < WEFT_G_COUNT_; i++) {
+        int64_t n = weft_metrics_gauge(metrics, (enum weft_gauge)i);
+
         render_head(out, &gauges[i], "gauge");
-        weft_buf_printf(out, "%s %" PRId64 "\n", gauges[i].name,
-                        weft_metrics_gauge(metrics, (enum weft_gauge)i));
+        if (gauges[i].is_ms)
+            weft_buf_printf(out, "%s %.3f\n", gauges[i].name, (double)n / 1000.0);
+        else
+            weft_buf_printf(out, "%s %" PRId64 "\n", gauges[i].name, n);
     }
     for (unsigned i = 0; i < WEFT_H_COUNT_; i++) {
         weft_metrics_sum(metrics, (enum weft_histogram)i, &sum);

@@ -142,12 +142,12 @@ story('Redis is frozen while the connections stand: not ready, and ready again w
     }, { what: 'not to be ready' });
     assert.deepEqual(refused.json, { status: 'not_ready', reasons: ['canary'] });
     assert.equal((await api.get('/healthz')).status, 200);
-    await node.metricReaches('weft_canary_age_milliseconds', (age) => age > 800);
+    await node.metricReaches('weft_canary_age_seconds', (age) => age > 0.8);
   } finally {
     w.store.program.signal('SIGCONT');
   }
   await until(async () => (await api.get('/readyz')).status === 200, { what: 'to be ready again' });
-  await node.metricReaches('weft_canary_age_milliseconds', (age) => age >= 0 && age < 800);
+  await node.metricReaches('weft_canary_age_seconds', (age) => age >= 0 && age < 0.8);
 });
 
 story('the live connection is deaf: publishing works, and still the node is not ready', async (w) => {
