@@ -3,16 +3,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <jansson.h>
-
-#include "args.h"
+#include "api.h"
 #include "commands.h"
 #include "exits.h"
-#include "http.h"
 #include "output.h"
 
-#define ANSWER_MAX (64u << 20)
-#define JSON_TYPE  "application/json"
+#define PATH "/api/breakers/"
 
 static void print_help(const struct arg *table)
 {
@@ -32,110 +28,33 @@ static void print_help(const struct arg *table)
     puts("\nexit codes: 0 done, 1 the server refused, 2 wrong usage, 4 no server could be reached");
 }
 
-static void print_json(const json_t *value)
-{
-    char *text = json_dumps(value, JSON_COMPACT);
-
-    if (text != NULL)
-        output_line(WEFT_STR(""), weft_str(text, strlen(text)));
-    free(text);
-}
-
 static void print_row(const json_t *breaker)
 {
     char line[400];
-    int n = snprintf(line, sizeof(line), "%s\t%s\t%lld\t%lld",
-                     json_string_value(json_object_get(breaker, "name")),
-                     json_string_value(json_object_get(breaker, "state")),
-                     (long long)json_integer_value(json_object_get(breaker, "since_ms")),
-                     (long long)json_integer_value(json_object_get(breaker, "retry_after_ms")));
+    int n = snprintf(line, sizeof(line), "%s\t%s\t%lld\t%lld", api_text(breaker, "name"),
+                     api_text(breaker, "state"), api_number(breaker, "since_ms"),
+                     api_number(breaker, "retry_after_ms"));
 
     if (n > 0 && (size_t)n < sizeof(line))
         output_line(WEFT_STR(""), weft_str(line, (size_t)n));
 }
 
-/* Its members, one a line. */
-static void print_one(const json_t *breaker, const char *prefix)
-{
-    const char *key;
-    json_t *value;
-
-    json_object_foreach((json_t *)(uintptr_t)breaker, key, value) {
-        char head[100];
-        char *text;
-
-        if (json_is_object(value)) {
-            print_one(value, key);
-            continue;
-        }
-        (void)snprintf(head, sizeof(head), "%s%s%s\t", prefix, prefix[0] != '\0' ? "." : "", key);
-        text = json_is_string(value) ? strdup(json_string_value(value))
-                                     : json_dumps(value, JSON_ENCODE_ANY);
-        if (text != NULL)
-            output_line(weft_str(head, strlen(head)), weft_str(text, strlen(text)));
-        free(text);
-    }
-}
-
-/* Asks and parses the answer; *ret_root NULL if it has no body. */
-static int ask(struct http *http, const struct http_request *rq, json_t **ret_root)
-{
-    struct weft_buf answer;
-    int code;
-
-    *ret_root = NULL;
-    weft_buf_init(&answer, ANSWER_MAX);
-    code = http_call(http, rq, &answer);
-    if (code == EXIT_DONE && answer.len > 0) {
-        *ret_root = json_loadb(answer.data, answer.len, 0, NULL);
-        if (!json_is_object(*ret_root)) {
-            args_complain("the answer is not what a weft node sends");
-            code = EXIT_REFUSED;
-        }
-    }
-    weft_buf_fini(&answer);
-    return code;
-}
-
-static int list(struct http *http, bool json)
+static int list(struct api *api)
 {
     struct http_request rq = {.target = "/api/breakers"};
     json_t *root, *breaker;
     size_t i;
-    int code = ask(http, &rq, &root);
+    int code = api_ask(api, &rq, &root);
 
     json_array_foreach(json_object_get(root, "breakers"), i, breaker) {
-        if (json)
-            print_json(breaker);
+        if (api->json)
+            api_print(breaker);
         else
             print_row(breaker);
     }
     if (code == EXIT_DONE && json_is_false(json_object_get(root, "redis")))
         args_complain("Redis is away: this is what the node knew last");
     json_decref(root);
-    return code;
-}
-
-/* One request about one breaker; what comes back is printed. */
-static int about(struct http *http, const char *name, const char *what, struct http_request rq,
-                 bool json)
-{
-    struct weft_buf target;
-    json_t *root;
-    int code;
-
-    weft_buf_init(&target, 8192);
-    weft_buf_puts(&target, "/api/breakers/");
-    http_encode(&target, name);
-    weft_buf_puts(&target, what);
-    rq.target = target.data;
-    code = ask(http, &rq, &root);
-    if (root != NULL && json)
-        print_json(root);
-    else if (root != NULL)
-        print_one(root, "");
-    json_decref(root);
-    weft_buf_fini(&target);
     return code;
 }
 
@@ -172,88 +91,68 @@ static char *fields_of(const char *const *words, size_t n)
     return text;
 }
 
-static int set(struct http *http, const struct args_list *words, bool json)
+static int set(struct api *api)
 {
-    char *body = fields_of(words->items + 2, words->n - 2);
+    char *body = fields_of(api->words.items + 2, api->words.n - 2);
     int code = EXIT_USAGE;
 
     if (body != NULL)
-        code = about(http, words->items[1], "",
-                     (struct http_request){.method = "PUT",
-                                           .content_type = JSON_TYPE,
-                                           .body = weft_str(body, strlen(body))},
-                     json);
+        code = api_about(api, PATH, api->words.items[1], "",
+                         (struct http_request){.method = "PUT",
+                                               .content_type = API_JSON,
+                                               .body = weft_str(body, strlen(body))});
     free(body);
     return code;
 }
 
-static int force(struct http *http, const struct args_list *words, bool json)
+static int force(struct api *api)
 {
-    json_t *root = json_pack("{s:s}", "state", words->items[2]);
+    json_t *root = json_pack("{s:s}", "state", api->words.items[2]);
     char *body = root != NULL ? json_dumps(root, JSON_COMPACT) : NULL;
     int code = EXIT_USAGE;
 
     if (body == NULL)
-        args_complain("'%s' is not UTF-8", words->items[2]);
+        args_complain("'%s' is not UTF-8", api->words.items[2]);
     else
-        code = about(http, words->items[1], "/force",
-                     (struct http_request){.method = "POST",
-                                           .content_type = JSON_TYPE,
-                                           .body = weft_str(body, strlen(body))},
-                     json);
+        code = api_about(api, PATH, api->words.items[1], "/force",
+                         (struct http_request){.method = "POST",
+                                               .content_type = API_JSON,
+                                               .body = weft_str(body, strlen(body))});
     free(body);
     json_decref(root);
     return code;
 }
 
-/* By the first word and the number of words. -1: there is no such form. */
-static int dispatch(struct http *http, const struct args_list *words, bool json)
+static int run(struct api *api)
 {
+    const struct args_list *words = &api->words;
     const char *verb = words->n > 0 ? words->items[0] : "";
 
     if (words->n == 0)
-        return list(http, json);
+        return list(api);
     if (words->n == 1)
-        return about(http, verb, "", (struct http_request){0}, json);
+        return api_about(api, PATH, verb, "", (struct http_request){0});
     if (strcmp(verb, "set") == 0)
-        return set(http, words, json);
+        return set(api);
     if (strcmp(verb, "force") == 0 && words->n == 3)
-        return force(http, words, json);
+        return force(api);
     if (strcmp(verb, "remove") == 0 && words->n == 2)
-        return about(http, words->items[1], "", (struct http_request){.method = "DELETE"}, json);
+        return api_about(api, PATH, words->items[1], "", (struct http_request){.method = "DELETE"});
     args_complain("set NAME, force NAME STATE or remove NAME (see weft help breakers)");
     return EXIT_USAGE;
 }
 
 int breakers_run(int argc, char **argv)
 {
-    struct args_list words, urls = {.n = 0};
-    struct servers servers;
-    struct http *http;
-    bool json = false;
+    struct api api = {.json = false};
     int code;
     const struct arg table[] = {
-        ARG_IS_FLAG("json", &json, "a JSON object for each breaker"),
-        ARG_IS_URL(&urls),
+        ARG_IS_FLAG("json", &api.json, "a JSON object for each breaker"),
+        ARG_IS_URL(&api.urls),
         ARG_END,
     };
 
-    switch (args_parse(table, argc, argv, 0, 20, &words)) {
-    case ARGS_HELP:
-        print_help(table);
-        return EXIT_DONE;
-    case ARGS_BAD:
-        return EXIT_USAGE;
-    case ARGS_OK:
-        break;
-    }
-    if (!servers_init(&servers, &urls))
-        return EXIT_USAGE;
-    http = http_create(&servers);
-    if (http == NULL)
-        return EXIT_REFUSED;
-    code = dispatch(http, &words, json);
-    output_flush();
-    http_destroy(http);
-    return code != EXIT_DONE ? code : output_exit();
+    if (!api_open(&api, table, print_help, 20, argc, argv, &code))
+        return code;
+    return api_close(&api, run(&api));
 }

@@ -16,7 +16,11 @@ struct row {
     bool is_ms; /* kept in milliseconds, shown in seconds */
 };
 
-#define ROW(id, n, u, h) {.name = (n), .unit = (u), .help = (h)},
+#define NAMED(n, u, h)                        \
+    {                                         \
+        .name = (n), .unit = (u), .help = (h) \
+    }
+#define ROW(id, n, u, h) NAMED(n, u, h),
 
 static const struct row counters[] = {
 #define WEFT_COUNTER ROW
@@ -48,19 +52,22 @@ static const struct extra_row {
     struct row row;
     const char *type;
 } extras[] = {
-    [EXTRA_BUILD_INFO] = {{"weft_build_info", "always 1", "Version of the program, as a label."},
+    [EXTRA_BUILD_INFO] = {NAMED("weft_build_info", "always 1",
+                                "Version of the program, as a label."),
                           "gauge"},
-    [EXTRA_LOG_LOST] = {{"weft_log_lines_lost_total", "lines",
-                         "Log lines that could not be written."},
+    [EXTRA_LOG_LOST] = {NAMED("weft_log_lines_lost_total", "lines",
+                              "Log lines that could not be written."),
                         "counter"},
-    [EXTRA_RESIDENT] = {{"process_resident_memory_bytes", "bytes", "Resident memory."}, "gauge"},
-    [EXTRA_CPU] = {{"process_cpu_seconds_total", "seconds", "User and system CPU time spent."},
+    [EXTRA_RESIDENT] = {NAMED("process_resident_memory_bytes", "bytes", "Resident memory."),
+                        "gauge"},
+    [EXTRA_CPU] = {NAMED("process_cpu_seconds_total", "seconds", "User and system CPU time spent."),
                    "counter"},
-    [EXTRA_OPEN_FDS] = {{"process_open_fds", "descriptors", "Open file descriptors."}, "gauge"},
-    [EXTRA_MAX_FDS] = {{"process_max_fds", "descriptors", "Limit of open file descriptors."},
+    [EXTRA_OPEN_FDS] = {NAMED("process_open_fds", "descriptors", "Open file descriptors."),
+                        "gauge"},
+    [EXTRA_MAX_FDS] = {NAMED("process_max_fds", "descriptors", "Limit of open file descriptors."),
                        "gauge"},
-    [EXTRA_START] = {{"process_start_time_seconds", "seconds",
-                      "Start of the process, in seconds since 1970."},
+    [EXTRA_START] = {NAMED("process_start_time_seconds", "seconds",
+                           "Start of the process, in seconds since 1970."),
                      "gauge"},
 };
 
