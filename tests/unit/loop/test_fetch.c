@@ -47,7 +47,7 @@ static const struct script {
 static int listener;
 static uint16_t port;
 static const struct script
-    *script; /* written before the request, read by the server after it came */
+    *_Atomic script; /* set before the request; the server's thread reads it */
 
 static void serve_one(int fd)
 {
