@@ -7,6 +7,9 @@
 
 #define RETRY_MS 1000 /* at most, while other calls hold all permits */
 
+/* Permits of a node that is alone are numbered from here on: Redis never gives one of these, so it takes none for its own. */
+#define RESUMED_PERMITS (UINT64_C(1) << 62)
+
 /* Results of one second. */
 struct second {
     uint64_t at;
@@ -28,6 +31,7 @@ struct weft_breaker {
     enum weft_breaker_state state;
     uint64_t since_ms, epoch, version;
     uint64_t successes; /* in half_open */
+    uint64_t first;     /* permits are numbered behind it */
     uint64_t given;
 
     struct second *window; /* in order; at most one for each second of time_window_ms */
@@ -55,7 +59,7 @@ static void turn(struct weft_breaker *br, enum weft_breaker_state state, uint64_
     br->since_ms = now_ms;
     br->epoch++;
     br->successes = 0;
-    br->given = 0;
+    br->given = br->first;
     br->n_window = 0;
     br->n_permits = 0;
     br->n_nodes = 0;
@@ -196,6 +200,7 @@ struct weft_breaker *weft_breaker_resume(const struct weft_breaker_view *view, u
     br->state = view->state;
     br->epoch = view->epoch;
     br->version = view->version;
+    br->first = br->given = RESUMED_PERMITS;
     /* By our clock: it has to be asked again in wait_ms. */
     if (br->state == WEFT_BREAKER_OPEN && view->wait_ms < view->cfg.timeout_ms) {
         uint64_t gone_ms = view->cfg.timeout_ms - view->wait_ms;

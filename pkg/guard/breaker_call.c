@@ -237,6 +237,17 @@ static void begin(struct weft_breakers *brs, struct weft_breaker_op *ops, uint64
 
 /* ---- patience ---- */
 
+/* Those results, too, that wait behind a call which is not answered. */
+static void answer_queues(struct weft_breakers *brs) WEFT_ON_CONTROL
+{
+    for (struct weft_breaker_entry *e = brs->entries; e != NULL; e = e->hh.next) {
+        struct weft_breaker_op *ops = e->queue.first;
+
+        e->queue = (struct weft_breaker_queue){0};
+        answer_without(brs, ops);
+    }
+}
+
 void weft_breakers_out_of_patience(void *ctx)
 {
     struct weft_breakers *brs = ctx;
@@ -262,6 +273,7 @@ void weft_breakers_out_of_patience(void *ctx)
     if (ops != NULL) {
         weft_breakers_silent(brs, true);
         answer_without(brs, ops);
+        answer_queues(brs);
     }
 }
 

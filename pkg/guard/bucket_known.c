@@ -15,7 +15,7 @@
 struct weft_known {
     UT_hash_handle hh;
     struct weft_bucket_conf conf;
-    uint64_t away; /* local was begun at this one of bks->times_away; 0: never */
+    bool begun; /* local is in use */
     struct weft_bucket local;
     char name[WEFT_NAME_MAX + 1];
 };
@@ -68,19 +68,37 @@ void weft_known_forget_all(struct weft_buckets *bks)
     }
 }
 
-/* This node's share. It begins full each time that Redis goes away. */
-static struct weft_bucket *local_of(struct weft_buckets *bks, struct weft_known *k, int64_t now_ms)
+/*
+ * This node's share. It begins full and from then on only fills as time goes by, whether Redis is away or not: else each
+ * hiccup of Redis would give out a whole share.
+ */
+static struct weft_bucket *local_of(const struct weft_buckets *bks, struct weft_known *k,
+                                    int64_t now_ms)
 {
-    if (k->away != bks->times_away) {
-        int64_t nodes = bks->nodes > 0 ? bks->nodes : 1;
-        struct weft_bucket_conf share = k->conf;
+    int64_t nodes = bks->nodes > 0 ? bks->nodes : 1;
+    struct weft_bucket_conf share = k->conf;
 
-        share.capacity = share.capacity / nodes > 0 ? share.capacity / nodes : 1;
-        share.rate = share.rate / nodes > 0 ? share.rate / nodes : 1;
+    share.capacity = share.capacity / nodes > 0 ? share.capacity / nodes : 1;
+    share.rate = share.rate / nodes > 0 ? share.rate / nodes : 1;
+    if (!k->begun) {
         weft_bucket_init(&k->local, &share, now_ms);
-        k->away = bks->times_away;
+        k->begun = true;
+    } else {
+        weft_bucket_change(&k->local, &share, now_ms);
     }
     return &k->local;
+}
+
+/* As the bucket itself would: that a share is smaller is not the caller's mistake. */
+static void tell_of_share(struct weft_bucket_told *told, const struct weft_bucket_item *item,
+                          const struct weft_bucket_conf *whole)
+{
+    weft_bucket_tell(told, item);
+    told->conf = *whole;
+    if (told->stands == WEFT_STANDS_NEVER && item->tokens <= whole->capacity) {
+        told->stands = WEFT_STANDS_SHORT;
+        told->retry_ms = CLOSED_FOR_MS;
+    }
 }
 
 /* The open ones pass, a closed one that is not dry refuses all, local ones are taken all or none. */
@@ -127,7 +145,9 @@ bool weft_known_decide(struct weft_buckets *bks, const struct weft_take_msg *m, 
         bool taken = weft_bucket_take(items, n, now_ms);
 
         for (size_t i = 0; i < n; i++) {
-            weft_bucket_tell(&ret_told[at[i]], &items[i]);
+            struct weft_bucket_conf whole = ret_told[at[i]].conf;
+
+            tell_of_share(&ret_told[at[i]], &items[i], &whole);
         }
         *ret_by = WEFT_DECIDED_LOCAL;
         return taken;

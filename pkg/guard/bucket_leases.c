@@ -17,8 +17,8 @@ static void drop_lease(struct weft_msg *msg)
     free(WEFT_CONTAINER_OF(rq, struct weft_lease_msg, rq));
 }
 
-/* Takes m. */
-static void tell(struct weft_buckets *bks, struct weft_lease_msg *m,
+/* Takes m. reply: NULL if there is none. */
+static void tell(struct weft_buckets *bks, struct weft_lease_msg *m, bool sent,
                  const struct weft_reply *reply) WEFT_ON_CONTROL
 {
     struct weft_leased_msg *a = calloc(1, sizeof(*a));
@@ -27,6 +27,8 @@ static void tell(struct weft_buckets *bks, struct weft_lease_msg *m,
     WEFT_ASSERT(a != NULL);
     a->msg.ops = &weft_leased_ops;
     a->stock = m->stock;
+    a->sent = sent;
+    a->ask = m->ask;
     memcpy(a->name, m->name, sizeof(a->name));
     a->ok = got != NULL && got->kind == WEFT_REPLY_INTEGER && got->integer >= 0 &&
             weft_bucket_told_read(weft_reply_at(reply, 2), 0, &a->told);
@@ -40,7 +42,7 @@ static void lease_answered(void *ctx, const struct weft_reply *reply)
     struct lease_call *call = ctx;
 
     weft_role_assert_control(pthread_self());
-    tell(call->bks, call->m, reply);
+    tell(call->bks, call->m, true, reply);
     free(call);
 }
 
@@ -91,7 +93,7 @@ static void deliver_lease(struct weft_msg *msg, void *owner)
 
     weft_role_assert_control(pthread_self());
     if (!send_lease(bks, m)) {
-        tell(bks, m, NULL);
+        tell(bks, m, false, NULL);
     }
 }
 

@@ -151,7 +151,6 @@ static void some_are_late(void *ctx)
             b->late = true;
             if (!bks->late) {
                 bks->late = true;
-                bks->times_away++;
                 weft_count(bks->env->shard, WEFT_M_BUCKET_LATE, 1);
             }
             answer_all_without(bks, takes);

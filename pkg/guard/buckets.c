@@ -447,7 +447,6 @@ int weft_buckets_create(struct weft_buckets **ret_bks, const struct weft_feature
     }
     bks->env = env;
     bks->nodes = 1;
-    bks->times_away = 1;
     rc = weft_takes_init(bks);
     if (rc == 0) {
         rc = weft_timer_create(&bks->nodes_timer, env->base, count_nodes, bks);
@@ -491,5 +490,4 @@ void weft_buckets_up(struct weft_buckets *bks)
 void weft_buckets_down(struct weft_buckets *bks)
 {
     bks->up = false;
-    bks->times_away++;
 }

@@ -23,10 +23,9 @@ struct weft_take_batch;
 
 struct weft_buckets {
     const struct weft_feature_env *env;
-    bool up;             /* and every message of the channel comes */
-    bool late;           /* Redis owes an answer for longer than limits.redis_wait_ms */
-    uint64_t times_away; /* how often it went away or was late: buckets without Redis begin anew */
-    uint32_t nodes;      /* that listen: each has its share of a local bucket */
+    bool up;                        /* and every message of the channel comes */
+    bool late;                      /* Redis owes an answer for longer than limits.redis_wait_ms */
+    uint32_t nodes;                 /* that listen: each has its share of a local bucket */
     struct weft_timer *nodes_timer; /* when to count them again */
 
     /* bucket_takes.c */
@@ -82,7 +81,9 @@ struct weft_lease_msg *weft_lease_msg_create(void);
 struct weft_leased_msg {
     struct weft_msg msg;
     uint64_t stock;
-    bool ok; /* answered */
+    bool sent; /* to Redis */
+    bool ok;   /* answered */
+    struct weft_stock_ask ask;
     int64_t got;
     struct weft_bucket_told told;
     char name[WEFT_NAME_MAX + 1];

@@ -2,6 +2,9 @@
 
 #include <string.h>
 
+#define ASK_MS \
+    1000 /* a bucket that was short is asked again after so long: others may have given back */
+
 void weft_stock_init(struct weft_stock *st, int64_t most, uint64_t now_ms)
 {
     memset(st, 0, sizeof(*st));
@@ -18,7 +21,7 @@ enum weft_stock_take weft_stock_take(struct weft_stock *st, int64_t tokens, uint
         return WEFT_STOCK_TAKEN;
     }
     if (now_ms < st->again_ms) {
-        *ret_retry_ms = st->again_ms - now_ms;
+        *ret_retry_ms = st->filled_ms - now_ms;
         return WEFT_STOCK_SHORT;
     }
     return WEFT_STOCK_EMPTY;
@@ -47,7 +50,15 @@ void weft_stock_answered(struct weft_stock *st, int64_t got, uint64_t retry_ms, 
 {
     st->asking = false;
     st->held += got;
-    st->again_ms = now_ms + retry_ms;
+    st->again_ms = now_ms + (retry_ms < ASK_MS ? retry_ms : ASK_MS);
+    st->filled_ms = now_ms + retry_ms;
+}
+
+void weft_stock_unsent(struct weft_stock *st, const struct weft_stock_ask *ask)
+{
+    st->asking = false;
+    st->held += ask->back;
+    st->would += ask->would;
 }
 
 void weft_stock_failed(struct weft_stock *st)

@@ -99,7 +99,7 @@ static void ask(struct weft_stocks *sts, struct named_stock *s, uint64_t now_ms)
     struct weft_stock_ask what;
 
     if (weft_stock_ask(&s->stock, now_ms, IDLE_MS, &what) && !post(sts, s, &what)) {
-        weft_stock_failed(&s->stock);
+        weft_stock_unsent(&s->stock, &what);
     }
 }
 
@@ -111,7 +111,7 @@ enum weft_stocks_take weft_stocks_take(struct weft_stocks *sts, struct weft_str 
     enum weft_stock_take how;
     uint64_t retry_ms = 0;
 
-    if (s == NULL) {
+    if (s == NULL || tokens > s->told.conf.capacity) {
         return WEFT_STOCKS_ASK;
     }
     how = weft_stock_take(&s->stock, tokens, now_ms, &retry_ms);
@@ -120,7 +120,7 @@ enum weft_stocks_take weft_stocks_take(struct weft_stocks *sts, struct weft_str 
         DL_APPEND(sts->oldest, s);
     }
     ask(sts, s, now_ms);
-    if (how == WEFT_STOCK_EMPTY || tokens > s->told.conf.capacity) {
+    if (how == WEFT_STOCK_EMPTY) {
         return WEFT_STOCKS_ASK;
     }
     *ret_told = s->told;
@@ -143,13 +143,19 @@ enum weft_stocks_take weft_stocks_take(struct weft_stocks *sts, struct weft_str 
     return WEFT_STOCKS_TAKEN;
 }
 
+/* How many tokens this worker may have of a bucket. */
+static int64_t most_of(const struct weft_stocks *sts, const struct weft_bucket_conf *conf)
+{
+    return conf->leased ? conf->capacity * sts->o.lease_percent / 100 / sts->o.n_workers : 0;
+}
+
 void weft_stocks_seen(struct weft_stocks *sts, struct weft_str name,
                       const struct weft_bucket_told *told, bool given, uint64_t now_ms)
 {
-    int64_t most = told->conf.capacity * sts->o.lease_percent / 100 / sts->o.n_workers;
+    int64_t most = most_of(sts, &told->conf);
     struct named_stock *s = find(sts, name);
 
-    if (s != NULL || !told->conf.leased || most < 1 || name.len > WEFT_NAME_MAX) {
+    if (s != NULL || most < 1 || name.len > WEFT_NAME_MAX) {
         return;
     }
     if (HASH_COUNT(sts->by_name) >= WEFT_STOCKS_MAX) {
@@ -191,6 +197,34 @@ static void drop_leased(struct weft_msg *msg)
     free(WEFT_CONTAINER_OF(msg, struct weft_leased_msg, msg));
 }
 
+/* What it holds goes back; what is under way to it is lost. */
+static void forget(struct weft_stocks *sts, struct named_stock *s)
+{
+    struct weft_stock_ask back = {.back = s->stock.held, .would = s->stock.would};
+
+    if (back.back > 0 || back.would > 0) {
+        (void)post(sts, s, &back);
+    }
+    drop(sts, s);
+}
+
+/*
+ * The stock may have been made by an answer that was older than the message that the bucket had been set: the next answer
+ * tells, and it is made anew.
+ */
+static void leased(struct weft_stocks *sts, struct named_stock *s, const struct weft_leased_msg *m,
+                   uint64_t now_ms)
+{
+    weft_stock_answered(&s->stock, m->got, (uint64_t)m->told.retry_ms, now_ms);
+    s->told.remaining = m->told.remaining;
+    s->told.reset_ms = m->told.reset_ms;
+    if (!s->given && most_of(sts, &m->told.conf) != s->stock.most) {
+        forget(sts, s);
+    } else if (!s->given) {
+        s->told = m->told;
+    }
+}
+
 static void deliver_leased(struct weft_msg *msg, void *owner)
 {
     struct weft_stocks *sts = weft_part(owner, WEFT_PART_BUCKETS);
@@ -199,17 +233,12 @@ static void deliver_leased(struct weft_msg *msg, void *owner)
 
     weft_role_assert_worker(pthread_self());
     if (s != NULL && s->number == m->stock) {
-        if (!m->ok) {
+        if (!m->sent) {
+            weft_stock_unsent(&s->stock, &m->ask);
+        } else if (!m->ok) {
             weft_stock_failed(&s->stock);
         } else {
-            uint64_t now_ms = weft_clock_mono_ms();
-
-            weft_stock_answered(&s->stock, m->got, (uint64_t)m->told.retry_ms, now_ms);
-            if (m->told.conf.capacity > 0 && !s->given) {
-                s->told = m->told;
-            }
-            s->told.remaining = m->told.remaining;
-            s->told.reset_ms = m->told.reset_ms;
+            leased(sts, s, m, weft_clock_mono_ms());
         }
     }
     free(m);
@@ -220,17 +249,6 @@ const struct weft_msg_ops weft_leased_ops = {"leased", deliver_leased, drop_leas
 static void drop_forget(struct weft_msg *msg)
 {
     free(WEFT_CONTAINER_OF(msg, struct weft_forget_msg, msg));
-}
-
-/* What it holds goes back; what is under way to it is lost. */
-static void forget(struct weft_stocks *sts, struct named_stock *s)
-{
-    struct weft_stock_ask back = {.back = s->stock.held, .would = s->stock.would};
-
-    if (back.back > 0 || back.would > 0) {
-        (void)post(sts, s, &back);
-    }
-    drop(sts, s);
 }
 
 static void deliver_forget(struct weft_msg *msg, void *owner)

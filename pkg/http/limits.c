@@ -277,7 +277,9 @@ static void taken(struct weft_waiting *waiting, struct weft_answer_msg *answer)
     } else if (w->several) {
         respond_several(w, req, m);
     } else {
-        weft_stocks_seen(w->worker->stocks, w->names[0], &m->told[0], false, w->worker->now_ms);
+        if (m->by == WEFT_DECIDED_REDIS) {
+            weft_stocks_seen(w->worker->stocks, w->names[0], &m->told[0], false, w->worker->now_ms);
+        }
         respond_one(req, w->names[0], m->taken, m->by, &m->told[0], w->refused_status);
     }
     free(w);

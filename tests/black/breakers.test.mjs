@@ -58,8 +58,8 @@ class Breaker {
 // However slow the machine is: what is tested is decided by Redis.
 const PATIENT = { patience_ms: 60_000 };
 
-async function cluster(w, n, name, config, breaker) {
-  const nodes = await w.cluster(n, { node: { set: { breaker: { ...PATIENT, ...breaker } } } });
+async function cluster(w, n, name, config, breaker, redis = {}) {
+  const nodes = await w.cluster(n, { node: { set: { breaker: { ...PATIENT, ...breaker }, redis } } });
   const all = nodes.map((node) => new Breaker(w.client(node), name));
   await all[0].put(config);
   for (const breaker of all) await breaker.says((a) => a.allowed && a.state === 'closed', `${name} on all nodes`);
@@ -212,7 +212,7 @@ story('without Redis each does as configured, on every node; with it Redis is ri
 });
 
 story('a Redis that is silent: the first caller waits as long as patience, the others not at all', async (w) => {
-  const { all: [a] } = await cluster(w, 1, 'patience', { failure_threshold: 1, timeout_ms: 10, without_redis: 'open' }, { patience_ms: 50 });
+  const { nodes, all: [a] } = await cluster(w, 1, 'patience', { failure_threshold: 1, timeout_ms: 10, without_redis: 'open' }, { patience_ms: 50 }, { command_timeout_ms: 600_000 });
   await a.report('failure');
   await a.says((x) => x.state === 'half_open' && !x.allowed, 'all permits are out');
   process.kill(w.store.pid, 'SIGSTOP');
@@ -226,6 +226,16 @@ story('a Redis that is silent: the first caller waits as long as patience, the o
     process.kill(w.store.pid, 'SIGCONT');
   }
   await a.says((x) => x.state === 'half_open', 'Redis to decide again');
+
+  // Results wait no longer, those behind the first one included (the command has ten minutes).
+  await a.force('closed');
+  process.kill(w.store.pid, 'SIGSTOP');
+  try {
+    await Promise.all(Array.from({ length: 20 }, () => a.report('failure')));
+  } finally {
+    process.kill(w.store.pid, 'SIGCONT');
+  }
+  await until(async () => (await w.client(nodes[0]).get('/api/breakers')).json.redis, { what: 'Redis to be asked again' });
 });
 
 story('the functions are flushed, and all data: the next call finds what there is', async (w) => {

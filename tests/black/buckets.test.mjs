@@ -231,6 +231,22 @@ story('Redis away: open, closed, or a share of its own; then as before', async (
   assert.ok((await nodes[0].metric('weft_bucket_late_total')) >= 1);
   assert.ok((await nodes[0].metric('weft_bucket_without_redis_total')) >= 36);
 
+  // It stands still once more: the share of a node has not become full by that.
+  w.store.program.signal('SIGSTOP');
+  try {
+    const again = await until(async () => { const { json } = await apis[0].take('local'); return json.by === 'local' && json; }, { what: 'the node to decide' });
+    assert.equal(again.allowed, false);
+    const large = await apis[0].send('POST', '/api/limits/local/take', { tokens: 20 }); // more than a share, not more than the bucket
+    assert.equal(large.status, 200);
+    assert.equal(large.json.allowed, false);
+    assert.equal(large.json.capacity ?? large.json.limit, 30);
+  } finally {
+    w.store.program.signal('SIGCONT');
+  }
+  await byRedis();
+  await apis[0].put('local', { capacity: 30, refill_per_s: 0.001, without_redis: 'local' }); // begins anew
+  await byRedis();
+
   // It is killed.
   await w.store.kill();
   for (const node of nodes) await node.logged('redis.unreachable', { where: (line) => /-control$/.test(line.connection) });

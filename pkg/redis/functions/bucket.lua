@@ -113,7 +113,7 @@ local function bucket_write(b)
             redis.call('PEXPIRE', b.key, string.format('%d', math.ceil((b.capacity - b.tokens) / b.rate) + 1000))
         end
     end
-    if b.would_refuse > 0 then
+    if b.would_refuse > 0 and not b.given then
         redis.call('HINCRBY', b.key, 'would_refuse', b.would_refuse)
     end
 end

@@ -178,10 +178,15 @@ static void goes_on_from_what_was_told(void **state)
     struct weft_breaker_view view = {
         .version = 5, .epoch = 4, .state = WEFT_BREAKER_OPEN, .wait_ms = 100, .cfg = cfg};
 
+    struct weft_breaker_answer answer;
+
     br = weft_breaker_resume(&view, now);
     assert_int_equal(acquire().wait_ms, 100);
     now += 100;
-    assert_true(acquire().allowed);
+    answer = acquire();
+    assert_true(answer.allowed);
+    assert_int_equal(answer.permit.epoch, 5);
+    assert_true(answer.permit.number > UINT32_MAX); /* none that Redis may give with this epoch */
 }
 
 static void lines(void **state)

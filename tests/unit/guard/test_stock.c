@@ -242,12 +242,36 @@ static void test_one_stock(void **state)
     assert_true(weft_stock_is_idle(&st, 132));
 }
 
+/* What others give back is not waited for until the bucket fills by itself; what was not sent is not lost. */
+static void test_short_for_long(void **state)
+{
+    struct weft_stock st;
+    struct weft_stock_ask ask;
+    uint64_t retry_ms = 0;
+
+    weft_stock_init(&st, 10, 0);
+    assert_true(weft_stock_ask(&st, 0, IDLE_MS, &ask));
+    weft_stock_answered(&st, 0, 36000, 1);
+    assert_int_equal(weft_stock_take(&st, 1, 2, &retry_ms), WEFT_STOCK_SHORT);
+    assert_int_equal(retry_ms, 35999);
+    assert_int_equal(weft_stock_take(&st, 1, 1001, &retry_ms), WEFT_STOCK_EMPTY);
+    assert_true(weft_stock_ask(&st, 1001, IDLE_MS, &ask));
+    weft_stock_answered(&st, 10, 0, 1002);
+    st.would = 3;
+    assert_true(weft_stock_ask(&st, 1001 + IDLE_MS, IDLE_MS, &ask));
+    assert_int_equal(ask.back, 10);
+    weft_stock_unsent(&st, &ask);
+    assert_int_equal(st.would, 3);
+    assert_int_equal(weft_stock_take(&st, 10, 1001 + IDLE_MS, &retry_ms), WEFT_STOCK_TAKEN);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_the_bound),
         cmocka_unit_test(test_nothing_is_kept_back),
         cmocka_unit_test(test_one_stock),
+        cmocka_unit_test(test_short_for_long),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

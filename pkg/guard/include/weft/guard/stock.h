@@ -19,9 +19,10 @@ struct weft_stock {
     int64_t most; /* const */
     int64_t held;
     bool asking;
-    uint64_t again_ms; /* the bucket is short until then */
-    uint64_t used_ms;  /* of the last take */
-    uint64_t would;    /* takes that dry_run let pass, not told yet: the owner counts them */
+    uint64_t again_ms;  /* the bucket was short and is not asked before */
+    uint64_t filled_ms; /* ... and will have a token by itself: at again_ms or later */
+    uint64_t used_ms;   /* of the last take */
+    uint64_t would;     /* takes that dry_run let pass, not told yet: the owner counts them */
 };
 
 /* The arguments of weft1_bucket_lease. */
@@ -50,6 +51,8 @@ bool weft_stock_ask(struct weft_stock *st, uint64_t now_ms, uint64_t idle_ms,
                     struct weft_stock_ask *ret_ask);
 /* retry_ms: until the bucket has one more token; 0: it has. */
 void weft_stock_answered(struct weft_stock *st, int64_t got, uint64_t retry_ms, uint64_t now_ms);
+/* It did not leave the node. */
+void weft_stock_unsent(struct weft_stock *st, const struct weft_stock_ask *ask);
 /* It was not answered. */
 void weft_stock_failed(struct weft_stock *st);
 
