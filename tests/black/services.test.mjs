@@ -288,6 +288,32 @@ story('a killed node: its commands are reported stopped by the others, and nothi
   assert.deepEqual([stopped.state, stopped.reason], ['stopped', 'node_stopping']);
 });
 
+story('a node runs no program that its own services.programs does not list, whoever registered it', async (w) => {
+  const { nodes, service } = await cluster(w, 1);
+  const seconds = 200000 + (process.pid % 50000);
+  const careful = await w.node({ set: { ...SET, services: { programs: '/bin/sleep' } } });
+  const { id } = careful;
+  const stream = await w.follow(nodes[0], 'topic=service:job');
+  const job = service('job');
+  await job.put(shell(`exec sleep ${seconds}`, { run_on: id }));
+  await job.order('start');
+  const failed = await job.is('failed');
+  assert.deepEqual([failed.reason, failed.want, failed.node, failed.pid], ['forbidden', 'stopped', id, 0]);
+  await seen(stream, (e) => e.type === 'service.error' && e.payload.code === 'forbidden', 'why');
+  assert.equal((await job.metrics()).starts, 0);
+  // Once more, by somebody's order; never by itself.
+  await job.order('start');
+  await until(async () => (await job.metrics()).errors === 2, { what: 'the second refusal' });
+  await new Promise((resolve) => setTimeout(resolve, 500));
+  assert.equal((await job.metrics()).errors, 2);
+  assert.deepEqual(sleepers(seconds), []);
+  // What it lists it runs.
+  await job.put({ kind: 'command', command: ['/bin/sleep', String(seconds)], run_on: id, start_ms: 50 }, 200);
+  await job.order('start');
+  const { node } = await job.is('running');
+  assert.equal(node, id);
+});
+
 story('without Redis commands run on; what became of them is told when it is back', async (w) => {
   const { nodes, service } = await cluster(w, 1);
   const job = service('job');
