@@ -110,6 +110,16 @@ static void lease_lost(void *ctx)
     weft_report_drop(unit);
 }
 
+/* A lease that was given back is taken no more: whoever wants it again needs a new one, once the giving is answered. */
+static void drop_given_lease(struct weft_unit *unit) WEFT_ON_CONTROL
+{
+    if (unit->lease != NULL && unit->leaving && weft_lease_is_quiet(unit->lease)) {
+        weft_lease_destroy(unit->lease);
+        unit->lease = NULL;
+        unit->leaving = false;
+    }
+}
+
 static void want_lease(struct weft_unit *unit) WEFT_ON_CONTROL
 {
     struct weft_services *svs = unit->svs;
@@ -125,6 +135,7 @@ static void want_lease(struct weft_unit *unit) WEFT_ON_CONTROL
                                 .taken = lease_taken,
                                 .lost = lease_lost};
 
+    drop_given_lease(unit);
     if (unit->lease != NULL) {
         if (unit->lease_number != 0 && !unit->mine) {
             claim(unit,
@@ -134,7 +145,6 @@ static void want_lease(struct weft_unit *unit) WEFT_ON_CONTROL
     }
     svs->rng += 0x9e3779b97f4a7c15u;
     o.seed = svs->rng;
-    unit->leaving = false;
     if (weft_lease_create(&unit->lease, &o) != 0) {
         unit->lease = NULL;
     }
@@ -146,10 +156,7 @@ static void give_lease(struct weft_unit *unit) WEFT_ON_CONTROL
         unit->leaving = true;
         weft_lease_give(unit->lease);
     }
-    if (unit->lease != NULL && weft_lease_is_quiet(unit->lease)) {
-        weft_lease_destroy(unit->lease);
-        unit->lease = NULL;
-    }
+    drop_given_lease(unit);
 }
 
 /* The node that is to probe it: the one it asks for if that is there, else by the places. */

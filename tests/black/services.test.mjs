@@ -145,6 +145,20 @@ story('a url: registered, probed, unhealthy and healthy again; its events, metri
   await until(async () => (await w.store.cmd('SMEMBERS', 'weft:services')).length === 0, { what: 'its name to go' });
 });
 
+story('a url that was deleted and is registered again is probed again', async (w) => {
+  // With leases so long that nothing but the messages makes the node look.
+  const { service } = await cluster(w, 1, { control: { lease_ms: 20000 } });
+  const server = await upstream(w);
+  const web = service('web');
+  const definition = { kind: 'url', url: server.url, interval_ms: 100 };
+  for (let i = 0; i < 3; i++) {
+    await web.put(definition);
+    await web.is('healthy');
+    await web.send('DELETE', '', undefined, 204);
+    await until(async () => await w.store.cmd('GET', 'weft:lease:{service:web}') === null, { what: 'its lease to be given back' });
+  }
+});
+
 story('urls are probed by one node at a time; those of a killed node are taken over', async (w) => {
   const { nodes, service } = await cluster(w, 3);
   const servers = {};
