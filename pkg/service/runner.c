@@ -173,8 +173,8 @@ static void ended(void *ctx, int why, int status)
     weft_gauge_add(unit->svs->env->shard, WEFT_G_SERVICE_PROCESSES, -1);
     tell_dropped(unit);
     failure = weft_sup_ended(&run->sup, how, weft_clock_mono_ms());
-    if (before == WEFT_SUP_STARTING || failure) {
-        give_permit(unit, !failure);
+    if (run->permit != NULL || before == WEFT_SUP_STARTING || failure) {
+        give_permit(unit, !failure); /* also of a start that was cut short */
     }
     note = note_of(unit);
     note.pid = 0;

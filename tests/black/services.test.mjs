@@ -244,6 +244,27 @@ story('a command that dies is restarted, later each time, until its breaker open
   assert.ok(isGone(last.pid));
 });
 
+story('a start that is cut short gives back the permit of its breaker', async (w) => {
+  const { nodes, service } = await cluster(w, 1);
+  const api = w.client(nodes[0]);
+  const breaker = async () => (await api.get('/api/breakers/service:job')).json;
+  const config = { failure_threshold: 1, success_threshold: 1, timeout_ms: 100, half_open_permits: 1, permit_ms: 600000 };
+  await api.send('PUT', '/api/breakers/service:job', { body: JSON.stringify(config) });
+  const job = service('job');
+  await job.put(shell('exit 3', { restart: 'never', autostart: true }));
+  await job.is('failed');
+  await until(async () => (await breaker()).state !== 'closed', { what: 'its breaker to open' });
+  await job.put(shell('exec sleep 1000', { start_ms: 60000 }), 200);
+  await until(async () => {
+    await job.order('start');
+    return (await breaker()).permits_out === 1;
+  }, { what: 'the one permit to be out' });
+  await job.is('starting', (s) => s.pid > 0);
+  await job.order('stop');
+  await job.is('stopped');
+  await until(async () => (await breaker()).permits_out === 0, { what: 'it to be given back' });
+});
+
 story('a command that does not listen to TERM is killed; one that has done its work is not started again', async (w) => {
   const { nodes, service } = await cluster(w, 1);
   const deaf = service('deaf');
