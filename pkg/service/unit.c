@@ -60,10 +60,15 @@ static void claimed(void *ctx, const struct weft_reply *reply)
         }
         return;
     }
-    /* From here on orders count; before, what is wanted does. */
-    unit->done_order = unit->order;
-    unit->done_restart = unit->restart_order;
-    weft_runner_want(unit, unit->wanted);
+    if (unit->was_mine) {
+        carry_out_orders(unit); /* what has ended meanwhile is still `wanted` until that is told */
+    } else {
+        /* From here on orders count; before, what is wanted does. */
+        unit->done_order = unit->order;
+        unit->done_restart = unit->restart_order;
+        unit->was_mine = true;
+        weft_runner_want(unit, unit->wanted);
+    }
     weft_runner_tell(unit);
 }
 
@@ -262,7 +267,7 @@ static void settle_command(struct weft_unit *unit) WEFT_ON_CONTROL
         }
         return;
     }
-    unit->mine = false;
+    unit->mine = unit->was_mine = false;
     weft_report_drop(unit);
     weft_runner_want(unit, false);
     if (unit->node[0] != '\0' && is_active(unit->state) && weft_roster_is_settled(svs->roster) &&
@@ -273,6 +278,7 @@ static void settle_command(struct weft_unit *unit) WEFT_ON_CONTROL
 
 static void settle_url(struct weft_unit *unit) WEFT_ON_CONTROL
 {
+    unit->was_mine = false;
     weft_runner_want(unit, false);
     if (is_preferred(unit)) {
         want_lease(unit);
@@ -287,7 +293,7 @@ void weft_unit_settle(struct weft_unit *unit)
         return;
     }
     if (unit->gone || !unit->good) {
-        unit->mine = false;
+        unit->mine = unit->was_mine = false;
         give_lease(unit);
         weft_runner_want(unit, false);
         weft_report_drop(unit);

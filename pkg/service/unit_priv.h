@@ -178,7 +178,8 @@ struct weft_unit {
     uint64_t seen_fence;
 
     /* This node's part. */
-    bool mine; /* claimed: fence is good */
+    bool mine;     /* claimed: fence is good */
+    bool was_mine; /* a command: claimed since this node was given it */
     uint64_t fence;
     bool claiming;
     uint64_t done_order, done_restart; /* orders that were carried out */

@@ -4,7 +4,8 @@
 // order. What is wrong with a request is named, and changes nothing.
 import assert from 'node:assert/strict';
 import { createServer } from 'node:http';
-import { existsSync, readFileSync, readdirSync } from 'node:fs';
+import { existsSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
 import { story } from './lib/story.mjs';
 import { until } from './lib/wait.mjs';
 
@@ -347,6 +348,24 @@ story('a node runs no program that its own services.programs does not list, whoe
   await job.order('start');
   const { node } = await job.is('running');
   assert.equal(node, id);
+});
+
+story('a command that did its work while its node was taken for lost is not run again', async (w) => {
+  const { nodes, service } = await cluster(w, 2);
+  const go = path.join(w.folder, 'go');
+  const once = service('once');
+  await once.put(shell(`while [ ! -e ${go} ]; do sleep 0.05; done`, { restart: 'on_failure', run_on: nodes[1].id, autostart: true }));
+  const { pid } = await once.is('running');
+  process.kill(nodes[1].pid, 'SIGSTOP');
+  try {
+    await once.is('stopped', (s) => s.reason === 'node_lost' && s.want === 'running');
+    writeFileSync(go, '');
+    await until(() => isGone(pid), { what: 'the command to end' });
+  } finally {
+    process.kill(nodes[1].pid, 'SIGCONT');
+  }
+  await once.is('stopped', (s) => s.reason === 'exited' && s.want === 'stopped');
+  assert.equal((await once.metrics()).starts, 1);
 });
 
 story('without Redis commands run on; what became of them is told when it is back', async (w) => {
