@@ -24,12 +24,23 @@
 
 /* ---- claims ---- */
 
+static bool is_active(const char *state)
+{
+    return strcmp(state, "starting") == 0 || strcmp(state, "running") == 0 ||
+           strcmp(state, "stopping") == 0 || strcmp(state, "backoff") == 0;
+}
+
 static void carry_out_orders(struct weft_unit *unit) WEFT_ON_CONTROL
 {
-    if (unit->restart_order != unit->done_restart && strcmp(unit->ordered, "stop") != 0) {
+    bool stop = strcmp(unit->ordered, "stop") == 0;
+
+    if (unit->restart_order != unit->done_restart && !stop) {
         weft_runner_restart(unit);
     } else if (unit->order != unit->done_order) {
-        weft_runner_want(unit, strcmp(unit->ordered, "stop") != 0);
+        weft_runner_want(unit, !stop);
+        if (stop && weft_runner_is_quiet(unit) && strcmp(unit->state, "failed") == 0) {
+            weft_runner_tell(unit); /* it failed in an earlier life of this node */
+        }
     }
     unit->done_order = unit->order;
     unit->done_restart = unit->restart_order;
@@ -69,7 +80,10 @@ static void claimed(void *ctx, const struct weft_reply *reply)
         unit->was_mine = true;
         weft_runner_want(unit, unit->wanted);
     }
-    weft_runner_tell(unit);
+    /* What an earlier life of this node has left there stays: that it has failed, or why it stopped. */
+    if (unit->runner.sup.state != WEFT_SUP_STOPPED || is_active(unit->state)) {
+        weft_runner_tell(unit);
+    }
 }
 
 static void claim(struct weft_unit *unit, uint64_t lease_number) WEFT_ON_CONTROL
@@ -185,12 +199,6 @@ static bool is_preferred(const struct weft_unit *unit) WEFT_ON_CONTROL
 
 /* ---- nodes that are gone ---- */
 
-static bool is_active(const char *state)
-{
-    return strcmp(state, "starting") == 0 || strcmp(state, "running") == 0 ||
-           strcmp(state, "stopping") == 0 || strcmp(state, "backoff") == 0;
-}
-
 static void lost(void *ctx, const struct weft_reply *reply)
 {
     struct weft_unit *unit = ctx;
@@ -280,7 +288,10 @@ static void settle_url(struct weft_unit *unit) WEFT_ON_CONTROL
 {
     unit->was_mine = false;
     weft_runner_want(unit, false);
-    if (is_preferred(unit)) {
+    if (unit->lease_number == 0) {
+        weft_report_drop(unit); /* of the command that it was */
+    }
+    if (is_preferred(unit) && weft_runner_is_quiet(unit)) {
         want_lease(unit);
     } else {
         give_lease(unit);
@@ -437,7 +448,10 @@ void weft_unit_destroy(struct weft_unit *unit)
 void weft_unit_stop(struct weft_unit *unit)
 {
     give_lease(unit);
-    weft_runner_want(unit, false);
+    if (unit->runner.sup.state !=
+        WEFT_SUP_FAILED) { /* that it has failed is to be seen later, too */
+        weft_runner_want(unit, false);
+    }
     weft_report_send(unit);
 }
 

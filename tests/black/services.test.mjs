@@ -368,6 +368,30 @@ story('a command that did its work while its node was taken for lost is not run 
   assert.equal((await once.metrics()).starts, 1);
 });
 
+story('that a command has failed outlives its node; as a url it is probed', async (w) => {
+  const { nodes, service } = await cluster(w, 1);
+  const job = service('job');
+  await job.put(shell('exit 3', { restart: 'never', autostart: true }));
+  await job.is('failed', (s) => s.reason === 'exited');
+  assert.equal((await nodes[0].stop()).code, 0);
+  const before = await w.store.cmd('HGET', 'weft:service:{job}', 'fence');
+  await w.node({ id: nodes[0].id, set: SET });
+  const again = new Service(w.client(w.nodes[1]), 'job');
+  await until(async () => await w.store.cmd('HGET', 'weft:service:{job}', 'fence') !== before, { what: 'the node to claim it' });
+  await again.is('failed', (s) => s.reason === 'exited');
+  await again.order('stop');
+  await again.is('stopped', (s) => s.reason === 'asked');
+  // Another kind is another service: nothing of the command is told of it.
+  await again.order('start');
+  await again.is('failed');
+  const server = await upstream(w);
+  const stream = await w.follow(w.nodes[1], 'topic=service:job');
+  await again.put({ kind: 'url', url: server.url, interval_ms: 100 }, 200);
+  await again.is('healthy');
+  await new Promise((resolve) => setTimeout(resolve, 500));
+  assert.deepEqual(changes(stream), ['unknown healthy probe_ok']);
+});
+
 story('without Redis commands run on; what became of them is told when it is back', async (w) => {
   const { nodes, service } = await cluster(w, 1);
   const job = service('job');
