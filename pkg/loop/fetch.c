@@ -195,6 +195,7 @@ static bool configure(struct weft_fetch *fetch, const struct weft_fetch_opts *op
     SET(CURLOPT_FOLLOWLOCATION, 0L);
     SET(CURLOPT_PROXY, "");
     SET(CURLOPT_NOSIGNAL, 1L);
+    SET(CURLOPT_QUICK_EXIT, 1L); /* the thread that looks up a name is not waited for */
     SET(CURLOPT_CONNECTTIMEOUT_MS, (long)opts->connect_timeout_ms);
     SET(CURLOPT_TIMEOUT_MS, (long)opts->timeout_ms);
     SET(CURLOPT_FRESH_CONNECT, 1L); /* whether it takes connections is a part of the question */

@@ -135,12 +135,20 @@ static bool has_ended(const struct warden *w)
 {
     siginfo_t info = {.si_pid = 0};
 
-    return waitid(P_PID, (id_t)w->pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid != 0;
+    if (waitid(P_PID, (id_t)w->pid, &info, WEXITED | WNOHANG | WNOWAIT) != 0) {
+        return errno == ECHILD;
+    }
+    return info.si_pid != 0;
 }
 
 static void signal_group(const struct warden *w, int sig)
 {
+    pid_t group = getpgid(w->pid);
+
     (void)kill(-w->pid, sig);
+    if (group >= 0 && group != w->pid) {
+        (void)kill(w->pid, sig); /* it has left its own group */
+    }
 }
 
 /* Nothing is left when it returns: each round kills what the last one has orphaned. Returns the command's status. */
@@ -263,6 +271,7 @@ int weft_warden_main(int argc, char **argv)
     (void)fcntl(WEFT_WARDEN_LEASH, F_SETFD, FD_CLOEXEC);
     (void)prctl(PR_SET_CHILD_SUBREAPER, 1);
     (void)signal(SIGPIPE, SIG_IGN);
+    (void)signal(SIGCHLD, SIG_DFL); /* if it was ignored: how the command ends is to be seen */
     w.signals = take_signals();
 
     why = w.signals < 0 ? errno : start(&w, argv + 4);

@@ -39,6 +39,7 @@ bool weft_report_is_empty(const struct weft_unit *unit)
 void weft_report_drop(struct weft_unit *unit)
 {
     unit->report.n = 0;
+    unit->report.with_note = false; /* what is under way may be about one of them */
     memset(unit->report.tallies, 0, sizeof(unit->report.tallies));
 }
 

@@ -210,20 +210,6 @@ static void put_answered(void *ctx, const struct weft_reply *reply)
     }
 }
 
-/* services.programs: which commands this node may run; so it is where they are registered, too. */
-static bool may_run(const struct request *r) WEFT_ON_CONTROL
-{
-    const struct weft_config_list *programs = &r->svs->env->cfg->services.programs;
-
-    for (size_t i = 0; i < programs->len; i++) {
-        if (strcmp(programs->items[i], "*") == 0 ||
-            strcmp(programs->items[i], r->def.argv[0]) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
 /* As execvp() looks for it. */
 static bool is_there(const char *program)
 {
@@ -252,7 +238,7 @@ static bool is_refused(struct request *r) WEFT_ON_CONTROL
     struct weft_str here = weft_str(svs->env->node_id, strlen(svs->env->node_id));
     bool elsewhere = r->def.run_on.len > 0 && !weft_str_eq(r->def.run_on, here);
 
-    if (r->def.kind == WEFT_SERVICE_COMMAND && !may_run(r)) {
+    if (r->def.kind == WEFT_SERVICE_COMMAND && !weft_services_may_run(svs, r->def.argv[0])) {
         answer_problem(r, 403, "forbidden", "command",
                        "this program is none of those that services may run (services.programs)");
         return true;

@@ -173,8 +173,8 @@ static void ended(void *ctx, int why, int status)
     weft_gauge_add(unit->svs->env->shard, WEFT_G_SERVICE_PROCESSES, -1);
     tell_dropped(unit);
     failure = weft_sup_ended(&run->sup, how, weft_clock_mono_ms());
-    if (before == WEFT_SUP_STARTING || failure) {
-        give_permit(unit, !failure);
+    if (run->permit != NULL || before == WEFT_SUP_STARTING || failure) {
+        give_permit(unit, !failure); /* also of a start that was cut short */
     }
     note = note_of(unit);
     note.pid = 0;
@@ -188,6 +188,24 @@ static void ended(void *ctx, int why, int status)
     set_up(unit);
     weft_report_note(unit, &note);
     go_on(unit);
+}
+
+/* Whoever registered it asked a node with another list, or this one's has become shorter. */
+static void forbid(struct weft_unit *unit) WEFT_ON_CONTROL
+{
+    struct weft_note note;
+
+    weft_sup_forbid(&unit->runner.sup);
+    give_permit(unit, true); /* nobody will use it */
+    note = note_of(unit);
+    note.pid = 0;
+    note.given_up = true;
+    (void)snprintf(note.error, sizeof(note.error),
+                   "not started: services.programs of node %s does not list its program",
+                   unit->svs->env->node_id);
+    weft_log(unit->svs->env->log, WEFT_LOG_WARN, "service.forbidden", WEFT_S("service", unit->id),
+             WEFT_S("program", unit->def.argv[0]));
+    weft_report_note(unit, &note);
 }
 
 static void spawn(struct weft_unit *unit) WEFT_ON_CONTROL
@@ -205,6 +223,10 @@ static void spawn(struct weft_unit *unit) WEFT_ON_CONTROL
                                 .ended = ended};
     struct weft_err err = {0};
 
+    if (!weft_services_may_run(unit->svs, unit->def.argv[0])) {
+        forbid(unit);
+        return;
+    }
     weft_gauge_add(unit->svs->env->shard, WEFT_G_SERVICE_PROCESSES, 1);
     weft_report_count(unit, WEFT_TALLY_STARTS, 1);
     if (weft_child_create(&unit->runner.child, &o, &err) != 0) {

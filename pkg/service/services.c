@@ -64,6 +64,18 @@ uint64_t weft_hash_u64(const struct weft_reply *hash, const char *name)
     return text.p != NULL && weft_str_u64(text, &n) ? n : 0;
 }
 
+bool weft_services_may_run(const struct weft_services *svs, const char *program)
+{
+    const struct weft_config_list *programs = &svs->env->cfg->services.programs;
+
+    for (size_t i = 0; i < programs->len; i++) {
+        if (strcmp(programs->items[i], "*") == 0 || strcmp(programs->items[i], program) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* ---- the table ---- */
 
 struct weft_unit *weft_services_find(struct weft_services *svs, struct weft_str id)

@@ -14,6 +14,7 @@ const char weft_sup_asked[] = "asked";
 const char weft_sup_exited[] = "exited";
 const char weft_sup_not_started[] = "not_started";
 const char weft_sup_breaker_open[] = "breaker_open";
+const char weft_sup_forbidden[] = "forbidden";
 
 /* The table of moves: to which states each may change. */
 #define TO(state) (1u << WEFT_SUP_##state)
@@ -207,6 +208,13 @@ bool weft_sup_ended(struct weft_sup *sup, enum weft_sup_end how, uint64_t now_ms
     move(sup, WEFT_SUP_BACKOFF, reason);
     sup->due_ms = now_ms + backoff_ms(sup);
     return failure;
+}
+
+void weft_sup_forbid(struct weft_sup *sup)
+{
+    WEFT_ASSERT(sup->state == WEFT_SUP_STARTING && sup->has_process);
+    sup->has_process = false;
+    move(sup, WEFT_SUP_FAILED, weft_sup_forbidden);
 }
 
 bool weft_sup_is_quiet(const struct weft_sup *sup)

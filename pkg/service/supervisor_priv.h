@@ -7,7 +7,7 @@
  *   RUNNING   it has
  *   STOPPING  asked to end (TERM), later made to (KILL); when it has ended: STOPPED, or STARTING again
  *   BACKOFF   it ended by itself: started again when the time has come
- *   FAILED    given up: its breaker is open, or it is not to be restarted
+ *   FAILED    given up: its breaker is open, its program forbidden, or it is not to be restarted
  *
  * Each process that ends before it was asked to, or cannot be started, is a failure for the breaker,
  * unless it had lived for start_ms and ended with 0; each that reaches RUNNING is a success. All times are of the
@@ -45,6 +45,7 @@ extern const char weft_sup_asked[];        /* "asked": somebody wanted it */
 extern const char weft_sup_exited[];       /* "exited": it ended by itself */
 extern const char weft_sup_not_started[];  /* "not_started": the process could not be started */
 extern const char weft_sup_breaker_open[]; /* "breaker_open": the breaker did not allow a start */
+extern const char weft_sup_forbidden[];    /* "forbidden": this node must not run that program */
 
 struct weft_sup_rules {
     enum weft_service_restart restart;
@@ -91,6 +92,9 @@ enum weft_sup_end {
 
 /* It has ended. True: that counts as a failure for the breaker. */
 bool weft_sup_ended(struct weft_sup *sup, enum weft_sup_end how, uint64_t now_ms);
+
+/* Instead of starting it (WEFT_SUP_SPAWN): it must not run here, and is not tried again before it is wanted anew. */
+void weft_sup_forbid(struct weft_sup *sup);
 
 /* No process, no question under way, none will be started. */
 bool weft_sup_is_quiet(const struct weft_sup *sup);

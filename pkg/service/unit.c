@@ -24,12 +24,23 @@
 
 /* ---- claims ---- */
 
+static bool is_active(const char *state)
+{
+    return strcmp(state, "starting") == 0 || strcmp(state, "running") == 0 ||
+           strcmp(state, "stopping") == 0 || strcmp(state, "backoff") == 0;
+}
+
 static void carry_out_orders(struct weft_unit *unit) WEFT_ON_CONTROL
 {
-    if (unit->restart_order != unit->done_restart && strcmp(unit->ordered, "stop") != 0) {
+    bool stop = strcmp(unit->ordered, "stop") == 0;
+
+    if (unit->restart_order != unit->done_restart && !stop) {
         weft_runner_restart(unit);
     } else if (unit->order != unit->done_order) {
-        weft_runner_want(unit, strcmp(unit->ordered, "stop") != 0);
+        weft_runner_want(unit, !stop);
+        if (stop && weft_runner_is_quiet(unit) && strcmp(unit->state, "failed") == 0) {
+            weft_runner_tell(unit); /* it failed in an earlier life of this node */
+        }
     }
     unit->done_order = unit->order;
     unit->done_restart = unit->restart_order;
@@ -60,11 +71,19 @@ static void claimed(void *ctx, const struct weft_reply *reply)
         }
         return;
     }
-    /* From here on orders count; before, what is wanted does. */
-    unit->done_order = unit->order;
-    unit->done_restart = unit->restart_order;
-    weft_runner_want(unit, unit->wanted);
-    weft_runner_tell(unit);
+    if (unit->was_mine) {
+        carry_out_orders(unit); /* what has ended meanwhile is still `wanted` until that is told */
+    } else {
+        /* From here on orders count; before, what is wanted does. */
+        unit->done_order = unit->order;
+        unit->done_restart = unit->restart_order;
+        unit->was_mine = true;
+        weft_runner_want(unit, unit->wanted);
+    }
+    /* What an earlier life of this node has left there stays: that it has failed, or why it stopped. */
+    if (unit->runner.sup.state != WEFT_SUP_STOPPED || is_active(unit->state)) {
+        weft_runner_tell(unit);
+    }
 }
 
 static void claim(struct weft_unit *unit, uint64_t lease_number) WEFT_ON_CONTROL
@@ -110,6 +129,16 @@ static void lease_lost(void *ctx)
     weft_report_drop(unit);
 }
 
+/* A lease that was given back is taken no more: whoever wants it again needs a new one, once the giving is answered. */
+static void drop_given_lease(struct weft_unit *unit) WEFT_ON_CONTROL
+{
+    if (unit->lease != NULL && unit->leaving && weft_lease_is_quiet(unit->lease)) {
+        weft_lease_destroy(unit->lease);
+        unit->lease = NULL;
+        unit->leaving = false;
+    }
+}
+
 static void want_lease(struct weft_unit *unit) WEFT_ON_CONTROL
 {
     struct weft_services *svs = unit->svs;
@@ -125,6 +154,7 @@ static void want_lease(struct weft_unit *unit) WEFT_ON_CONTROL
                                 .taken = lease_taken,
                                 .lost = lease_lost};
 
+    drop_given_lease(unit);
     if (unit->lease != NULL) {
         if (unit->lease_number != 0 && !unit->mine) {
             claim(unit,
@@ -134,7 +164,6 @@ static void want_lease(struct weft_unit *unit) WEFT_ON_CONTROL
     }
     svs->rng += 0x9e3779b97f4a7c15u;
     o.seed = svs->rng;
-    unit->leaving = false;
     if (weft_lease_create(&unit->lease, &o) != 0) {
         unit->lease = NULL;
     }
@@ -146,10 +175,7 @@ static void give_lease(struct weft_unit *unit) WEFT_ON_CONTROL
         unit->leaving = true;
         weft_lease_give(unit->lease);
     }
-    if (unit->lease != NULL && weft_lease_is_quiet(unit->lease)) {
-        weft_lease_destroy(unit->lease);
-        unit->lease = NULL;
-    }
+    drop_given_lease(unit);
 }
 
 /* The node that is to probe it: the one it asks for if that is there, else by the places. */
@@ -172,12 +198,6 @@ static bool is_preferred(const struct weft_unit *unit) WEFT_ON_CONTROL
 }
 
 /* ---- nodes that are gone ---- */
-
-static bool is_active(const char *state)
-{
-    return strcmp(state, "starting") == 0 || strcmp(state, "running") == 0 ||
-           strcmp(state, "stopping") == 0 || strcmp(state, "backoff") == 0;
-}
 
 static void lost(void *ctx, const struct weft_reply *reply)
 {
@@ -255,7 +275,7 @@ static void settle_command(struct weft_unit *unit) WEFT_ON_CONTROL
         }
         return;
     }
-    unit->mine = false;
+    unit->mine = unit->was_mine = false;
     weft_report_drop(unit);
     weft_runner_want(unit, false);
     if (unit->node[0] != '\0' && is_active(unit->state) && weft_roster_is_settled(svs->roster) &&
@@ -266,8 +286,12 @@ static void settle_command(struct weft_unit *unit) WEFT_ON_CONTROL
 
 static void settle_url(struct weft_unit *unit) WEFT_ON_CONTROL
 {
+    unit->was_mine = false;
     weft_runner_want(unit, false);
-    if (is_preferred(unit)) {
+    if (unit->lease_number == 0) {
+        weft_report_drop(unit); /* of the command that it was */
+    }
+    if (is_preferred(unit) && weft_runner_is_quiet(unit)) {
         want_lease(unit);
     } else {
         give_lease(unit);
@@ -280,7 +304,7 @@ void weft_unit_settle(struct weft_unit *unit)
         return;
     }
     if (unit->gone || !unit->good) {
-        unit->mine = false;
+        unit->mine = unit->was_mine = false;
         give_lease(unit);
         weft_runner_want(unit, false);
         weft_report_drop(unit);
@@ -424,7 +448,10 @@ void weft_unit_destroy(struct weft_unit *unit)
 void weft_unit_stop(struct weft_unit *unit)
 {
     give_lease(unit);
-    weft_runner_want(unit, false);
+    if (unit->runner.sup.state !=
+        WEFT_SUP_FAILED) { /* that it has failed is to be seen later, too */
+        weft_runner_want(unit, false);
+    }
     weft_report_send(unit);
 }
 

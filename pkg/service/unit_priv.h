@@ -178,7 +178,8 @@ struct weft_unit {
     uint64_t seen_fence;
 
     /* This node's part. */
-    bool mine; /* claimed: fence is good */
+    bool mine;     /* claimed: fence is good */
+    bool was_mine; /* a command: claimed since this node was given it */
     uint64_t fence;
     bool claiming;
     uint64_t done_order, done_restart; /* orders that were carried out */
@@ -213,6 +214,8 @@ struct weft_unit *weft_services_find(struct weft_services *svs, struct weft_str 
 /* Logs an error of Redis; true if there was one, or no answer. */
 bool weft_services_failed(struct weft_services *svs,
                           const struct weft_reply *reply) WEFT_ON_CONTROL;
+/* services.programs: asked where a command is registered, and again where it is started, which may be another node. */
+bool weft_services_may_run(const struct weft_services *svs, const char *program) WEFT_ON_CONTROL;
 
 /* Field of a hash, as HGETALL gives it; {NULL, 0}: none. */
 struct weft_str weft_hash_field(const struct weft_reply *hash, const char *name);

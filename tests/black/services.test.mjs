@@ -4,7 +4,8 @@
 // order. What is wrong with a request is named, and changes nothing.
 import assert from 'node:assert/strict';
 import { createServer } from 'node:http';
-import { existsSync, readFileSync, readdirSync } from 'node:fs';
+import { existsSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
 import { story } from './lib/story.mjs';
 import { until } from './lib/wait.mjs';
 
@@ -145,6 +146,20 @@ story('a url: registered, probed, unhealthy and healthy again; its events, metri
   await until(async () => (await w.store.cmd('SMEMBERS', 'weft:services')).length === 0, { what: 'its name to go' });
 });
 
+story('a url that was deleted and is registered again is probed again', async (w) => {
+  // With leases so long that nothing but the messages makes the node look.
+  const { service } = await cluster(w, 1, { control: { lease_ms: 20000 } });
+  const server = await upstream(w);
+  const web = service('web');
+  const definition = { kind: 'url', url: server.url, interval_ms: 100 };
+  for (let i = 0; i < 3; i++) {
+    await web.put(definition);
+    await web.is('healthy');
+    await web.send('DELETE', '', undefined, 204);
+    await until(async () => await w.store.cmd('GET', 'weft:lease:{service:web}') === null, { what: 'its lease to be given back' });
+  }
+});
+
 story('urls are probed by one node at a time; those of a killed node are taken over', async (w) => {
   const { nodes, service } = await cluster(w, 3);
   const servers = {};
@@ -230,6 +245,27 @@ story('a command that dies is restarted, later each time, until its breaker open
   assert.ok(isGone(last.pid));
 });
 
+story('a start that is cut short gives back the permit of its breaker', async (w) => {
+  const { nodes, service } = await cluster(w, 1);
+  const api = w.client(nodes[0]);
+  const breaker = async () => (await api.get('/api/breakers/service:job')).json;
+  const config = { failure_threshold: 1, success_threshold: 1, timeout_ms: 100, half_open_permits: 1, permit_ms: 600000 };
+  await api.send('PUT', '/api/breakers/service:job', { body: JSON.stringify(config) });
+  const job = service('job');
+  await job.put(shell('exit 3', { restart: 'never', autostart: true }));
+  await job.is('failed');
+  await until(async () => (await breaker()).state !== 'closed', { what: 'its breaker to open' });
+  await job.put(shell('exec sleep 1000', { start_ms: 60000 }), 200);
+  await until(async () => {
+    await job.order('start');
+    return (await breaker()).permits_out === 1;
+  }, { what: 'the one permit to be out' });
+  await job.is('starting', (s) => s.pid > 0);
+  await job.order('stop');
+  await job.is('stopped');
+  await until(async () => (await breaker()).permits_out === 0, { what: 'it to be given back' });
+});
+
 story('a command that does not listen to TERM is killed; one that has done its work is not started again', async (w) => {
   const { nodes, service } = await cluster(w, 1);
   const deaf = service('deaf');
@@ -286,6 +322,74 @@ story('a killed node: its commands are reported stopped by the others, and nothi
   assert.equal(sleepers(seconds).length, 0);
   const stopped = await family.get();
   assert.deepEqual([stopped.state, stopped.reason], ['stopped', 'node_stopping']);
+});
+
+story('a node runs no program that its own services.programs does not list, whoever registered it', async (w) => {
+  const { nodes, service } = await cluster(w, 1);
+  const seconds = 200000 + (process.pid % 50000);
+  const careful = await w.node({ set: { ...SET, services: { programs: '/bin/sleep' } } });
+  const { id } = careful;
+  const stream = await w.follow(nodes[0], 'topic=service:job');
+  const job = service('job');
+  await job.put(shell(`exec sleep ${seconds}`, { run_on: id }));
+  await job.order('start');
+  const failed = await job.is('failed');
+  assert.deepEqual([failed.reason, failed.want, failed.node, failed.pid], ['forbidden', 'stopped', id, 0]);
+  await seen(stream, (e) => e.type === 'service.error' && e.payload.code === 'forbidden', 'why');
+  assert.equal((await job.metrics()).starts, 0);
+  // Once more, by somebody's order; never by itself.
+  await job.order('start');
+  await until(async () => (await job.metrics()).errors === 2, { what: 'the second refusal' });
+  await new Promise((resolve) => setTimeout(resolve, 500));
+  assert.equal((await job.metrics()).errors, 2);
+  assert.deepEqual(sleepers(seconds), []);
+  // What it lists it runs.
+  await job.put({ kind: 'command', command: ['/bin/sleep', String(seconds)], run_on: id, start_ms: 50 }, 200);
+  await job.order('start');
+  const { node } = await job.is('running');
+  assert.equal(node, id);
+});
+
+story('a command that did its work while its node was taken for lost is not run again', async (w) => {
+  const { nodes, service } = await cluster(w, 2);
+  const go = path.join(w.folder, 'go');
+  const once = service('once');
+  await once.put(shell(`while [ ! -e ${go} ]; do sleep 0.05; done`, { restart: 'on_failure', run_on: nodes[1].id, autostart: true }));
+  const { pid } = await once.is('running');
+  process.kill(nodes[1].pid, 'SIGSTOP');
+  try {
+    await once.is('stopped', (s) => s.reason === 'node_lost' && s.want === 'running');
+    writeFileSync(go, '');
+    await until(() => isGone(pid), { what: 'the command to end' });
+  } finally {
+    process.kill(nodes[1].pid, 'SIGCONT');
+  }
+  await once.is('stopped', (s) => s.reason === 'exited' && s.want === 'stopped');
+  assert.equal((await once.metrics()).starts, 1);
+});
+
+story('that a command has failed outlives its node; as a url it is probed', async (w) => {
+  const { nodes, service } = await cluster(w, 1);
+  const job = service('job');
+  await job.put(shell('exit 3', { restart: 'never', autostart: true }));
+  await job.is('failed', (s) => s.reason === 'exited');
+  assert.equal((await nodes[0].stop()).code, 0);
+  const before = await w.store.cmd('HGET', 'weft:service:{job}', 'fence');
+  await w.node({ id: nodes[0].id, set: SET });
+  const again = new Service(w.client(w.nodes[1]), 'job');
+  await until(async () => await w.store.cmd('HGET', 'weft:service:{job}', 'fence') !== before, { what: 'the node to claim it' });
+  await again.is('failed', (s) => s.reason === 'exited');
+  await again.order('stop');
+  await again.is('stopped', (s) => s.reason === 'asked');
+  // Another kind is another service: nothing of the command is told of it.
+  await again.order('start');
+  await again.is('failed');
+  const server = await upstream(w);
+  const stream = await w.follow(w.nodes[1], 'topic=service:job');
+  await again.put({ kind: 'url', url: server.url, interval_ms: 100 }, 200);
+  await again.is('healthy');
+  await new Promise((resolve) => setTimeout(resolve, 500));
+  assert.deepEqual(changes(stream), ['unknown healthy probe_ok']);
 });
 
 story('without Redis commands run on; what became of them is told when it is back', async (w) => {

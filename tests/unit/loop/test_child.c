@@ -234,6 +234,52 @@ static void after_kill_nothing_is_left(void **state)
     }
 }
 
+#define LEAVE_WORD "leave-group"
+
+/* As a command: goes into its warden's process group. */
+static int leave_group(void)
+{
+    if (setpgid(0, getpgid(getppid())) != 0) {
+        return 1;
+    }
+    printf("left\n");
+    fflush(stdout);
+    for (;;) {
+        pause();
+    }
+}
+
+static void a_command_that_leaves_its_group_is_reached(void **state)
+{
+    static const char *const argv[] = {"/proc/self/exe", LEAVE_WORD, NULL};
+    struct seen seen;
+
+    begin(&seen, argv);
+    loop(&seen, "left");
+    weft_child_term(seen.child);
+    to_the_end(&seen);
+    assert_true(WIFSIGNALED(seen.status));
+    assert_int_equal(WTERMSIG(seen.status), SIGTERM);
+
+    begin(&seen, argv);
+    loop(&seen, "left");
+    weft_child_kill(seen.child);
+    to_the_end(&seen);
+    assert_int_equal(WTERMSIG(seen.status), SIGKILL);
+}
+
+static void how_it_ended_is_told_where_sigchld_was_ignored(void **state)
+{
+    struct seen seen;
+
+    (void)signal(SIGCHLD, SIG_IGN);
+    shell(&seen, "exit 7");
+    to_the_end(&seen);
+    (void)signal(SIGCHLD, SIG_DFL);
+    assert_int_equal(seen.why, 0);
+    assert_int_equal(WEXITSTATUS(seen.status), 7);
+}
+
 static void when_the_command_has_ended_its_family_ends(void **state)
 {
     struct seen seen;
@@ -342,6 +388,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(the_command_inherits_nothing),
         cmocka_unit_test(term_reaches_the_whole_group),
         cmocka_unit_test(after_kill_nothing_is_left),
+        cmocka_unit_test(a_command_that_leaves_its_group_is_reached),
+        cmocka_unit_test(how_it_ended_is_told_where_sigchld_was_ignored),
         cmocka_unit_test(when_the_command_has_ended_its_family_ends),
         cmocka_unit_test(destroy_kills_and_waits),
         cmocka_unit_test(a_killed_warden_takes_the_command_with_it),
@@ -351,6 +399,9 @@ int main(int argc, char **argv)
     /* /proc/self/exe, executed anew, is this test. */
     if (argc > 1 && strcmp(argv[1], WEFT_WARDEN_WORD) == 0) {
         return weft_warden_main(argc - 1, argv + 1);
+    }
+    if (argc > 1 && strcmp(argv[1], LEAVE_WORD) == 0) {
+        return leave_group();
     }
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -2,8 +2,10 @@
  * GET against a server in a thread that answers as its script says: status and body, slowly, never, garbage.
  */
 #include <arpa/inet.h>
+#include <netdb.h>
 #include <netinet/in.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -13,6 +15,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -79,6 +82,26 @@ static void *serve(void *arg)
         serve_one(fd);
         close(fd);
     }
+}
+
+/* In place of the system's: a name server that says nothing until it is let go, or for five seconds. */
+static sem_t let_go;
+static atomic_bool name_looked_up;
+
+int getaddrinfo(const char *name, const char *service, const struct addrinfo *hints,
+                struct addrinfo **found)
+{
+    struct timespec until;
+
+    (void)name;
+    (void)service;
+    (void)hints;
+    (void)found;
+    (void)clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += 5;
+    (void)sem_timedwait(&let_go, &until);
+    name_looked_up = true;
+    return EAI_FAIL;
 }
 
 struct answer {
@@ -165,6 +188,25 @@ static void who_does_not_listen_is_told(void **state)
     assert_true(answer.why[0] != '\0');
 }
 
+static void a_name_that_is_not_found_in_time_is_not_waited_for(void **state)
+{
+    struct weft_fetch *fetch;
+    struct answer answer;
+    struct weft_fetch_opts o = to(&answer, "http://slow.test/");
+
+    assert_int_equal(weft_fetch_start(&fetch, fetcher, &o), 0);
+    while (answer.n == 0) {
+        event_base_dispatch(base);
+    }
+    assert_false(name_looked_up);
+    assert_int_equal(answer.status, 0);
+    assert_non_null(strstr(answer.why, "timed out"));
+    (void)sem_post(&let_go);
+    while (!name_looked_up) {
+        (void)usleep(1000);
+    }
+}
+
 static void other_schemes_do_not_leave_the_node(void **state)
 {
     static const char *const urls[] = {"file:///etc/passwd", "ftp://127.0.0.1/",
@@ -219,6 +261,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(every_answer_becomes_a_result, setup, teardown),
         cmocka_unit_test_setup_teardown(who_does_not_listen_is_told, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_name_that_is_not_found_in_time_is_not_waited_for, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(other_schemes_do_not_leave_the_node, setup, teardown),
         cmocka_unit_test_setup_teardown(too_many_are_refused_and_one_can_be_given_up, setup,
                                         teardown),
@@ -228,6 +272,7 @@ int main(void)
     pthread_t thread;
     int failed;
 
+    (void)sem_init(&let_go, 0, 0);
     (void)curl_global_init(CURL_GLOBAL_DEFAULT);
     listener = socket(AF_INET, SOCK_STREAM, 0);
     if (bind(listener, (struct sockaddr *)&in, sizeof(in)) != 0 || listen(listener, 16) != 0 ||

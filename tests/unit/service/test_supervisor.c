@@ -133,6 +133,19 @@ static void a_long_life_forgives(void **state)
     assert_in_range(wait_due(), usual.backoff_min_ms / 2, usual.backoff_min_ms);
 }
 
+static void what_is_forbidden_is_not_tried_again(void **state)
+{
+    weft_sup_want(&sup, true, now);
+    spawn();
+    weft_sup_forbid(&sup);
+    is(WEFT_SUP_FAILED, "forbidden");
+    assert_true(weft_sup_is_quiet(&sup));
+    now += 1000000;
+    assert_int_equal(step(), WEFT_SUP_WAIT);
+    assert_int_equal(weft_sup_due_ms(&sup), UINT64_MAX);
+    run();
+}
+
 static void gives_up_when_the_breaker_is_open_until_somebody_wants_it(void **state)
 {
     weft_sup_want(&sup, true, now);
@@ -326,6 +339,7 @@ int main(void)
         cmocka_unit_test_setup(backs_off_twice_as_long_each_time_up_to_a_bound, setup),
         cmocka_unit_test_setup(a_long_life_forgives, setup),
         cmocka_unit_test_setup(gives_up_when_the_breaker_is_open_until_somebody_wants_it, setup),
+        cmocka_unit_test_setup(what_is_forbidden_is_not_tried_again, setup),
         cmocka_unit_test_setup(what_an_end_means, setup),
         cmocka_unit_test_setup(restart_ends_it_and_starts_it_again, setup),
         cmocka_unit_test_setup(an_answer_that_comes_after_a_stop_starts_nothing, setup),
