@@ -340,18 +340,33 @@ static void load_definition(struct weft_unit *unit, const struct weft_reply *has
     }
 }
 
+/* Deleted and registered again since it was read: another service, of which this node has nothing yet. */
+static void begin_anew(struct weft_unit *unit) WEFT_ON_CONTROL
+{
+    unit->mine = unit->was_mine = false;
+    weft_prober_end(unit);
+    weft_runner_want(unit, false);
+    weft_report_drop(unit);
+}
+
 static void load(struct weft_unit *unit, const struct weft_reply *hash) WEFT_ON_CONTROL
 {
     uint64_t revision = weft_hash_u64(hash, "revision");
+    uint64_t created_ms = weft_hash_u64(hash, "created_ms");
+    bool another = unit->known && created_ms != unit->created_ms;
 
     unit->gone = hash->n == 0;
     if (unit->gone) {
         unit->known = true;
         return;
     }
-    if (!unit->known || !unit->good || revision != unit->revision) {
+    if (another) {
+        begin_anew(unit);
+    }
+    if (!unit->known || !unit->good || another || revision != unit->revision) {
         load_definition(unit, hash);
     }
+    unit->created_ms = created_ms;
     unit->known = true;
     unit->order = weft_hash_u64(hash, "order");
     unit->restart_order = weft_hash_u64(hash, "restart_order");

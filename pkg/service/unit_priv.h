@@ -168,6 +168,7 @@ struct weft_unit {
     bool gone;  /* it is not there any more */
     bool good;  /* def is */
     struct weft_service_def def;
+    uint64_t created_ms; /* tells one of the same name from the one before it */
     uint64_t revision;
     uint64_t order, restart_order; /* how many were given */
     char ordered[8];               /* the last of them */

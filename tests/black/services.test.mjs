@@ -158,6 +158,14 @@ story('a url that was deleted and is registered again is probed again', async (w
     await web.send('DELETE', '', undefined, 204);
     await until(async () => await w.store.cmd('GET', 'weft:lease:{service:web}') === null, { what: 'its lease to be given back' });
   }
+  // And as quickly as can be, with another definition, so that the node may see nothing between.
+  for (let i = 0; i < 20; i++) {
+    const other = await upstream(w);
+    await web.put({ ...definition, url: other.url });
+    await web.is('healthy');
+    assert.ok(other.asked > 0);
+    if (i < 19) await w.store.cmd('DEL', 'weft:service:{web}'); // as DELETE does, but tells nobody
+  }
 });
 
 story('urls are probed by one node at a time; those of a killed node are taken over', async (w) => {
