@@ -133,6 +133,8 @@ story('a retry waits for the replicas again, also at a node that has written not
     for (const [topic, headers] of rows) checkMissing(await acked(api, topic, event(0), 1, headers), 0, 1);
   }
   goOn(replica);
+  // It has to catch up first, in its own time.
+  await until(async () => (await acked(onA, 'other', event(9), 1)).status === 201, { what: 'the replica to follow again' });
   for (const api of [onB, onA]) {
     for (const [topic, headers, how] of rows) {
       const answer = await acked(api, topic, event(0), 1, headers);

@@ -6,7 +6,7 @@ import path from 'node:path';
 import { readFileSync } from 'node:fs';
 import { story } from './lib/story.mjs';
 import { event, events } from './lib/http.mjs';
-import { ROOT } from './lib/node.mjs';
+import { logLine, ROOT } from './lib/node.mjs';
 import { Sentinel, Sentinels } from './lib/sentinel.mjs';
 import { deadline, sleep, until } from './lib/wait.mjs';
 
@@ -119,7 +119,9 @@ story('SENTINEL FAILOVER, twice: the nodes leave the master that was demoted', a
   }
   assert.ok(before.every((id, i) => stream.events[i].id === id));
   assert.ok(!stream.ended);
-  assert.equal(await a.metric('weft_redis_master_changes_total'), 3);
+  const told = a.program.lines.map((l) => logLine(l.text)).filter((l) => l?.event === 'sentinel.master').length;
+  assert.ok(told >= 3, 'the first master, and two after it; Sentinels on a busy machine may have chosen once more');
+  assert.equal(await a.metric('weft_redis_master_changes_total'), told);
   for (const sentinel of set.sentinels) assert.deepEqual(await sentinel.cmd('ACL', 'LOG'), [], 'nothing was denied');
 }, { timeout: 120_000 });
 
