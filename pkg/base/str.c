@@ -28,6 +28,25 @@ struct weft_str weft_str_before(struct weft_str *rest, char sep)
     return left;
 }
 
+bool weft_str_starts(struct weft_str s, const char *prefix)
+{
+    size_t n = strlen(prefix);
+
+    return s.len >= n && (n == 0 || memcmp(s.p, prefix, n) == 0);
+}
+
+bool weft_str_take(struct weft_str *rest, const char *prefix)
+{
+    size_t n = strlen(prefix);
+
+    if (!weft_str_starts(*rest, prefix)) {
+        return false;
+    }
+    rest->p += n;
+    rest->len -= n;
+    return true;
+}
+
 struct weft_str weft_str_trim(struct weft_str s)
 {
     while (s.len > 0 && (s.p[0] == ' ' || s.p[0] == '\t')) {

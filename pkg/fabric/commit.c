@@ -217,13 +217,6 @@ static void fail_call(struct call *call, struct weft_str why) WEFT_ON_HUB
     call_free(call);
 }
 
-static bool starts(struct weft_str s, const char *prefix)
-{
-    size_t n = strlen(prefix);
-
-    return s.len >= n && memcmp(s.p, prefix, n) == 0;
-}
-
 /* Redis said no to the whole call. A reply that was handed to the caller is void after this. */
 static void refuse_call(struct call *call, const struct weft_reply *error) WEFT_ON_HUB
 {
@@ -271,7 +264,7 @@ static void call_answered(void *ctx, const struct weft_reply *reply)
     }
     if (weft_reply_is_error(reply)) {
         /* Somebody flushed the functions: nothing was written, so it may be sent again. */
-        if (starts(reply->str, "ERR Function not found") && !call->loaded) {
+        if (weft_redis_function_missing(reply) && !call->loaded) {
             call->loaded = true;
             if (weft_redis_load_functions(c->conn, functions_loaded, call) == 0) {
                 return;

@@ -1,20 +1,6 @@
 #include "commit_priv.h"
 
-#include <string.h>
-
 #include <weft/wire/id.h>
-
-static bool take_prefix(struct weft_str *s, const char *prefix)
-{
-    size_t n = strlen(prefix);
-
-    if (s->len < n || memcmp(s->p, prefix, n) != 0) {
-        return false;
-    }
-    s->p += n;
-    s->len -= n;
-    return true;
-}
 
 /* `<ms>-<seq> <n>` */
 static bool parse_run(struct weft_str s, struct weft_id_run *ret_run)
@@ -35,20 +21,20 @@ bool weft_verdict_parse(struct weft_verdict *ret_v, struct weft_str text)
     if (text.len == 0) {
         return false;
     }
-    if (take_prefix(&text, "!fenced ")) {
+    if (weft_str_take(&text, "!fenced ")) {
         ret_v->rc = WEFT_PUBLISHED_FENCED;
         return weft_str_u64(text, &ret_v->number);
     }
-    if (take_prefix(&text, "!expected ")) {
+    if (weft_str_take(&text, "!expected ")) {
         ret_v->rc = WEFT_PUBLISHED_OUT_OF_ORDER;
         return weft_str_u64(text, &ret_v->number);
     }
-    if (take_prefix(&text, "!")) {
+    if (weft_str_take(&text, "!")) {
         ret_v->rc = WEFT_PUBLISHED_REFUSED;
         ret_v->why = text;
         return true;
     }
-    if (take_prefix(&text, "=")) {
+    if (weft_str_take(&text, "=")) {
         ret_v->rc = text.len == 0 ? WEFT_PUBLISHED_DUPLICATE : WEFT_PUBLISHED_REPLAYED;
     }
     return ret_v->rc == WEFT_PUBLISHED_DUPLICATE || parse_run(text, &ret_v->run);

@@ -24,9 +24,7 @@ const struct weft_refusal *weft_refusal_of(struct weft_str error)
     static const struct weft_refusal other = {"", "Redis refused the call", false};
 
     for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
-        size_t n = strlen(table[i].start);
-
-        if (error.len >= n && memcmp(error.p, table[i].start, n) == 0) {
+        if (weft_str_starts(error, table[i].start)) {
             return &table[i];
         }
     }

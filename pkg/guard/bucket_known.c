@@ -89,13 +89,14 @@ static struct weft_bucket *local_of(const struct weft_buckets *bks, struct weft_
     return &k->local;
 }
 
-/* As the bucket itself would: that a share is smaller is not the caller's mistake. */
-static void tell_of_share(struct weft_bucket_told *told, const struct weft_bucket_item *item,
-                          const struct weft_bucket_conf *whole)
+/* As the bucket itself, whose conf told has, would: that a share is smaller is not the caller's mistake. */
+static void tell_of_share(struct weft_bucket_told *told, const struct weft_bucket_item *item)
 {
+    struct weft_bucket_conf whole = told->conf;
+
     weft_bucket_tell(told, item);
-    told->conf = *whole;
-    if (told->stands == WEFT_STANDS_NEVER && item->tokens <= whole->capacity) {
+    told->conf = whole;
+    if (told->stands == WEFT_STANDS_NEVER && item->tokens <= whole.capacity) {
         told->stands = WEFT_STANDS_SHORT;
         told->retry_ms = CLOSED_FOR_MS;
     }
@@ -145,9 +146,7 @@ bool weft_known_decide(struct weft_buckets *bks, const struct weft_take_msg *m, 
         bool taken = weft_bucket_take(items, n, now_ms);
 
         for (size_t i = 0; i < n; i++) {
-            struct weft_bucket_conf whole = ret_told[at[i]].conf;
-
-            tell_of_share(&ret_told[at[i]], &items[i], &whole);
+            tell_of_share(&ret_told[at[i]], &items[i]);
         }
         *ret_by = WEFT_DECIDED_LOCAL;
         return taken;

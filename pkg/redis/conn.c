@@ -622,8 +622,5 @@ int weft_redis_load_functions(struct weft_redis_conn *cn, weft_redis_replied *re
 
 bool weft_redis_function_missing(const struct weft_reply *reply)
 {
-    static const struct weft_str missing = {"ERR Function not found", 22};
-
-    return weft_reply_is_error(reply) && reply->str.len >= missing.len &&
-           memcmp(reply->str.p, missing.p, missing.len) == 0;
+    return weft_reply_is_error(reply) && weft_str_starts(reply->str, "ERR Function not found");
 }

@@ -45,18 +45,6 @@ static bool decode(char *out, size_t cap, struct weft_str s)
     return true;
 }
 
-static bool take_prefix(struct weft_str *s, const char *prefix)
-{
-    size_t n = strlen(prefix);
-
-    if (s->len < n || memcmp(s->p, prefix, n) != 0) {
-        return false;
-    }
-    s->p += n;
-    s->len -= n;
-    return true;
-}
-
 /* Splits s at the first (or last) sep: left part returned, the right part left in *s. False if there is none. */
 static bool split(struct weft_str *s, char sep, bool last, struct weft_str *ret_left)
 {
@@ -89,7 +77,7 @@ static int parse_unix(struct weft_redis_url *url, struct weft_str rest, struct w
     struct weft_str path = rest;
 
     if (split(&rest, '?', false, &path)) {
-        if (!take_prefix(&rest, "db=")) {
+        if (!weft_str_take(&rest, "db=")) {
             return weft_err_set(err, WEFT_EINVAL, "redis.url",
                                 "only ?db=<number> may follow the path");
         }
@@ -121,7 +109,7 @@ static int parse_host(struct weft_redis_host *ret_host, struct weft_str host, ui
         }
         port = weft_str(end + 1, host.len - (size_t)(end + 1 - host.p));
         host = weft_str(host.p + 1, (size_t)(end - host.p - 1));
-        if (port.len > 0 && !take_prefix(&port, ":")) {
+        if (port.len > 0 && !weft_str_take(&port, ":")) {
             return weft_err_set(err, WEFT_EINVAL, "redis.url", "only :port may follow the address");
         }
     } else {
@@ -172,9 +160,9 @@ static int parse_sentinel_login(struct weft_redis_url *url, struct weft_str quer
         struct weft_str value = weft_str_before(&query, '&');
         bool fits;
 
-        if (take_prefix(&value, "sentinel_user=")) {
+        if (weft_str_take(&value, "sentinel_user=")) {
             fits = decode(url->sentinel_user, sizeof(url->sentinel_user), value);
-        } else if (take_prefix(&value, "sentinel_password=")) {
+        } else if (weft_str_take(&value, "sentinel_password=")) {
             fits = decode(url->sentinel_password, sizeof(url->sentinel_password), value);
         } else {
             return weft_err_set(
@@ -236,8 +224,8 @@ static int parse_sentinels(struct weft_redis_url *url, struct weft_str rest, str
 
 static bool take_scheme(struct weft_str *s, const char *plain, const char *with_tls, bool *ret_tls)
 {
-    *ret_tls = take_prefix(s, with_tls);
-    return *ret_tls || take_prefix(s, plain);
+    *ret_tls = weft_str_take(s, with_tls);
+    return *ret_tls || weft_str_take(s, plain);
 }
 
 int weft_redis_url_parse(struct weft_redis_url *url, const char *text, struct weft_err *err)
@@ -247,7 +235,7 @@ int weft_redis_url_parse(struct weft_redis_url *url, const char *text, struct we
     struct weft_str who;
 
     memset(url, 0, sizeof(*url));
-    if (take_prefix(&rest, "unix://")) {
+    if (weft_str_take(&rest, "unix://")) {
         parse = parse_unix;
     } else if (take_scheme(&rest, "redis://", "rediss://", &url->tls)) {
         parse = parse_tcp;

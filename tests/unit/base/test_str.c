@@ -167,6 +167,24 @@ static void hash(void **state)
     assert_int_equal(weft_hash64("foobar", 6), 0x85944171f73967e8U);
 }
 
+static void prefixes(void **state)
+{
+    struct weft_str rest = WEFT_STR("=5");
+
+    (void)state;
+    assert_true(weft_str_starts(rest, "="));
+    assert_true(weft_str_starts(rest, "=5"));
+    assert_false(weft_str_starts(rest, "=5 "));
+    assert_false(weft_str_take(&rest, "!"));
+    assert_int_equal(rest.len, 2);
+    assert_true(weft_str_take(&rest, "="));
+    assert_true(weft_str_eq(rest, WEFT_STR("5")));
+    assert_true(weft_str_take(&rest, "5"));
+    assert_int_equal(rest.len, 0);
+    assert_true(weft_str_starts(weft_str(NULL, 0), ""));
+    assert_false(weft_str_starts(weft_str(NULL, 0), "a"));
+}
+
 static void before_and_trim(void **state)
 {
     struct weft_str rest = WEFT_STR("a,,bc");
@@ -193,6 +211,7 @@ int main(void)
         cmocka_unit_test(print),     cmocka_unit_test(utf8),
         cmocka_unit_test(printable), cmocka_unit_test(utf8_all_code_points),
         cmocka_unit_test(hash),      cmocka_unit_test(before_and_trim),
+        cmocka_unit_test(prefixes),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -39,6 +39,12 @@ int weft_str_cmp(struct weft_str a, struct weft_str b);
 /* What stands before the first sep, or all of it; *rest goes on behind the sep. */
 struct weft_str weft_str_before(struct weft_str *rest, char sep);
 
+/* Whether s begins with prefix. */
+bool weft_str_starts(struct weft_str s, const char *prefix);
+
+/* The same, and then *rest goes on behind it; else *rest stays as it is. */
+bool weft_str_take(struct weft_str *rest, const char *prefix);
+
 /* Without the spaces and tabs around it. */
 struct weft_str weft_str_trim(struct weft_str s);
 
