@@ -34,6 +34,7 @@ const jobs = Math.max(1, Number(env.WEFT_JOBS ?? 2));
 const hardMs = 300_000 * Number(env.WEFT_SLOW ?? 1);
 const running = new Set();
 let failures = 0;
+const failed = [];
 
 function endGroup(pid) {
   try {
@@ -48,6 +49,15 @@ for (const signal of ['SIGINT', 'SIGTERM']) {
     for (const pid of running) endGroup(pid);
     process.exit(1);
   });
+}
+
+// What failed and why, in a few lines: said once more at the end, where a log cut short still has it.
+function whatFailed(name, output) {
+  const lines = [];
+  for (const [, title, report] of output.matchAll(/^not ok \d+ - (.*)\n((?: .*\n)*)/gm)) {
+    lines.push(`${name}: ${title}`, ...report.split('\n').filter((line) => !/^ {2}(---|\.\.\.|duration_ms|location|failureType|code|name|operator)/.test(line)).slice(0, 14));
+  }
+  return lines.length > 0 ? lines : [`${name}: no story says why`];
 }
 
 function runFile(name) {
@@ -75,6 +85,7 @@ function runFile(name) {
         console.log(`ok    ${name}  (${passed} stories, ${seconds} s)`);
       } else {
         failures++;
+        failed.push(...whatFailed(name, output));
         console.log(output);
         console.log(`FAIL  ${name}  (${seconds} s)${late ? '  ended by the hard time limit' : ''}`);
       }
@@ -88,4 +99,5 @@ async function worker() {
 }
 
 await Promise.all(Array.from({ length: jobs }, worker));
+if (failed.length > 0) console.log(`== failed\n${failed.join('\n')}`);
 process.exit(failures > 0 ? 1 : 0);
