@@ -59,6 +59,14 @@ void weft_ticket_free(struct weft_worker *worker, struct weft_waiting *w)
     worker->n_waiting--;
 }
 
+void weft_ticket_renew(struct weft_worker *worker, struct weft_waiting *w)
+{
+    struct weft_slot *slot = &worker->slots[w->ticket.slot];
+
+    WEFT_ASSERT(slot->waiting == w);
+    w->ticket.generation = ++slot->generation;
+}
+
 struct weft_waiting *weft_ticket_find(const struct weft_worker *worker, struct weft_ticket ticket)
 {
     const struct weft_slot *slot = &worker->slots[ticket.slot];
@@ -504,6 +512,8 @@ int weft_worker_start(struct weft_worker *worker, struct weft_mailbox *hub,
         return rc;
     }
     worker->parts.of[WEFT_PART_BUCKETS] = worker->stocks;
+    worker->streams = weft_streams_part_of(worker);
+    worker->parts.of[WEFT_PART_STREAMS] = &worker->streams;
     if (pthread_create(&worker->thread, NULL, run, worker) != 0) {
         return WEFT_ESYS;
     }

@@ -5,7 +5,8 @@
  *   accept.c     listener, connection cap, running out of descriptors
  *   rawhead.c    refuses requests that two parsers could read in two ways
  *   router.c     method and path -> handler
- *   auth.c       who sends, and what he may do
+ *   auth.c       who sends, and what he may do   revocations.c  tokens that are not good any more
+ *   streams*.c   open streams, for those who want something of them
  *   respond.c    JSON answers, problems, CORS
  *   fallback.c   problems instead of the answers that h2o makes itself
  *   subscribe.c  parameters of a subscription
@@ -29,6 +30,7 @@
 
 #include <h2o.h>
 
+#include <weft/access/streams.h>
 #include <weft/base/assert.h>
 #include <weft/base/buf.h>
 #include <weft/base/role.h>
@@ -77,6 +79,28 @@ struct weft_waiting {
     /* Tokens were revoked: look whether yours is among them. NULL: it has none. May end the waiting. */
     void (*recheck)(struct weft_waiting *w);
     enum weft_drain_state drain; /* of a receiver */
+    struct weft_handle *handle;  /* of an open stream; NULL: it cannot be asked for by name */
+};
+
+struct weft_standing;
+struct weft_stream_ask;
+struct weft_stream_result;
+
+/* By which an open stream is reached from outside: /api/streams/{stream}. */
+struct weft_handle {
+    const struct weft_handle_ops *ops;
+    struct weft_standing *standing; /* its token */
+    uint64_t secret;                /* part of its name */
+};
+
+/* What may be wanted of it (streams_priv.h). Refusals go into the result, JSON into body. */
+struct weft_handle_ops {
+    void (*describe)(struct weft_handle *handle, struct weft_buf *body);
+    void (*topics)(struct weft_handle *handle, const struct weft_stream_ask *ask,
+                   struct weft_stream_result *result, struct weft_buf *body);
+    void (*token)(struct weft_handle *handle, struct weft_grant *grant,
+                  struct weft_stream_result *result, struct weft_buf *body);
+    void (*close)(struct weft_handle *handle);
 };
 
 struct weft_slot {
@@ -143,7 +167,8 @@ struct weft_context {
 };
 
 struct weft_worker {
-    struct weft_parts parts; /* first: features find theirs by the owner of the mailbox */
+    struct weft_parts parts;          /* first: features find theirs by the owner of the mailbox */
+    struct weft_streams_part streams; /* const after start */
     /* Const after create; hub and control after start. */
     struct weft_worker_opts o;
     struct weft_mailbox *mb, *hub, *control;
@@ -181,7 +206,6 @@ struct weft_worker {
     uint64_t now_ms WEFT_OF_WORKER;   /* monotonic, at the beginning of the turn */
     uint64_t tick_ms WEFT_OF_WORKER;  /* of the last tick */
     uint64_t rng WEFT_OF_WORKER;
-    uint64_t next_stream WEFT_OF_WORKER;
     struct weft_round round WEFT_OF_WORKER; /* the one under way */
     uint64_t warned_ms WEFT_OF_WORKER;      /* when a slow stream was last logged; 0: never */
     struct weft_buf scratch WEFT_OF_WORKER; /* for one answer or one write; empty between uses */
@@ -208,6 +232,8 @@ static inline struct weft_str weft_str_of(h2o_iovec_t iov)
 /* ---- worker.c ---- */
 void weft_ticket_take(struct weft_worker *worker, struct weft_waiting *w) WEFT_ON_WORKER;
 void weft_ticket_free(struct weft_worker *worker, struct weft_waiting *w) WEFT_ON_WORKER;
+/* Answers to what was asked before do not find it any more. */
+void weft_ticket_renew(struct weft_worker *worker, struct weft_waiting *w) WEFT_ON_WORKER;
 /* NULL: it has been freed. */
 struct weft_waiting *weft_ticket_find(const struct weft_worker *worker, struct weft_ticket ticket)
     WEFT_ON_WORKER;
@@ -272,7 +298,8 @@ enum weft_right {
     WEFT_RIGHT_SUBSCRIBE,
     WEFT_RIGHT_PUBLISH,
     WEFT_RIGHT_GUARD, /* breakers and buckets of calls: publishers, operators */
-    WEFT_RIGHT_OPERATE
+    WEFT_RIGHT_OPERATE,
+    WEFT_RIGHT_OWN /* the handler looks itself */
 };
 
 struct weft_checker *weft_checker_create(const struct weft_config *cfg);
@@ -327,6 +354,8 @@ enum weft_standing_state weft_standing_look(struct weft_standing *standing,
                                             const struct weft_worker *worker);
 /* The members of weft.expiring: expires_ms, in_ms. */
 void weft_expiring_print(struct weft_buf *out, const struct weft_standing *standing);
+/* The data of weft.renewed: {"expires_ms":…}, null: never. */
+void weft_renewed_print(struct weft_buf *out, const struct weft_standing *standing);
 
 /* ---- respond.c ---- */
 void weft_respond(h2o_req_t *req, int status, const char *content_type, struct weft_str body)
@@ -380,6 +409,32 @@ void weft_gap_print(struct weft_buf *b, const struct weft_gap *gap);
 extern const struct weft_fanout_ops weft_receiver_ops;
 void weft_receiver_init(struct weft_receiver *rx, struct weft_worker *worker) WEFT_ON_WORKER;
 void weft_receiver_fini(struct weft_receiver *rx) WEFT_ON_WORKER;
+
+/* ---- streams.c, streams_act.c ---- */
+uint64_t weft_stream_secret(void);
+/* <node>-<worker>-<slot>-<secret>, at most 97 bytes. */
+void weft_stream_id_print(const struct weft_worker *worker, const struct weft_waiting *w, char *out,
+                          size_t size);
+struct weft_streams_part weft_streams_part_of(struct weft_worker *worker);
+/*
+ * Changes the receiver's topics as asked, if the grant allows it: body says what they are now, or result why not.
+ * False: it was ended by that, and is to be destroyed.
+ */
+bool weft_receiver_retopic(struct weft_receiver *rx, const struct weft_grant *grant,
+                           const struct weft_stream_ask *ask, struct weft_stream_result *result,
+                           struct weft_buf *body) WEFT_ON_WORKER;
+/* May a token with this grant take its place? */
+bool weft_receiver_may_take(const struct weft_receiver *rx, const struct weft_grant *grant,
+                            struct weft_stream_result *result) WEFT_ON_WORKER;
+void weft_handle_stream(struct weft_call *call) WEFT_ON_WORKER;
+void weft_handle_stream_topics(struct weft_call *call) WEFT_ON_WORKER;
+void weft_handle_stream_token(struct weft_call *call) WEFT_ON_WORKER;
+void weft_handle_stream_close(struct weft_call *call) WEFT_ON_WORKER;
+
+/* ---- revocations.c ---- */
+void weft_handle_revocations(struct weft_call *call) WEFT_ON_WORKER;
+void weft_handle_revocation_put(struct weft_call *call) WEFT_ON_WORKER;
+void weft_handle_revocation_delete(struct weft_call *call) WEFT_ON_WORKER;
 
 /* ---- drain.c ---- */
 /* Not ready any more, and no connection is kept after its answer. */

@@ -331,6 +331,7 @@ int weft_node_create(struct weft_node **ret_node, const struct weft_config *cfg,
             .shard = weft_metrics_shard(node->metrics, node->n_workers + 1),
             .log = log,
             .services = &node->services,
+            .revoked = node->revoked,
             .seed = random_seed(),
         };
 
