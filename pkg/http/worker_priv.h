@@ -11,7 +11,8 @@
  *   slow.c       which policy a slow subscriber has
  *   sse*.c       event streams         longpoll.c  the same as one answer
  *   drain.c      sends both elsewhere  pace.c      when (pure)
- *   publish.c    publishing            read.c      history and topics
+ *   publish.c    publishing            publishing.c  what of it does not depend on HTTP
+ *   read.c       history and topics
  *   control.c    what the control thread answers: breakers.c, services.c
  *   slowest.c    who is slow, once a second      connections.c  ... for those who ask
  *   limits.c     buckets               admit.c     the limits of the API itself
@@ -275,8 +276,9 @@ bool weft_query_id(struct weft_call *call, const char *name, bool *ret_has, stru
 bool weft_call_topic(struct weft_call *call, struct weft_str *ret_topic) WEFT_ON_WORKER;
 
 /* ---- slow.c ---- */
-/* The subscription's policy; answers 400 and returns false if the request's is none. */
-bool weft_call_slow(struct weft_call *call, struct weft_sub_opts *opts) WEFT_ON_WORKER;
+/* The subscription's policy: its own word, or (p NULL) what the configuration says of its topics. WEFT_EINVAL. */
+int weft_take_slow(const struct weft_config *cfg, struct weft_str word, struct weft_sub_opts *opts,
+                   struct weft_err *err) WEFT_MUST_CHECK;
 const char *weft_slow_word(unsigned slow);
 
 /* ---- slowest.c ---- */
@@ -292,6 +294,19 @@ struct weft_subscription {
     bool named;
     uint32_t wait_ms, limit; /* long-poll */
 };
+
+/*
+ * Each puts one part of a subscription into opts, whose topics and types point to room for http.max_topics and
+ * WEFT_GLOBS_MAX of them. 0, or WEFT_EINVAL with the field that it is called there.
+ */
+int weft_take_topic(struct weft_sub_opts *opts, struct weft_str *room, uint32_t max,
+                    struct weft_str topic, const char *field, struct weft_err *err) WEFT_MUST_CHECK;
+int weft_take_type(struct weft_sub_opts *opts, struct weft_str *room, struct weft_str glob,
+                   struct weft_err *err) WEFT_MUST_CHECK;
+int weft_take_cursor(struct weft_sub_opts *opts, struct weft_str text, const char *field,
+                     struct weft_err *err) WEFT_MUST_CHECK;
+int weft_take_since(struct weft_sub_opts *opts, struct weft_str text, struct weft_err *err)
+    WEFT_MUST_CHECK;
 
 void weft_handle_events(struct weft_call *call) WEFT_ON_WORKER;
 /* It is for an event stream, not for anything else. */
@@ -358,6 +373,45 @@ bool weft_admit(struct weft_call *call) WEFT_ON_WORKER;
 
 /* ---- fallback.c ---- */
 void weft_fallback_register(h2o_hostconf_t *host);
+
+/* ---- publishing.c ---- */
+/* What the parts of a request are called by who sends it. */
+struct weft_publish_names {
+    const char *key, *producer_id, *producer_epoch, *producer_seq, *ack;
+};
+
+/*
+ * Each puts its part into m: the producer before the key, both before the events; m->topic is set. 0, or the error that
+ * the request is refused with: WEFT_EINVAL, WEFT_ETOOBIG.
+ */
+int weft_publish_take_producer(struct weft_publish_msg *m, struct weft_str id, uint64_t epoch,
+                               uint64_t first, const struct weft_publish_names *names,
+                               struct weft_err *err) WEFT_MUST_CHECK;
+int weft_publish_take_key(struct weft_publish_msg *m, struct weft_str key,
+                          const struct weft_publish_names *names, struct weft_err *err)
+    WEFT_MUST_CHECK;
+int weft_publish_take_ack(struct weft_publish_msg *m, struct weft_str ack,
+                          const struct weft_publish_names *names, struct weft_err *err)
+    WEFT_MUST_CHECK;
+int weft_publish_take_events(struct weft_worker *worker, struct weft_publish_msg *m,
+                             enum weft_body_kind kind, struct weft_str body,
+                             const struct weft_ce_header *ce, size_t n_ce,
+                             const struct weft_publish_names *names, struct weft_err *err)
+    WEFT_ON_WORKER WEFT_MUST_CHECK;
+/* Takes m; waiting gets a ticket and then the answer. False: the queue is full, and nobody waits. */
+bool weft_publish_post(struct weft_worker *worker, struct weft_waiting *waiting,
+                       struct weft_publish_msg *m) WEFT_ON_WORKER;
+/* Members of an answer: `"ids":[…]`. */
+void weft_published_ids(struct weft_buf *b, const struct weft_published_msg *m);
+
+struct weft_refusal {
+    int status;
+    const char *code, *field;
+    char message[256];
+};
+/* False: the events were taken. */
+bool weft_published_refused(const struct weft_published_msg *m,
+                            const struct weft_publish_names *names, struct weft_refusal *ret);
 
 /* ---- publish.c, read.c, connections.c, plain.c ---- */
 void weft_handle_publish(struct weft_call *call) WEFT_ON_WORKER;
