@@ -9,6 +9,7 @@
  *   fallback.c   problems instead of the answers that h2o makes itself
  *   subscribe.c  parameters of a subscription
  *   slow.c       which policy a slow subscriber has
+ *   peer.c       the socket of a stream, once h2o has handed it over
  *   sse*.c       event streams         longpoll.c  the same as one answer
  *   drain.c      sends both elsewhere  pace.c      when (pure)
  *   publish.c    publishing            publishing.c  what of it does not depend on HTTP
