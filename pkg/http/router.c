@@ -6,7 +6,12 @@
 #include <weft/base/assert.h>
 
 /* What a request without a token must be allowed to do (auth.anonymous). */
-enum right { RIGHT_NONE, RIGHT_SUBSCRIBE, RIGHT_PUBLISH };
+enum right {
+    RIGHT_NONE,
+    RIGHT_SUBSCRIBE,
+    RIGHT_PUBLISH,
+    RIGHT_LATER /* its handler asks, for each thing that is done */
+};
 
 struct weft_route {
     const char *method;
@@ -22,6 +27,8 @@ static const struct weft_route routes[] = {
     {"GET", "/api/topics/{topic}", RIGHT_SUBSCRIBE, weft_handle_topic},
     {"GET", "/api/topics", RIGHT_SUBSCRIBE, weft_handle_topics},
     {"GET", "/api/events", RIGHT_SUBSCRIBE, weft_handle_events},
+    {"GET", "/api/ws", RIGHT_LATER, weft_handle_ws},
+    {"GET", "/ws", RIGHT_LATER, weft_handle_ws},
     {"GET", "/api/breakers", RIGHT_SUBSCRIBE, weft_handle_breakers},
     {"GET", "/api/breakers/{name}", RIGHT_SUBSCRIBE, weft_handle_breaker},
     {"PUT", "/api/breakers/{name}", RIGHT_PUBLISH, weft_handle_breaker_put},
@@ -132,7 +139,7 @@ static bool has_right(struct weft_call *call) WEFT_ON_WORKER
     enum weft_config_anonymous anonymous = call->worker->o.cfg->auth.anonymous;
     enum right right = call->route->right;
 
-    if (right == RIGHT_NONE || anonymous == WEFT_ANONYMOUS_ALL ||
+    if (right == RIGHT_NONE || right == RIGHT_LATER || anonymous == WEFT_ANONYMOUS_ALL ||
         (right == RIGHT_SUBSCRIBE && anonymous == WEFT_ANONYMOUS_SUBSCRIBE) ||
         (right == RIGHT_PUBLISH && anonymous == WEFT_ANONYMOUS_PUBLISH)) {
         return true;

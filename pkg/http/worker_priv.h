@@ -11,7 +11,8 @@
  *   slow.c       which policy a slow subscriber has
  *   peer.c       the socket of a stream, once h2o has handed it over
  *   sse*.c       event streams         longpoll.c  the same as one answer
- *   drain.c      sends both elsewhere  pace.c      when (pure)
+ *   ws*.c        WebSockets            peer.c      the client's end of them and of streams
+ *   drain.c      sends all elsewhere   pace.c      when (pure)
  *   publish.c    publishing            publishing.c  what of it does not depend on HTTP
  *   read.c       history and topics
  *   control.c    what the control thread answers: breakers.c, services.c
@@ -54,6 +55,7 @@ struct weft_route;
 struct weft_stocks;
 struct weft_take_msg;
 struct weft_wake;
+struct weft_ws;
 
 /* ---- tickets: who waits for an answer of the hub ---- */
 
@@ -166,7 +168,9 @@ struct weft_worker {
     struct weft_wake *wake WEFT_OF_WORKER;
     struct weft_poller *poller WEFT_OF_WORKER;
     struct weft_fanout *fanout WEFT_OF_WORKER;
-    struct weft_stocks *stocks; /* the worker's, once it runs */
+    struct weft_stocks *stocks;              /* the worker's, once it runs */
+    struct weft_ws *sockets WEFT_OF_WORKER;  /* utlist DL: WebSockets */
+    struct weft_ws *ws_turns WEFT_OF_WORKER; /* utlist DL: those that have something to do */
     struct weft_slot *slots WEFT_OF_WORKER;
     uint32_t n_slots WEFT_OF_WORKER;
     uint32_t free_slot WEFT_OF_WORKER;
@@ -338,6 +342,20 @@ void weft_moved_print(struct weft_buf *out, const char *reason, uint32_t retry_m
 /* When the next one that is moved may come back. */
 uint32_t weft_moved_retry_ms(struct weft_worker *worker) WEFT_ON_WORKER;
 
+/* Those who come now are told to go on elsewhere. */
+bool weft_drain_is_moving(const struct weft_worker *worker);
+
+/* ---- ws.c ---- */
+void weft_handle_ws(struct weft_call *call) WEFT_ON_WORKER;
+/* Once a turn, after the fanout's: those that have something to do. */
+void weft_ws_turns(struct weft_worker *worker) WEFT_ON_WORKER;
+/* Redis has gone or is back. */
+void weft_ws_redis(struct weft_worker *worker) WEFT_ON_WORKER;
+/* A drain moves those with subscriptions at their turn; the others go with this. */
+void weft_ws_drain(struct weft_worker *worker) WEFT_ON_WORKER;
+/* The worker stops: all are told, and those that cannot be are ended. */
+void weft_ws_stop(struct weft_worker *worker) WEFT_ON_WORKER;
+
 /* ---- control.c ---- */
 /*
  * Takes rq, which begins a feature's message, and answers the call with what the feature answers; 503 if
@@ -371,6 +389,23 @@ void weft_handle_limits_check(struct weft_call *call) WEFT_ON_WORKER;
 /* ---- admit.c ---- */
 /* May it pass now? If not, it was answered, or waits and goes on by itself. */
 bool weft_admit(struct weft_call *call) WEFT_ON_WORKER;
+
+/*
+ * The same for each message of a WebSocket. bucket: the name of its sender's, taken at the handshake (malloc'd; NULL:
+ * there is no limit). *ret_retry_ms is set where it is refused.
+ */
+enum weft_admit {
+    WEFT_ADMIT_YES,
+    WEFT_ADMIT_NO,
+    WEFT_ADMIT_WAITS /* waiting has a ticket and gets an answer: weft_admit_answered() */
+};
+char *weft_admit_bucket(struct weft_call *call) WEFT_ON_WORKER;
+enum weft_admit weft_admit_message(struct weft_worker *worker, const char *bucket,
+                                   struct weft_waiting *waiting, int64_t *ret_retry_ms)
+    WEFT_ON_WORKER;
+bool weft_admit_answered(struct weft_worker *worker, const char *bucket,
+                         struct weft_answer_msg *answer, int64_t *ret_retry_ms)
+    WEFT_ON_WORKER;
 
 /* ---- fallback.c ---- */
 void weft_fallback_register(h2o_hostconf_t *host);
