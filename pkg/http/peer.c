@@ -231,6 +231,12 @@ bool weft_peer_write_on(struct weft_peer *peer)
     return true;
 }
 
+void weft_peer_finish(struct weft_peer *peer)
+{
+    WEFT_ASSERT(!weft_peer_busy(peer));
+    (void)shutdown(peer->poll.fd, SHUT_WR);
+}
+
 /* ---- reading ---- */
 
 ssize_t weft_peer_read(struct weft_peer *peer, char *out, size_t size)
