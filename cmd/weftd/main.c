@@ -113,6 +113,9 @@ static int serve(struct weft_node *node, struct weft_log *log, const sigset_t *s
             drain(node, log, signals, sig, redis);
             return EXIT_SUCCESS;
         }
+        if (sig == SIGHUP) {
+            weft_node_reopen(node);
+        }
         if (sig == SIGCHLD && redis->pid > 0 && waitpid(redis->pid, NULL, WNOHANG) == redis->pid) {
             (void)fprintf(
                 stderr,
@@ -161,6 +164,7 @@ static int run(const struct weft_config *cfg, bool dev)
     (void)sigaddset(&signals, SIGTERM);
     (void)sigaddset(&signals, SIGINT);
     (void)sigaddset(&signals, SIGCHLD);
+    (void)sigaddset(&signals, SIGHUP);
     (void)pthread_sigmask(SIG_BLOCK, &signals, NULL);
 
     weft_node_make_id(cfg->node.id, id);

@@ -196,6 +196,7 @@ static bool take_events(struct weft_call *call, struct weft_publish_msg *m, stru
         .topic = topic,
         .node = weft_str(call->worker->o.node_id, strlen(call->worker->o.node_id)),
         .now_ms = weft_clock_wall_ms(),
+        .traceparent = weft_asked_of(call->req)->traceparent,
     };
     enum weft_body_kind kind;
     struct weft_err err = {0};

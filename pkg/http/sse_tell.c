@@ -94,6 +94,7 @@ bool weft_stream_tell_closed(struct weft_stream *st)
     bool ok;
 
     weft_buf_init(&b, 128);
+    st->why = "slow";
     weft_buf_puts(&b, "{\"reason\":\"slow\",\"cursor\":");
     weft_buf_json(&b, weft_str(id, id_len));
     weft_buf_puts(&b, "}");
@@ -110,6 +111,7 @@ bool weft_stream_tell_moved(struct weft_stream *st)
     weft_moved_print(&worker->scratch, st->moving, weft_moved_retry_ms(worker), st->named);
     weft_count(worker->o.shard, WEFT_M_CONTROL_EVENTS, 1);
     weft_count(worker->o.shard, WEFT_M_STREAMS_MOVED, 1);
+    st->why = st->moving;
     st->ended = true;
     return weft_stream_write_scratch(st);
 }

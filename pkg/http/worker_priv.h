@@ -5,7 +5,8 @@
  *   accept.c     listener, connection cap, running out of descriptors
  *   rawhead.c    refuses requests that two parsers could read in two ways
  *   router.c     method and path -> handler
- *   respond.c    JSON answers, problems, CORS
+ *   respond.c    JSON answers, problems
+ *   edge_priv.h  who is let in, and how it is written down
  *   fallback.c   problems instead of the answers that h2o makes itself
  *   subscribe.c  parameters of a subscription
  *   slow.c       which policy a slow subscriber has
@@ -180,6 +181,7 @@ struct weft_worker {
     struct weft_buf scratch WEFT_OF_WORKER; /* for one answer or one write; empty between uses */
     struct weft_buf what WEFT_OF_WORKER;    /* the same, for the text of one read */
     struct weft_buf form WEFT_OF_WORKER;    /* the same, for the members of one body */
+    struct weft_buf line WEFT_OF_WORKER;    /* the same, for one line of the access log */
     size_t most_connections WEFT_OF_WORKER; /* since memory was last given back */
     uint64_t trim_at_ms WEFT_OF_WORKER;     /* 0: not due */
     struct weft_drain drain WEFT_OF_WORKER;
@@ -263,7 +265,6 @@ void weft_respond_problem(h2o_req_t *req, int status, const char *code, const ch
     __attribute__((format(printf, 5, 6)));
 /* 400 or 413 from an err. */
 void weft_respond_err(h2o_req_t *req, const struct weft_err *err) WEFT_ON_WORKER;
-void weft_respond_cors(h2o_req_t *req) WEFT_ON_WORKER;
 struct weft_str weft_header(h2o_req_t *req, const char *name) WEFT_ON_WORKER;
 /* Is every query parameter one of allowed (NULL-terminated)? If not, answers 400, returns false. */
 bool weft_query_allow(struct weft_call *call, const char *const *allowed) WEFT_ON_WORKER;
@@ -356,6 +357,8 @@ void weft_handle_limits_check(struct weft_call *call) WEFT_ON_WORKER;
 /* ---- admit.c ---- */
 /* May it pass now? If not, it was answered, or waits and goes on by itself. */
 bool weft_admit(struct weft_call *call) WEFT_ON_WORKER;
+/* Answers an event stream: 200 and weft.moved, to come back after retry_ms or later. */
+void weft_turn_stream_away(struct weft_call *call, int64_t retry_ms) WEFT_ON_WORKER;
 
 /* ---- fallback.c ---- */
 void weft_fallback_register(h2o_hostconf_t *host);
@@ -387,5 +390,7 @@ void weft_handle_healthz(struct weft_call *call) WEFT_ON_WORKER;
 void weft_handle_readyz(struct weft_call *call) WEFT_ON_WORKER;
 void weft_handle_metrics(struct weft_call *call) WEFT_ON_WORKER;
 void weft_handle_asset(struct weft_call *call) WEFT_ON_WORKER;
+
+#include "edge_priv.h"
 
 #endif

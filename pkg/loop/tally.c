@@ -21,7 +21,7 @@ struct weft_tally_name {
 };
 
 struct weft_tally {
-    size_t max;         /* const after create */
+    size_t max; /* const after create */
     atomic_size_t names;
     struct weft_tally_name *common; /* const after create; its n: mu of shard 0 */
     struct {
@@ -59,8 +59,7 @@ void weft_tally_destroy(struct weft_tally *tally)
     for (size_t i = 0; i < SHARDS; i++) {
         struct weft_tally_name *name, *next;
 
-        HASH_ITER(hh, tally->shards[i].table, name, next)
-        {
+        HASH_ITER(hh, tally->shards[i].table, name, next) {
             HASH_DEL(tally->shards[i].table, name);
             free(name);
         }

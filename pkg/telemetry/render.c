@@ -151,8 +151,7 @@ int weft_metrics_render(const struct weft_metrics *metrics, struct weft_buf *out
         weft_buf_puts(out, row->name);
         if (row->label != NULL)
             weft_buf_printf(out, "{%s}", row->label);
-        weft_buf_printf(out, " %" PRIu64 "\n",
-                        weft_metrics_counter(metrics, (enum weft_counter)i));
+        weft_buf_printf(out, " %" PRIu64 "\n", weft_metrics_counter(metrics, (enum weft_counter)i));
     }
     for (unsigned i = 0; i < WEFT_G_COUNT_; i++) {
         int64_t n = weft_metrics_gauge(metrics, (enum weft_gauge)i);

@@ -19,6 +19,7 @@
 struct weft_board;
 struct weft_canaries;
 struct weft_config;
+struct weft_edge;
 struct weft_labels;
 struct weft_log;
 struct weft_mailbox;
@@ -38,6 +39,7 @@ struct weft_worker_opts {
     atomic_uint *connections;       /* borrowed; of the whole node */
     struct weft_canaries *canaries; /* borrowed; of the whole node: writes its own place */
     struct weft_board *board;       /* borrowed; of the whole node */
+    struct weft_edge *edge;         /* borrowed; of the whole node */
     uint64_t seed;
 };
 
