@@ -212,9 +212,6 @@ static void log_request(struct weft_worker *worker, h2o_req_t *req) WEFT_ON_WORK
     }
     weft_buf_printf(b, ",\"status\":%d,\"bytes\":%zu", req->res.status, req->bytes_sent);
     put_duration(b, weft_clock_mono_ns() - asked->began_ns);
-    if (asked->stream == NULL && req->timestamps.response_end_at.tv_sec == 0) {
-        weft_buf_puts(b, ",\"cut\":true"); /* the client left, or was cut, before it had all */
-    }
     put_line(worker, b);
 }
 
