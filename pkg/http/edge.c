@@ -235,14 +235,15 @@ bool weft_edge_origin_ok(h2o_req_t *req)
 {
     static const char *const changing[] = {"POST", "PUT", "PATCH", "DELETE"};
     struct weft_worker *worker = weft_worker_of(req);
+    struct weft_str credentials = weft_header(req, "authorization");
+    bool bearer = weft_str_ieq(weft_str_before(&credentials, ' '), WEFT_STR("bearer"));
     bool changes = false;
 
     for (size_t i = 0; i < WEFT_COUNT_OF(changing); i++) {
         changes = changes || h2o_memis(req->input.method.base, req->input.method.len, changing[i],
                                        strlen(changing[i]));
     }
-    if (!changes || weft_header(req, "authorization").p != NULL ||
-        weft_origin_allowed(req, worker->o.cfg)) {
+    if (!changes || bearer || weft_origin_allowed(req, worker->o.cfg)) {
         return true;
     }
     weft_count(worker->o.shard, WEFT_M_REFUSED_ORIGIN, 1);

@@ -67,8 +67,8 @@ void weft_answer_preflight(h2o_req_t *req, h2o_iovec_t methods) WEFT_ON_WORKER;
 bool weft_edge_head_fits(h2o_req_t *req, size_t head_bytes) WEFT_ON_WORKER;
 /*
  * Answers 403 and returns false if the page of another origin has a browser change something here, and
- * the browser would lend it what it has: a cookie, or its place in the network. A page that sends an
- * Authorization header was allowed to in a preflight.
+ * the browser would lend it what it has: a cookie, a password that it knows, or its place in the network. A
+ * bearer token is the page's own, and was allowed in a preflight.
  */
 bool weft_edge_origin_ok(h2o_req_t *req) WEFT_ON_WORKER;
 
@@ -92,6 +92,7 @@ bool weft_origin_allowed(h2o_req_t *req, const struct weft_config *cfg) WEFT_ON_
 /* What a connection that leaves h2o takes along. Zeroed: nothing. */
 struct weft_kept {
     struct weft_tally_name *address, *subject; /* where it is counted; NULL: it is not */
+    char *request_id;                          /* malloc'd */
     char *about; /* the access log's fields of the request; NULL: none */
     uint64_t began_ns;
 };

@@ -84,6 +84,7 @@ bool weft_kept_begin(struct weft_call *call, const char *as, struct weft_kept *k
         return false;
     }
     asked->stream = as;
+    kept->request_id = strndup(asked->id.p, asked->id.len);
     kept->about = weft_access_about(call->req);
     kept->began_ns = weft_clock_mono_ns();
     return true;
@@ -93,6 +94,8 @@ void weft_kept_end(struct weft_worker *worker, struct weft_kept *kept, const cha
                    uint64_t bytes, uint64_t events, const char *reason)
 {
     leave(worker, kept);
+    free(kept->request_id);
+    kept->request_id = NULL;
     if (kept->about != NULL) {
         weft_access_stream_end(worker, kept->about, as, weft_clock_mono_ns() - kept->began_ns,
                                bytes, events, reason);

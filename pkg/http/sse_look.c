@@ -16,6 +16,8 @@ void weft_stream_name(struct weft_receiver *rx, struct weft_stream_name *ret_nam
     weft_role_assert_worker(rx->worker->owner);
     (void)snprintf(ret_name->stream, sizeof(ret_name->stream), "%s-%u-%llu", rx->worker->o.node_id,
                    rx->worker->o.index, (unsigned long long)st->number);
+    (void)snprintf(ret_name->request_id, sizeof(ret_name->request_id), "%s",
+                   st->kept.request_id != NULL ? st->kept.request_id : "");
     weft_peer_name(&st->peer, ret_name->peer, sizeof(ret_name->peer));
 }
 

@@ -111,8 +111,9 @@ struct weft_drain {
 /* ---- who is slow: slowest.c ---- */
 
 struct weft_stream_name {
-    char stream[100]; /* as weft.open has it */
-    char peer[64];    /* address:port */
+    char stream[100];    /* as weft.open has it */
+    char peer[64];       /* address:port */
+    char request_id[65]; /* of the request that began it; "": not known */
 };
 
 /* How far a stream is behind, as of its tick. */

@@ -187,8 +187,10 @@ story('a page of a foreign origin changes nothing: 403, unless it was allowed to
     assert.equal((await w.client(node).send(method, path, { headers: { origin: EVIL, cookie: 'weft=x' } })).status, 403, `${method} ${path}`);
   }
   assert.equal((await post(named, { origin: EVIL })).status, 403);
+  // A browser adds passwords that it knows by itself.
+  assert.equal((await post(node, { origin: EVIL, authorization: 'Basic eDp5' })).status, 403);
   assert.equal(await w.store.fingerprint(), before, 'nothing was written');
-  assert.equal(refusedOf(await node.metrics(), 'origin'), 10);
+  assert.equal(refusedOf(await node.metrics(), 'origin'), 11);
 
   for (const [to, headers] of [
     [node, {}], [node, { origin: `http://${host}` }], [node, { origin: EVIL, authorization: 'Bearer x' }], [open, { origin: EVIL }], [named, { origin: APP }],
