@@ -133,7 +133,9 @@ struct weft_asked *weft_asked_of(h2o_req_t *req)
 
 void weft_asked_by(h2o_req_t *req, struct weft_str subject)
 {
-    weft_asked_of(req)->subject = weft_str_of(h2o_strdup(&req->pool, subject.p, subject.len));
+    if (subject.len > 0) {
+        weft_asked_of(req)->subject = weft_str_of(h2o_strdup(&req->pool, subject.p, subject.len));
+    }
 }
 
 /* ---- headers of answers ---- */
