@@ -115,6 +115,9 @@ static int serve(struct weft_node *node, struct weft_log *log, const sigset_t *s
             drain(node, log, signals, sig, redis);
             return EXIT_SUCCESS;
         }
+        if (sig == SIGHUP) {
+            weft_node_reopen(node);
+        }
         if (sig == SIGCHLD && redis->pid > 0 && waitpid(redis->pid, NULL, WNOHANG) == redis->pid) {
             (void)fprintf(
                 stderr,

@@ -130,6 +130,7 @@ static ssize_t push(struct weft_peer *peer, struct iovec *iov, size_t n)
     }
     if (sent > 0) {
         peer->progress_ms = peer->worker->now_ms;
+        peer->sent_bytes += (uint64_t)sent;
         weft_count(peer->worker->o.shard, WEFT_M_DELIVERY_BYTES, (uint64_t)sent);
     }
     return sent;

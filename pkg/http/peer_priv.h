@@ -36,6 +36,7 @@ struct weft_peer {
     char *early; /* what it sent behind its request; malloc'd or NULL */
     size_t early_len, early_at;
     uint64_t progress_ms; /* when the socket last took a byte */
+    uint64_t sent_bytes;
     bool open;
     /* The socket can be read, or written again after weft_peer_busy(). The peer may be closed in it. */
     void (*ready)(struct weft_peer *peer, bool readable, bool writable);

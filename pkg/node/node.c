@@ -20,6 +20,7 @@
 #include <weft/fabric/canary.h>
 #include <weft/fabric/hub.h>
 #include <weft/http/board.h>
+#include <weft/http/edge.h>
 #include <weft/http/pace.h>
 #include <weft/http/worker.h>
 #include <weft/service/services.h>
@@ -44,9 +45,10 @@ struct weft_node {
     atomic_uint connections;
     struct weft_canaries canaries;
     struct weft_board *board;
+    struct weft_edge *edge;
     struct weft_keychain *keychain; /* the main thread renews it */
     struct weft_revoked *revoked;   /* control keeps it */
-    struct weft_metrics *metrics;   /* shard 0: hub; 1..: workers; the last one: control */
+    struct weft_metrics *metrics; /* shard 0: hub; 1..: workers; then control, and the access log */
     uint32_t n_workers;
     struct weft_worker *workers[WEFT_WORKERS_MAX];
     struct weft_mailbox *mailboxes[WEFT_WORKERS_MAX];
@@ -80,14 +82,23 @@ void weft_node_make_id(const char *configured, char *out)
     WEFT_ASSERT(n > 0 && n < 65);
 }
 
-static void raise_descriptors(void)
+/* As many as the process may have. Returns how many. */
+static uint64_t raise_descriptors(void)
 {
     struct rlimit rl;
 
-    if (getrlimit(RLIMIT_NOFILE, &rl) == 0 && rl.rlim_cur < rl.rlim_max) {
-        rl.rlim_cur = rl.rlim_max;
-        (void)setrlimit(RLIMIT_NOFILE, &rl);
+    if (getrlimit(RLIMIT_NOFILE, &rl) != 0) {
+        return UINT64_MAX;
     }
+    if (rl.rlim_cur < rl.rlim_max) {
+        rlim_t before = rl.rlim_cur;
+
+        rl.rlim_cur = rl.rlim_max;
+        if (setrlimit(RLIMIT_NOFILE, &rl) != 0) {
+            return before;
+        }
+    }
+    return rl.rlim_cur;
 }
 
 /* One listening socket; port 0 is replaced by the one that the system chose, so that the next ones share it. */
@@ -208,6 +219,7 @@ static int create_workers(struct weft_node *node, struct weft_err *err)
             .connections = &node->connections,
             .canaries = &node->canaries,
             .board = node->board,
+            .edge = node->edge,
             .keychain = node->keychain,
             .revoked = node->revoked,
             .seed = random_seed(),
@@ -259,12 +271,13 @@ int weft_node_create(struct weft_node **ret_node, const struct weft_config *cfg,
 {
     struct weft_node *node = calloc(1, sizeof(*node));
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    uint64_t descriptors;
     int rc;
 
     if (node == NULL) {
         return weft_err_set(err, WEFT_ENOMEM, "", "out of memory");
     }
-    raise_descriptors();
+    descriptors = raise_descriptors();
     node->cfg = cfg;
     node->log = log;
     node->n_workers = cfg->node.workers != 0 ? cfg->node.workers
@@ -275,7 +288,7 @@ int weft_node_create(struct weft_node **ret_node, const struct weft_config *cfg,
     }
     node->canaries.n = node->n_workers;
     weft_node_make_id(cfg->node.id, node->id);
-    node->metrics = weft_metrics_create(node->n_workers + 2);
+    node->metrics = weft_metrics_create(node->n_workers + 3);
     if (node->metrics == NULL || weft_board_create(&node->board, node->n_workers) != 0) {
         weft_node_destroy(node);
         return weft_err_set(err, WEFT_ENOMEM, "", "out of memory");
@@ -317,6 +330,10 @@ int weft_node_create(struct weft_node **ret_node, const struct weft_config *cfg,
         .seed = random_seed(),
     };
     rc = weft_hub_create(&node->hub, &o, err);
+    if (rc == 0) {
+        rc = weft_edge_create(&node->edge, cfg, descriptors,
+                              weft_metrics_shard(node->metrics, node->n_workers + 2), log, err);
+    }
     if (rc == 0) {
         rc = create_workers(node, err);
     }
@@ -397,6 +414,11 @@ bool weft_node_is_ready(const struct weft_node *node)
 {
     return weft_canaries_age_ms(&node->canaries, weft_clock_mono_ns()) <=
            node->cfg->canary.max_age_ms;
+}
+
+void weft_node_reopen(struct weft_node *node)
+{
+    weft_edge_reopen(node->edge);
 }
 
 /* One period for all workers, by the streams of the whole node. */
@@ -480,6 +502,7 @@ void weft_node_destroy(struct weft_node *node)
     for (uint32_t i = 0; i < node->n_workers; i++) {
         weft_worker_destroy(node->workers[i]);
     }
+    weft_edge_destroy(node->edge);
     weft_board_destroy(node->board);
     weft_keychain_destroy(node->keychain);
     weft_revoked_destroy(node->revoked);
