@@ -54,6 +54,7 @@ static const struct weft_route routes[] = {
     {"GET", "/", RIGHT_NONE, weft_handle_asset},
     {"GET", "/app.js", RIGHT_NONE, weft_handle_asset},
     {"GET", "/style.css", RIGHT_NONE, weft_handle_asset},
+    {"GET", "/icon.svg", RIGHT_NONE, weft_handle_asset},
 };
 
 bool weft_route_handles(const struct weft_route *route, void (*handle)(struct weft_call *call))
