@@ -1,14 +1,7 @@
 #include "sse_priv.h"
 
-#include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/socket.h>
-#include <sys/uio.h>
-#include <unistd.h>
 
 #include <h2o/http1.h>
 
@@ -17,12 +10,10 @@
 
 /*
  * An event stream. The head goes out by h2o (h2o_http1_upgrade, which then frees connection and
- * request and hands the socket over); from then on it is a descriptor in the worker's poller and
- * this struct.
+ * request and hands the socket over); from then on it is a peer (peer_priv.h) and this struct.
  *
  * Nothing is queued: while the socket takes bytes, runs of events are written straight from the
- * batches all subscribers share; when it does not, the rest of one write is kept (`unsent`,
- * references) and nothing more is pulled until it is gone.
+ * batches all subscribers share; when it does not, nothing more is pulled until the peer is not busy.
  *
  * (h2o writes `connection: upgrade` into that head. Without an Upgrade header it names a header
  * that is not there, as Apache does on every answer of a server with HTTP/2; browsers, curl, Node
@@ -41,15 +32,11 @@ static void destroy(struct weft_stream *st) WEFT_ON_WORKER
 {
     struct weft_worker *worker = st->rx.worker;
 
-    if (st->live) {
-        weft_poller_remove(worker->poller, &st->poll);
-        (void)close(st->poll.fd);
-        weft_connection_gone(worker);
+    if (st->peer.open) {
+        weft_peer_close(&st->peer);
         weft_gauge_add(worker->o.shard, WEFT_G_SUBSCRIBERS, -1);
     }
-    if (st->unsent != NULL) {
-        weft_unsent_free(st->unsent);
-    }
+    weft_standing_end(&st->standing);
     weft_receiver_fini(&st->rx);
     free(st);
 }
@@ -62,16 +49,20 @@ static bool pump(struct weft_stream *st) WEFT_ON_WORKER
     struct weft_run runs[WEFT_STREAM_RUNS_MAX];
     size_t n;
 
-    while (st->unsent == NULL) {
+    while (!weft_peer_busy(&st->peer)) {
         bool ok = true;
 
         if (st->ended) {
             return false;
         }
-        if (st->tell_id) {
+        if (st->over != NULL) {
+            ok = weft_stream_tell_expired(st);
+        } else if (st->tell_id) {
             ok = weft_stream_tell_id(st);
         } else if (st->tell_degraded || st->tell_recovered) {
             ok = weft_stream_tell_redis(st);
+        } else if (st->tell_expiring && st->rx.sub.opened) {
+            ok = weft_stream_tell_expiring(st);
         } else if (st->moving != NULL &&
                    (weft_sub_may_leave(&st->rx.sub) || st->rx.worker->stopping)) {
             ok = weft_stream_tell_moved(st);
@@ -105,21 +96,21 @@ static void stream_ready(struct weft_receiver *rx)
     struct weft_stream *st = stream_of(rx);
 
     weft_role_assert_worker(st->rx.worker->owner);
-    if (st->live && !pump(st)) {
+    if (st->peer.open && !pump(st)) {
         destroy(st);
     }
 }
 
 /* False: the client is gone, or talks where there is nothing to say. */
-static bool client_is_there(struct weft_stream *st)
+static bool client_is_there(struct weft_stream *st) WEFT_ON_WORKER
 {
     char bytes[4096];
 
     for (;;) {
-        ssize_t n = recv(st->poll.fd, bytes, sizeof(bytes), MSG_DONTWAIT);
+        ssize_t n = weft_peer_read(&st->peer, bytes, sizeof(bytes));
 
         if (n <= 0) {
-            return n < 0 && (errno == EAGAIN || errno == EINTR);
+            return n == 0;
         }
         st->client_bytes += (uint32_t)n;
         if (st->client_bytes > CLIENT_BYTES_MAX) {
@@ -128,16 +119,16 @@ static bool client_is_there(struct weft_stream *st)
     }
 }
 
-static void socket_ready(struct weft_poll *poll, bool readable, bool writable)
+static void peer_ready(struct weft_peer *peer, bool readable, bool writable)
 {
-    struct weft_stream *st = WEFT_CONTAINER_OF(poll, struct weft_stream, poll);
+    struct weft_stream *st = WEFT_CONTAINER_OF(peer, struct weft_stream, peer);
 
     weft_role_assert_worker(st->rx.worker->owner);
-    if ((readable && !client_is_there(st)) || (writable && !weft_stream_write_unsent(st))) {
+    if ((readable && !client_is_there(st)) || (writable && !weft_peer_write_on(peer))) {
         destroy(st);
         return;
     }
-    if (writable && st->unsent == NULL) {
+    if (writable && !weft_peer_busy(peer)) {
         weft_sub_unblocked(
             &st->rx.sub, st->rx.worker->now_ms); /* pulls at the end of the turn, with the others */
     }
@@ -157,6 +148,33 @@ static void stream_move(struct weft_receiver *rx)
     move_away(stream_of(rx), "draining");
 }
 
+/* Is its token still good? */
+static void look_at_token(struct weft_stream *st) WEFT_ON_WORKER
+{
+    switch (weft_standing_look(&st->standing, st->rx.worker)) {
+    case WEFT_STILL_GOOD:
+        return;
+    case WEFT_EXPIRES_SOON:
+        st->tell_expiring = true;
+        break;
+    case WEFT_EXPIRED:
+        st->over = "expired";
+        break;
+    case WEFT_REVOKED:
+        st->over = "revoked";
+        break;
+    }
+    weft_sub_wake(&st->rx.sub);
+}
+
+static void stream_recheck(struct weft_waiting *w)
+{
+    struct weft_receiver *rx = WEFT_CONTAINER_OF(w, struct weft_receiver, waiting);
+
+    weft_role_assert_worker(rx->worker->owner);
+    look_at_token(stream_of(rx));
+}
+
 static void stream_tick(struct weft_waiting *w, uint64_t now_ms)
 {
     struct weft_stream *st = WEFT_CONTAINER_OF(WEFT_CONTAINER_OF(w, struct weft_receiver, waiting),
@@ -164,22 +182,23 @@ static void stream_tick(struct weft_waiting *w, uint64_t now_ms)
     struct weft_worker *worker = st->rx.worker;
 
     weft_role_assert_worker(worker->owner);
-    if (!st->live) {
+    if (!st->peer.open) {
         return;
     }
     weft_stream_show(st);
+    look_at_token(st);
     /* Ticks come once a second: rather early than late. */
     if (st->end_ms != 0 && now_ms + 1000 > st->end_ms) {
         move_away(st, "lifetime");
     }
-    if (st->unsent != NULL) {
-        if (now_ms - st->progress_ms > worker->o.cfg->http.write_stall_ms) {
+    if (weft_peer_busy(&st->peer)) {
+        if (now_ms - st->peer.progress_ms > worker->o.cfg->http.write_stall_ms) {
             weft_count(worker->o.shard, WEFT_M_SUBSCRIBER_STALLED, 1);
             destroy(st);
         }
         return;
     }
-    if (now_ms - st->progress_ms + 1000 > worker->o.cfg->sse.heartbeat_ms) {
+    if (now_ms - st->peer.progress_ms + 1000 > worker->o.cfg->sse.heartbeat_ms) {
         weft_buf_append(&worker->scratch, ":\n\n", 3);
         if (!weft_stream_write_scratch(st)) {
             destroy(st);
@@ -204,11 +223,11 @@ static void stream_stop(struct weft_receiver *rx)
     struct weft_stream *st = stream_of(rx);
 
     weft_role_assert_worker(st->rx.worker->owner);
-    if (st->live) {
-        if (st->chunked && st->unsent == NULL) {
-            struct iovec end = {.iov_base = (void *)(uintptr_t) "0\r\n\r\n", .iov_len = 5};
+    if (st->peer.open) {
+        if (st->chunked && !weft_peer_busy(&st->peer)) {
+            struct weft_piece end = {"0\r\n\r\n", 5, NULL};
 
-            (void)weft_stream_push(st, &end, 1);
+            (void)weft_peer_write(&st->peer, &end, 1);
         }
         destroy(st);
     }
@@ -216,48 +235,27 @@ static void stream_stop(struct weft_receiver *rx)
 
 /* ---- beginning ---- */
 
-static void tune(const struct weft_worker *worker, int fd)
-{
-    int lowat = (int)worker->o.cfg->http.sndbuf_lowat_bytes;
-    /* Only for peers that are gone without a word; one that stalls is ours to cut, and to count. */
-    unsigned timeout = worker->o.cfg->http.write_stall_ms + 5000;
-    int one = 1;
-
-    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-    (void)setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &lowat, sizeof(lowat));
-    (void)setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout, sizeof(timeout));
-    (void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof(one));
-}
-
 /* The head is out; the socket is ours. */
 static void head_sent(void *ctx, h2o_socket_t *sock, size_t reqsize)
 {
     struct weft_stream *st = ctx;
     struct weft_worker *worker = st->rx.worker;
-    h2o_socket_export_t bare;
 
     weft_role_assert_worker(worker->owner);
-    (void)reqsize;
-    if (sock == NULL || h2o_socket_export(sock, &bare) != 0) {
+    /* What a client may have sent behind its request means nothing here. */
+    if (sock == NULL || !weft_peer_open(&st->peer, worker, sock, reqsize)) {
         destroy(st);
         return;
     }
-    /* What a client may have sent behind its request means nothing here. */
-    h2o_buffer_dispose(&bare.input);
-    st->poll.fd = bare.fd;
-    st->poll.ready = socket_ready;
-    st->live = true;
-    st->began_ms = st->progress_ms = worker->now_ms;
+    weft_gauge_add(worker->o.shard, WEFT_G_SUBSCRIBERS, 1);
+    st->began_ms = worker->now_ms;
+    if (worker->stopping) {
+        destroy(st);
+        return;
+    }
     if (worker->o.cfg->sse.max_lifetime_ms > 0) {
         st->end_ms = worker->now_ms + weft_pace_life_ms(worker->o.cfg->sse.max_lifetime_ms,
                                                         weft_random_next(&worker->rng));
-    }
-    weft_connection_kept(worker);
-    weft_gauge_add(worker->o.shard, WEFT_G_SUBSCRIBERS, 1);
-    tune(worker, bare.fd);
-    if (worker->stopping || weft_poller_add(worker->poller, &st->poll) != 0) {
-        destroy(st);
-        return;
     }
     weft_sub_wake(&st->rx.sub);
 }
@@ -285,7 +283,10 @@ void weft_sse_begin(struct weft_call *call, const struct weft_subscription *s)
     st->rx.name = weft_stream_name;
     st->rx.describe = weft_stream_describe;
     st->rx.waiting.tick = stream_tick;
+    st->rx.waiting.recheck = stream_recheck;
+    st->peer.ready = peer_ready;
     weft_receiver_init(&st->rx, worker);
+    weft_standing_begin(&st->standing, s->grant);
     st->named = s->named;
     st->chunked = req->version >= 0x101;
     st->number = ++worker->next_stream;

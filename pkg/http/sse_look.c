@@ -1,41 +1,13 @@
 #include "sse_priv.h"
 
-#include <arpa/inet.h>
-#include <linux/sockios.h>
-#include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/ioctl.h>
-#include <sys/socket.h>
 
 #include <weft/base/clock.h>
 
 /* What a stream shows of itself to those who look for slow ones (slowest.c). */
 
 #define TOPICS_SHOWN 4
-
-static void name_peer(int fd, char *out, size_t size)
-{
-    union {
-        struct sockaddr any;
-        struct sockaddr_in v4;
-        struct sockaddr_in6 v6;
-    } peer = {.v6 = {0}};
-    socklen_t len = sizeof(peer);
-    char host[INET6_ADDRSTRLEN] = "";
-
-    out[0] = '\0';
-    if (getpeername(fd, &peer.any, &len) != 0) {
-        return;
-    }
-    if (peer.any.sa_family == AF_INET) {
-        (void)inet_ntop(AF_INET, &peer.v4.sin_addr, host, sizeof(host));
-        (void)snprintf(out, size, "%s:%u", host, (unsigned)ntohs(peer.v4.sin_port));
-    } else if (peer.any.sa_family == AF_INET6) {
-        (void)inet_ntop(AF_INET6, &peer.v6.sin6_addr, host, sizeof(host));
-        (void)snprintf(out, size, "[%s]:%u", host, (unsigned)ntohs(peer.v6.sin6_port));
-    }
-}
 
 void weft_stream_name(struct weft_receiver *rx, struct weft_stream_name *ret_name)
 {
@@ -44,7 +16,7 @@ void weft_stream_name(struct weft_receiver *rx, struct weft_stream_name *ret_nam
     weft_role_assert_worker(rx->worker->owner);
     (void)snprintf(ret_name->stream, sizeof(ret_name->stream), "%s-%u-%llu", rx->worker->o.node_id,
                    rx->worker->o.index, (unsigned long long)st->number);
-    name_peer(st->poll.fd, ret_name->peer, sizeof(ret_name->peer));
+    weft_peer_name(&st->peer, ret_name->peer, sizeof(ret_name->peer));
 }
 
 void weft_stream_show(struct weft_stream *st)
@@ -52,9 +24,9 @@ void weft_stream_show(struct weft_stream *st)
     uint64_t now_ms = st->rx.worker->now_ms;
     struct weft_seen seen = {.lag = weft_sub_lag(&st->rx.sub)};
 
-    if (st->unsent != NULL) {
-        seen.unsent_bytes = weft_unsent_bytes(st->unsent);
-        seen.stalled_ms = now_ms - st->progress_ms;
+    if (weft_peer_busy(&st->peer)) {
+        seen.unsent_bytes = weft_peer_unsent_bytes(&st->peer);
+        seen.stalled_ms = now_ms - st->peer.progress_ms;
     }
     if (st->rx.sub.behind) {
         seen.behind_ms = now_ms - st->rx.sub.behind_ms;
@@ -76,11 +48,9 @@ void weft_stream_describe(struct weft_receiver *rx, const struct weft_seen *seen
     struct weft_str topic;
     char id[WEFT_ID_MAX_LEN];
     size_t pos = 0;
-    int in_socket = 0;
 
     weft_role_assert_worker(rx->worker->owner);
     weft_stream_name(rx, &name);
-    (void)ioctl(st->poll.fd, SIOCOUTQ, &in_socket);
     weft_buf_puts(out, "{\"stream\":");
     weft_buf_json(out, weft_str(name.stream, strlen(name.stream)));
     weft_buf_puts(out, ",\"peer\":");
@@ -101,7 +71,8 @@ void weft_stream_describe(struct weft_receiver *rx, const struct weft_seen *seen
         out,
         ",\"lag\":%llu,\"unsent_bytes\":%llu,\"socket_bytes\":%d,\"behind_ms\":%llu,"
         "\"stalled_ms\":%llu,\"since_ms\":%lld}",
-        (unsigned long long)seen->lag, (unsigned long long)seen->unsent_bytes, in_socket,
-        (unsigned long long)seen->behind_ms, (unsigned long long)seen->stalled_ms,
+        (unsigned long long)seen->lag, (unsigned long long)seen->unsent_bytes,
+        weft_peer_kernel_bytes(&st->peer), (unsigned long long)seen->behind_ms,
+        (unsigned long long)seen->stalled_ms,
         (long long)(weft_clock_wall_ms() - (int64_t)(rx->worker->now_ms - st->began_ms)));
 }

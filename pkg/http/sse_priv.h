@@ -2,7 +2,7 @@
  * sse_priv - what the files of an event stream share. All of it on the worker's thread.
  *
  *   sse.c        a stream's life: beginning, turns, ticks, end
- *   sse_write.c  bytes to the socket, and what it did not take
+ *   sse_write.c  events and control events as bytes for the peer (peer_priv.h)
  *   sse_tell.c   control events
  *   sse_look.c   what it shows of itself to those who look for slow ones
  */
@@ -14,30 +14,28 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "peer_priv.h"
 #include "worker_priv.h"
 
-#define WEFT_STREAM_RUNS_MAX 64 /* in one write */
-
-struct iovec;
-struct weft_unsent;
+#define WEFT_STREAM_RUNS_MAX WEFT_PEER_PIECES_MAX /* in one write */
 
 struct weft_stream {
     struct weft_receiver rx;
-    struct weft_poll poll;
-    struct weft_unsent *unsent;
+    struct weft_peer peer; /* open once the head is out */
     uint64_t began_ms;
-    uint64_t progress_ms; /* when the socket last took a byte */
     uint64_t number;
     struct weft_id sent; /* highest id that the client was given */
     uint64_t end_ms;     /* when its life is over; 0: never */
     const char *moving;  /* NULL, or why the client is told to go on elsewhere */
+    const char *over;    /* NULL, or what became of its token: `expired`, `revoked` */
+    struct weft_standing standing;
     uint32_t client_bytes;
     bool chunked;
     bool named;
-    bool live;  /* the socket is ours */
     bool ended; /* nothing follows what was written, or is unsent */
     bool told_degraded;
     bool tell_degraded, tell_recovered;
+    bool tell_expiring;
     bool tell_id; /* events came late: the client's last id is not the highest */
     size_t head_len;
     char head[160]; /* first bytes of the body, sent with the head */
@@ -46,14 +44,9 @@ struct weft_stream {
 /*
  * ---- sse_write.c ----
  * Everything that returns a bool: false means that the socket is broken, and the stream is to be
- * destroyed. What the socket does not take becomes st->unsent; nothing may be written until it is
- * gone.
+ * destroyed. Nothing may be written while the peer is busy.
  */
 
-/* Bytes taken by the socket, 0 if none now, or -1: it is broken. */
-ssize_t weft_stream_push(struct weft_stream *st, struct iovec *iov, size_t n) WEFT_ON_WORKER;
-/* Writes on where the last write stopped. */
-bool weft_stream_write_unsent(struct weft_stream *st) WEFT_ON_WORKER;
 /* What stands in the worker's scratch buffer, as one chunk where the stream has chunks; and the last one. */
 bool weft_stream_write_scratch(struct weft_stream *st) WEFT_ON_WORKER;
 bool weft_stream_write_control(struct weft_stream *st, struct weft_str type, struct weft_str id,
@@ -61,8 +54,6 @@ bool weft_stream_write_control(struct weft_stream *st, struct weft_str type, str
 /* At most WEFT_STREAM_RUNS_MAX. */
 bool weft_stream_write_runs(struct weft_stream *st, const struct weft_run *runs, size_t n)
     WEFT_ON_WORKER;
-size_t weft_unsent_bytes(const struct weft_unsent *u);
-void weft_unsent_free(struct weft_unsent *u);
 
 /* ---- sse_tell.c: the same bools ---- */
 bool weft_stream_tell_open(struct weft_stream *st) WEFT_ON_WORKER;
@@ -72,6 +63,10 @@ bool weft_stream_tell_gaps(struct weft_stream *st) WEFT_ON_WORKER;
 bool weft_stream_tell_redis(struct weft_stream *st) WEFT_ON_WORKER;
 /* It is slow, and its policy is to end: the client goes on with this event's id. The last thing written. */
 bool weft_stream_tell_closed(struct weft_stream *st) WEFT_ON_WORKER;
+/* Its token ends soon. */
+bool weft_stream_tell_expiring(struct weft_stream *st) WEFT_ON_WORKER;
+/* Its token is no longer good (st->over). The last thing written. */
+bool weft_stream_tell_expired(struct weft_stream *st) WEFT_ON_WORKER;
 /* The client is to go on elsewhere (st->moving). The last thing written. */
 bool weft_stream_tell_moved(struct weft_stream *st) WEFT_ON_WORKER;
 /*
