@@ -60,6 +60,7 @@ static const struct weft_route routes[] = {
     {"GET", "/", WEFT_RIGHT_NONE, weft_handle_asset},
     {"GET", "/app.js", WEFT_RIGHT_NONE, weft_handle_asset},
     {"GET", "/style.css", WEFT_RIGHT_NONE, weft_handle_asset},
+    {"GET", "/icon.svg", WEFT_RIGHT_NONE, weft_handle_asset},
 };
 
 bool weft_route_handles(const struct weft_route *route, void (*handle)(struct weft_call *call))
