@@ -116,7 +116,7 @@ static void poll_tick(struct weft_waiting *w, uint64_t now_ms)
 
     weft_role_assert_worker(p->rx.worker->owner);
     weft_slowest_saw(p->rx.worker, &p->rx, (struct weft_seen){0});
-    if (now_ms >= p->until_ms) {
+    if (now_ms >= p->until_ms || weft_watch_again(p->req)) {
         answer(p);
     }
 }

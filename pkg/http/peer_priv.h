@@ -4,7 +4,7 @@
  * h2o's connection and request are gone then (h2o_http1_upgrade frees them); what is left is a descriptor in the
  * worker's poller and this struct. Nothing is queued: a write that the socket does not take whole leaves its rest
  * (`unsent`: references into shared batches, and a copy of what was the caller's), and nothing may be written until that is
- * gone. Bounded by one write.
+ * gone. Bounded by one write. With TLS the descriptor takes records: what OpenSSL keeps of a write is one of them at most.
  *
  * All of it on the worker's thread; embedded by its user, who owns it.
  */
@@ -21,6 +21,7 @@
 #define WEFT_PEER_PIECES_MAX 64 /* in one write */
 
 struct weft_unsent;
+struct ssl_st;
 
 /* Bytes to write. batch: they lie in it, and a reference is taken if they have to wait; NULL: they are copied then. */
 struct weft_piece {
@@ -36,6 +37,8 @@ struct weft_peer {
     char *early; /* what it sent behind its request; malloc'd or NULL */
     size_t early_len, early_at;
     uint64_t progress_ms; /* when the socket last took a byte */
+    struct ssl_st *ssl;   /* NULL: in the clear */
+    bool broken;          /* with TLS: nothing more can be said */
     bool open;
     /* The socket can be read, or written again after weft_peer_busy(). The peer may be closed in it. */
     void (*ready)(struct weft_peer *peer, bool readable, bool writable);

@@ -26,6 +26,7 @@
 #include <weft/telemetry/metrics.h>
 
 #include "control_priv.h"
+#include "tls_priv.h"
 
 #define BACKLOG         4096
 #define BRIEF_PERIOD_MS 1000
@@ -42,7 +43,9 @@ struct weft_node {
     atomic_uint connections;
     struct weft_canaries canaries;
     struct weft_board *board;
-    struct weft_metrics *metrics; /* shard 0: hub; 1..: workers; the last one: control */
+    struct weft_metrics *metrics; /* shard 0: hub; 1..: workers; then control, and main */
+    struct weft_shard *shard;     /* main's */
+    struct weft_node_tls *tls;    /* NULL: the listener speaks in the clear */
     uint32_t n_workers;
     struct weft_worker *workers[WEFT_WORKERS_MAX];
     struct weft_mailbox *mailboxes[WEFT_WORKERS_MAX];
@@ -204,6 +207,7 @@ static int create_workers(struct weft_node *node, struct weft_err *err)
             .connections = &node->connections,
             .canaries = &node->canaries,
             .board = node->board,
+            .tls = weft_node_tls_current(node->tls),
             .seed = random_seed(),
         };
 
@@ -242,12 +246,13 @@ int weft_node_create(struct weft_node **ret_node, const struct weft_config *cfg,
     }
     node->canaries.n = node->n_workers;
     weft_node_make_id(cfg->node.id, node->id);
-    node->metrics = weft_metrics_create(node->n_workers + 2);
+    node->metrics = weft_metrics_create(node->n_workers + 3);
     if (node->metrics == NULL || weft_board_create(&node->board, node->n_workers) != 0) {
         weft_node_destroy(node);
         return weft_err_set(err, WEFT_ENOMEM, "", "out of memory");
     }
     weft_metrics_watch_log(node->metrics, log);
+    node->shard = weft_metrics_shard(node->metrics, node->n_workers + 2);
     node->labels = weft_labels_create("service", weft_service_columns, weft_service_columns_len,
                                       SERVICES_SHOWN);
     if (node->labels == NULL) {
@@ -272,7 +277,13 @@ int weft_node_create(struct weft_node **ret_node, const struct weft_config *cfg,
         .log = log,
         .seed = random_seed(),
     };
+    struct weft_node_tls_opts tls = {
+        .cfg = cfg, .shard = node->shard, .log = log, .now_ms = weft_clock_mono_ms()};
+
     rc = weft_hub_create(&node->hub, &o, err);
+    if (rc == 0) {
+        rc = weft_node_tls_create(&node->tls, &tls, err);
+    }
     if (rc == 0) {
         rc = create_workers(node, err);
     }
@@ -318,6 +329,7 @@ int weft_node_start(struct weft_node *node, struct weft_err *err)
         return weft_err_set(err, rc, "", "a thread cannot be started");
     }
     weft_log(node->log, WEFT_LOG_INFO, "node.listening", WEFT_S("address", node->address),
+             WEFT_B("tls", node->tls != NULL),
              WEFT_U("workers", node->n_workers));
     return 0;
 }
@@ -325,6 +337,42 @@ int weft_node_start(struct weft_node *node, struct weft_err *err)
 const char *weft_node_address(const struct weft_node *node)
 {
     return node->address;
+}
+
+void weft_node_tick(struct weft_node *node)
+{
+    weft_node_tls_tick(node->tls, weft_clock_mono_ms(), node->workers, node->n_workers);
+}
+
+static void tell_unreloadable(void *arg, const char *name, bool reload)
+{
+    struct weft_node *node = arg;
+
+    if (!reload) {
+        weft_log(node->log, WEFT_LOG_WARN, "config.needs_restart", WEFT_S("field", name));
+    }
+}
+
+void weft_node_reload(struct weft_node *node, const struct weft_config *fresh)
+{
+    bool with_tls = fresh->tls.cert[0] != '\0';
+
+    (void)weft_config_diff(node->cfg, fresh, tell_unreloadable, node);
+    weft_log_set_level(node->log, (enum weft_log_level)fresh->log.level);
+    if (with_tls != (node->tls != NULL)) { /* a listener speaks one of both for its life */
+        tell_unreloadable(node, "tls.cert", false);
+    } else {
+        weft_node_tls_reload(node->tls, fresh, node->workers, node->n_workers);
+    }
+    weft_count(node->shard, WEFT_M_CONFIG_RELOADS, 1);
+    weft_log(node->log, WEFT_LOG_INFO, "config.reloaded", WEFT_S("address", node->address));
+}
+
+void weft_node_reload_failed(struct weft_node *node, const struct weft_err *why)
+{
+    weft_count(node->shard, WEFT_M_CONFIG_RELOADS_FAILED, 1);
+    weft_log(node->log, WEFT_LOG_ERROR, "config.reload_failed", WEFT_S("field", why->field),
+             WEFT_S("why", why->message));
 }
 
 bool weft_node_is_ready(const struct weft_node *node)
@@ -414,6 +462,7 @@ void weft_node_destroy(struct weft_node *node)
     for (uint32_t i = 0; i < node->n_workers; i++) {
         weft_worker_destroy(node->workers[i]);
     }
+    weft_node_tls_destroy(node->tls);
     weft_board_destroy(node->board);
     weft_labels_destroy(node->labels);
     weft_metrics_destroy(node->metrics);
