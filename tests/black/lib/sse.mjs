@@ -1,5 +1,6 @@
 // An SSE client on a bare socket, which sees each byte: framing, field order, comments, retry.
 import net from 'node:net';
+import tls from 'node:tls';
 import { parseHead } from './head.mjs';
 import { deadline } from './wait.mjs';
 
@@ -81,7 +82,7 @@ function ignore() {}
 
 // A stream. Events arrive in `all` (control events included) and `events` (the others, as objects).
 export class SseStream {
-  constructor(node, query, { headers = {}, http = '1.1', lastEventId, onEvent = ignore, keep = true, accept = 'text/event-stream' } = {}) {
+  constructor(node, query, { headers = {}, http = '1.1', lastEventId, onEvent = ignore, keep = true, accept = 'text/event-stream', secure = {} } = {}) {
     this.node = node;
     this.all = [];
     this.events = [];
@@ -96,8 +97,9 @@ export class SseStream {
     if (accept !== null) lines.push(`Accept: ${accept}`);
     if (lastEventId !== undefined) lines.push(`Last-Event-ID: ${lastEventId}`);
     for (const [name, value] of Object.entries(headers)) lines.push(`${name}: ${value}`);
-    this.socket = net.connect({ port: node.port, host: '127.0.0.1' });
-    this.socket.on('connect', () => this.socket.write(`${lines.join('\r\n')}\r\n\r\n`));
+    const to = { port: node.port, host: '127.0.0.1' };
+    this.socket = node.ca ? tls.connect({ ...to, ca: node.ca, ...secure }) : net.connect(to);
+    this.socket.on(node.ca ? 'secureConnect' : 'connect', () => this.socket.write(`${lines.join('\r\n')}\r\n\r\n`));
     this.socket.on('data', (data) => this.#feed(data));
     this.socket.on('error', (error) => {
       this.error = error;
