@@ -17,7 +17,7 @@
 struct api {
     struct args_list words;
     struct servers_given given; /* for ARGS_ARE_SERVERS */
-    bool json;             /* for an ARG_IS_FLAG: print answers as they are */
+    bool json;                  /* for an ARG_IS_FLAG: print answers as they are */
     struct servers servers;
     struct http *http;
 };

@@ -18,10 +18,10 @@ struct weft_conn {
     struct weft_worker *worker;
     h2o_socket_t *sock;
     struct weft_watcher *watcher; /* NULL: nobody minds that the peer leaves */
-    struct ssl_st *ssl;           /* borrowed of sock, once the handshake is over; NULL: in the clear */
-    struct weft_tls *tls;         /* a reference, while the handshake is under way */
-    h2o_timeout_entry_t late;     /* linked meanwhile */
-    uint8_t alert;                /* why TLS refused the client's first words; 0: it did not say */
+    struct ssl_st *ssl;       /* borrowed of sock, once the handshake is over; NULL: in the clear */
+    struct weft_tls *tls;     /* a reference, while the handshake is under way */
+    h2o_timeout_entry_t late; /* linked meanwhile */
+    uint8_t alert;            /* why TLS refused the client's first words; 0: it did not say */
 };
 
 static inline struct weft_conn *weft_conn_of(h2o_socket_t *sock)

@@ -33,7 +33,8 @@ void weft_worker_tls_told(const struct ssl_st *ssl, int where, int ret)
     OSSL_HANDSHAKE_STATE state = SSL_get_state(ssl);
     struct weft_conn *conn;
 
-    if ((where & SSL_CB_HANDSHAKE_DONE) == 0 && (where & SSL_CB_WRITE_ALERT) != SSL_CB_WRITE_ALERT) {
+    if ((where & SSL_CB_HANDSHAKE_DONE) == 0 &&
+        (where & SSL_CB_WRITE_ALERT) != SSL_CB_WRITE_ALERT) {
         return;
     }
     conn = conn_of(ssl);

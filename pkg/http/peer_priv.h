@@ -64,7 +64,10 @@ bool weft_peer_write(struct weft_peer *peer, const struct weft_piece *pieces, si
     WEFT_ON_WORKER;
 /* Writes on where the last write stopped; when ready says writable. False: broken. */
 bool weft_peer_write_on(struct weft_peer *peer) WEFT_ON_WORKER;
-/* Bytes of what the peer has sent; 0: none now; -1: it has gone. */
+/*
+ * Bytes of what the peer has sent; 0: none now; -1: it has gone. To be asked until it says 0: ready is not called again for
+ * what was there already.
+ */
 ssize_t weft_peer_read(struct weft_peer *peer, char *out, size_t size) WEFT_ON_WORKER;
 
 size_t weft_peer_unsent_bytes(const struct weft_peer *peer);

@@ -501,8 +501,8 @@ void weft_worker_stop(struct weft_worker *worker)
 void weft_worker_use_tls(struct weft_worker *worker, struct weft_tls *tls)
 {
     /* One that was not taken yet is not wanted any more. */
-    weft_tls_unref(atomic_exchange_explicit(&worker->next_tls, weft_tls_ref(tls),
-                                            memory_order_acq_rel));
+    weft_tls_unref(
+        atomic_exchange_explicit(&worker->next_tls, weft_tls_ref(tls), memory_order_acq_rel));
 }
 
 void weft_worker_join(struct weft_worker *worker)

@@ -329,8 +329,7 @@ int weft_node_start(struct weft_node *node, struct weft_err *err)
         return weft_err_set(err, rc, "", "a thread cannot be started");
     }
     weft_log(node->log, WEFT_LOG_INFO, "node.listening", WEFT_S("address", node->address),
-             WEFT_B("tls", node->tls != NULL),
-             WEFT_U("workers", node->n_workers));
+             WEFT_B("tls", node->tls != NULL), WEFT_U("workers", node->n_workers));
     return 0;
 }
 

@@ -13,8 +13,10 @@
 #define LINE_CHARS 108 /* of 80 bytes in base64 */
 #define FILE_MAX   4096
 
+static const char base64[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
 _Static_assert(sizeof(struct weft_tls_key) == WEFT_TLS_KEY_BYTES, "a key is its block");
-_Static_assert(WEFT_TLS_KEYS_MAX * (LINE_CHARS + 2) < FILE_MAX, "a file holds them all");
+_Static_assert(WEFT_TLS_KEYS_MAX *(LINE_CHARS + 2) < FILE_MAX, "a file holds them all");
 
 static int too_many(struct weft_tls_keys *keys, struct weft_err *err)
 {
@@ -25,11 +27,11 @@ static int too_many(struct weft_tls_keys *keys, struct weft_err *err)
 static bool parse_line(struct weft_str line, struct weft_tls_key *ret_key)
 {
     unsigned char block[LINE_CHARS / 4 * 3 + 1];
-    /* OpenSSL takes blanks around it; here each character counts. */
-    bool good = line.len == LINE_CHARS && line.p[LINE_CHARS - 1] == '=' &&
-                line.p[LINE_CHARS - 2] != '=' && strcspn(line.p, " \t\r\n\v\f") >= LINE_CHARS &&
-                EVP_DecodeBlock(block, (const unsigned char *)line.p, LINE_CHARS) ==
-                    LINE_CHARS / 4 * 3;
+    /* OpenSSL takes blanks around it, and "=" anywhere. */
+    bool good =
+        line.len == LINE_CHARS && strspn(line.p, base64) == LINE_CHARS - 1 &&
+        line.p[LINE_CHARS - 1] == '=' &&
+        EVP_DecodeBlock(block, (const unsigned char *)line.p, LINE_CHARS) == LINE_CHARS / 4 * 3;
 
     if (good) {
         memcpy(ret_key, block, sizeof(*ret_key));

@@ -137,8 +137,7 @@ static bool set_rules(struct weft_tls *tls, const struct weft_tls_opts *opts)
     SSL_CTX *ctx = tls->ctx;
 
     (void)SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |
-                                       SSL_OP_CIPHER_SERVER_PREFERENCE |
-                                       SSL_OP_PRIORITIZE_CHACHA);
+                                       SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA);
     (void)SSL_CTX_clear_options(ctx, SSL_OP_NO_TICKET);
     /* Buffers only while there is something in them; and a write may be repeated from elsewhere. */
     (void)SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
@@ -154,8 +153,7 @@ static bool set_rules(struct weft_tls *tls, const struct weft_tls_opts *opts)
            SSL_CTX_set_cipher_list(ctx, suites_12) == 1 &&
            SSL_CTX_set_ciphersuites(ctx, suites_13) == 1 &&
            SSL_CTX_set1_groups_list(ctx, groups) == 1 &&
-           SSL_CTX_set_session_id_context(ctx, session_context, sizeof(session_context) - 1) ==
-               1 &&
+           SSL_CTX_set_session_id_context(ctx, session_context, sizeof(session_context) - 1) == 1 &&
            SSL_CTX_set_tlsext_ticket_key_evp_cb(ctx, ticket_key) == 1;
 }
 

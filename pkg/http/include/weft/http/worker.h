@@ -40,7 +40,8 @@ struct weft_worker_opts {
     atomic_uint *connections;       /* borrowed; of the whole node */
     struct weft_canaries *canaries; /* borrowed; of the whole node: writes its own place */
     struct weft_board *board;       /* borrowed; of the whole node */
-    struct weft_tls *tls;           /* made with weft_worker_tls_told; a reference is taken. NULL: in the clear */
+    struct weft_tls
+        *tls; /* made with weft_worker_tls_told; a reference is taken. NULL: in the clear */
     uint64_t seed;
 };
 

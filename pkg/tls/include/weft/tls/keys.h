@@ -32,11 +32,11 @@ struct weft_tls_keys {
  * lines, each such a block in base64. WEFT_EINVAL with a sentence in err (without a field, and without
  * the keys); *ret_keys is then empty.
  */
-int weft_tls_keys_parse(struct weft_tls_keys *ret_keys, struct weft_str bytes,
-                        struct weft_err *err) WEFT_MUST_CHECK;
+int weft_tls_keys_parse(struct weft_tls_keys *ret_keys, struct weft_str bytes, struct weft_err *err)
+    WEFT_MUST_CHECK;
 /* The same, of a file. Also WEFT_ESYS. Blocks. */
-int weft_tls_keys_read(struct weft_tls_keys *ret_keys, const char *path,
-                       struct weft_err *err) WEFT_MUST_CHECK;
+int weft_tls_keys_read(struct weft_tls_keys *ret_keys, const char *path, struct weft_err *err)
+    WEFT_MUST_CHECK;
 /* A new first key, made by chance; of the others only the one that was first stays. */
 void weft_tls_keys_renew(struct weft_tls_keys *keys);
 void weft_tls_keys_wipe(struct weft_tls_keys *keys);
