@@ -135,13 +135,17 @@ static int serve(struct weft_node *node, const struct weft_config *cfg, struct w
                  const sigset_t *signals, const struct weft_private_redis *redis,
                  const struct call *call, const char *data)
 {
-    static const struct timespec look = {.tv_sec = 0, .tv_nsec = 50 * 1000 * 1000};
-    static const struct timespec tick = {.tv_sec = 1, .tv_nsec = 0};
+    static const struct timespec soon = {.tv_sec = 0, .tv_nsec = 50 * 1000 * 1000};
+    static const struct timespec look = {.tv_sec = 1, .tv_nsec = 0};
     bool ready = false;
 
     for (;;) {
-        int sig = sigtimedwait(signals, NULL, ready ? &tick : &look);
+        int sig = sigtimedwait(signals, NULL, ready ? &look : &soon);
 
+        if (sig == SIGHUP) {
+            reload(node, call);
+        }
+        weft_node_look(node);
         if (is_end(sig)) {
             drain(node, log, signals, sig, redis);
             return EXIT_SUCCESS;
@@ -151,11 +155,6 @@ static int serve(struct weft_node *node, const struct weft_config *cfg, struct w
                 stderr,
                 "weftd: the private redis-server has ended; its log is redis.log in the data folder\n");
             return EXIT_FAILURE;
-        }
-        if (sig == SIGHUP) {
-            reload(node, call);
-        } else {
-            weft_node_tick(node);
         }
         if (!ready && weft_node_is_ready(node)) {
             ready = true;
@@ -269,6 +268,13 @@ int main(int argc, char **argv, char **envp)
         rc = EXIT_USAGE;
     } else if (cmd.print) {
         rc = weft_config_print(&cfg, stdout) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    } else if (cfg.auth.anonymous == WEFT_ANONYMOUS_NONE && cfg.auth.jwks[0] == '\0') {
+        (void)fprintf(
+            stderr,
+            "weftd: auth.jwks: nobody could use this node. Give it keys that tokens are checked with "
+            "(auth.jwks, WEFT_JWKS), or say what may be done without a token (auth.anonymous, "
+            "WEFT_ANONYMOUS: subscribe, publish or all)\n");
+        rc = EXIT_USAGE;
     } else if (cmd.check) {
         rc = EXIT_SUCCESS;
     } else {

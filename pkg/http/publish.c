@@ -1,6 +1,7 @@
 #include "worker_priv.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -182,6 +183,34 @@ static bool take_ack(struct weft_call *call, struct weft_publish_msg *m) WEFT_ON
     return true;
 }
 
+/* Every topic of every event. */
+static bool may_publish(struct weft_call *call, const struct weft_events *events) WEFT_ON_WORKER
+{
+    struct weft_str good = {NULL, 0}; /* mostly all have the same */
+    struct weft_str topic;
+
+    for (size_t i = 0; i < events->n; i++) {
+        uint32_t pos = 0;
+
+        while (weft_event_next_topic(events, &events->list[i], &pos, &topic)) {
+            if (weft_str_eq(topic, good)) {
+                continue;
+            }
+            if (!weft_may_publish(call->worker, call->grant, topic)) {
+                char field[32] = "topic";
+
+                if (events->list[i].topics_n > 1 || events->n > 1) {
+                    (void)snprintf(field, sizeof(field), "[%zu].topics", i);
+                }
+                weft_respond_forbidden(call, field, "publishing to this topic");
+                return false;
+            }
+            good = topic;
+        }
+    }
+    return true;
+}
+
 static bool take_events(struct weft_call *call, struct weft_publish_msg *m, struct weft_str topic)
     WEFT_ON_WORKER
 {
@@ -222,6 +251,9 @@ static bool take_events(struct weft_call *call, struct weft_publish_msg *m, stru
                                  "the last event's number would be over 9007199254740991");
             return false;
         }
+    }
+    if (!may_publish(call, &m->events)) {
+        return false;
     }
     for (size_t i = 0; i < m->events.n; i++) {
         m->topic_refs += m->events.list[i].topics_n;
@@ -334,7 +366,7 @@ static void published(struct weft_waiting *w, struct weft_published_msg *m)
 
 void weft_handle_publish(struct weft_call *call)
 {
-    static const char *const known[] = {"access_token", "ack", NULL};
+    static const char *const known[] = {"ack", NULL};
     struct weft_worker *worker = call->worker;
     struct weft_publish_msg *m;
     struct pending *p;

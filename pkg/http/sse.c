@@ -28,7 +28,7 @@ static struct weft_stream *stream_of(struct weft_receiver *rx)
     return WEFT_CONTAINER_OF(rx, struct weft_stream, rx);
 }
 
-static void destroy(struct weft_stream *st) WEFT_ON_WORKER
+void weft_stream_destroy(struct weft_stream *st)
 {
     struct weft_worker *worker = st->rx.worker;
 
@@ -36,6 +36,7 @@ static void destroy(struct weft_stream *st) WEFT_ON_WORKER
         weft_peer_close(&st->peer);
         weft_gauge_add(worker->o.shard, WEFT_G_SUBSCRIBERS, -1);
     }
+    weft_standing_end(&st->standing);
     weft_receiver_fini(&st->rx);
     free(st);
 }
@@ -54,10 +55,18 @@ static bool pump(struct weft_stream *st) WEFT_ON_WORKER
         if (st->ended) {
             return false;
         }
-        if (st->tell_id) {
+        if (st->over != NULL) {
+            ok = weft_stream_tell_expired(st);
+        } else if (st->closing != NULL) {
+            ok = weft_stream_tell_closed(st, st->closing);
+        } else if (st->tell_id) {
             ok = weft_stream_tell_id(st);
         } else if (st->tell_degraded || st->tell_recovered) {
             ok = weft_stream_tell_redis(st);
+        } else if (st->tell_renewed) {
+            ok = weft_stream_tell_renewed(st);
+        } else if (st->tell_expiring && st->rx.sub.opened) {
+            ok = weft_stream_tell_expiring(st);
         } else if (st->moving != NULL &&
                    (weft_sub_may_leave(&st->rx.sub) || st->rx.worker->stopping)) {
             ok = weft_stream_tell_moved(st);
@@ -75,7 +84,7 @@ static bool pump(struct weft_stream *st) WEFT_ON_WORKER
                 ok = weft_stream_write_runs(st, runs, n);
                 break;
             case WEFT_PULL_CLOSE:
-                ok = weft_stream_tell_closed(st);
+                ok = weft_stream_tell_closed(st, "slow");
                 break;
             }
         }
@@ -92,7 +101,7 @@ static void stream_ready(struct weft_receiver *rx)
 
     weft_role_assert_worker(st->rx.worker->owner);
     if (st->peer.open && !pump(st)) {
-        destroy(st);
+        weft_stream_destroy(st);
     }
 }
 
@@ -120,7 +129,7 @@ static void peer_ready(struct weft_peer *peer, bool readable, bool writable)
 
     weft_role_assert_worker(st->rx.worker->owner);
     if ((readable && !client_is_there(st)) || (writable && !weft_peer_write_on(peer))) {
-        destroy(st);
+        weft_stream_destroy(st);
         return;
     }
     if (writable && !weft_peer_busy(peer)) {
@@ -143,6 +152,33 @@ static void stream_move(struct weft_receiver *rx)
     move_away(stream_of(rx), "draining");
 }
 
+/* Is its token still good? */
+static void look_at_token(struct weft_stream *st) WEFT_ON_WORKER
+{
+    switch (weft_standing_look(&st->standing, st->rx.worker)) {
+    case WEFT_STILL_GOOD:
+        return;
+    case WEFT_EXPIRES_SOON:
+        st->tell_expiring = true;
+        break;
+    case WEFT_EXPIRED:
+        st->over = "expired";
+        break;
+    case WEFT_REVOKED:
+        st->over = "revoked";
+        break;
+    }
+    weft_sub_wake(&st->rx.sub);
+}
+
+static void stream_recheck(struct weft_waiting *w)
+{
+    struct weft_receiver *rx = WEFT_CONTAINER_OF(w, struct weft_receiver, waiting);
+
+    weft_role_assert_worker(rx->worker->owner);
+    look_at_token(stream_of(rx));
+}
+
 static void stream_tick(struct weft_waiting *w, uint64_t now_ms)
 {
     struct weft_stream *st = WEFT_CONTAINER_OF(WEFT_CONTAINER_OF(w, struct weft_receiver, waiting),
@@ -154,6 +190,7 @@ static void stream_tick(struct weft_waiting *w, uint64_t now_ms)
         return;
     }
     weft_stream_show(st);
+    look_at_token(st);
     /* Ticks come once a second: rather early than late. */
     if (st->end_ms != 0 && now_ms + 1000 > st->end_ms) {
         move_away(st, "lifetime");
@@ -161,14 +198,14 @@ static void stream_tick(struct weft_waiting *w, uint64_t now_ms)
     if (weft_peer_busy(&st->peer)) {
         if (now_ms - st->peer.progress_ms > worker->o.cfg->http.write_stall_ms) {
             weft_count(worker->o.shard, WEFT_M_SUBSCRIBER_STALLED, 1);
-            destroy(st);
+            weft_stream_destroy(st);
         }
         return;
     }
     if (now_ms - st->peer.progress_ms + 1000 > worker->o.cfg->sse.heartbeat_ms) {
         weft_buf_append(&worker->scratch, ":\n\n", 3);
         if (!weft_stream_write_scratch(st)) {
-            destroy(st);
+            weft_stream_destroy(st);
         }
     }
 }
@@ -196,7 +233,7 @@ static void stream_stop(struct weft_receiver *rx)
 
             (void)weft_peer_write(&st->peer, &end, 1);
         }
-        destroy(st);
+        weft_stream_destroy(st);
     }
 }
 
@@ -211,13 +248,13 @@ static void head_sent(void *ctx, h2o_socket_t *sock, size_t reqsize)
     weft_role_assert_worker(worker->owner);
     /* What a client may have sent behind its request means nothing here. */
     if (sock == NULL || !weft_peer_open(&st->peer, worker, sock, reqsize)) {
-        destroy(st);
+        weft_stream_destroy(st);
         return;
     }
     weft_gauge_add(worker->o.shard, WEFT_G_SUBSCRIBERS, 1);
     st->began_ms = worker->now_ms;
     if (worker->stopping) {
-        destroy(st);
+        weft_stream_destroy(st);
         return;
     }
     if (worker->o.cfg->sse.max_lifetime_ms > 0) {
@@ -250,15 +287,19 @@ void weft_sse_begin(struct weft_call *call, const struct weft_subscription *s)
     st->rx.name = weft_stream_name;
     st->rx.describe = weft_stream_describe;
     st->rx.waiting.tick = stream_tick;
+    st->rx.waiting.recheck = stream_recheck;
     st->peer.ready = peer_ready;
     weft_receiver_init(&st->rx, worker);
+    weft_standing_begin(&st->standing, s->grant);
     st->named = s->named;
     st->chunked = req->version >= 0x101;
-    st->number = ++worker->next_stream;
+    st->handle = (struct weft_handle){
+        .ops = &weft_stream_handle_ops, .standing = &st->standing, .secret = weft_stream_secret()};
+    st->rx.waiting.handle = &st->handle;
     st->told_degraded = !weft_fanout_is_up(worker->fanout);
     st->tell_degraded = st->told_degraded;
     if (weft_sub_init(&st->rx.sub, worker->fanout, &s->opts) != 0) {
-        destroy(st);
+        weft_stream_destroy(st);
         weft_respond_problem(req, 503, "busy", "", "out of memory");
         return;
     }

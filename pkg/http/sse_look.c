@@ -14,8 +14,7 @@ void weft_stream_name(struct weft_receiver *rx, struct weft_stream_name *ret_nam
     const struct weft_stream *st = WEFT_CONTAINER_OF(rx, struct weft_stream, rx);
 
     weft_role_assert_worker(rx->worker->owner);
-    (void)snprintf(ret_name->stream, sizeof(ret_name->stream), "%s-%u-%llu", rx->worker->o.node_id,
-                   rx->worker->o.index, (unsigned long long)st->number);
+    weft_stream_id_print(rx->worker, &rx->waiting, ret_name->stream, sizeof(ret_name->stream));
     weft_peer_name(&st->peer, ret_name->peer, sizeof(ret_name->peer));
 }
 

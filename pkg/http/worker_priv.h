@@ -6,6 +6,8 @@
  *   handshake.c  TLS, before h2o reads requests
  *   rawhead.c    refuses requests that two parsers could read in two ways
  *   router.c     method and path -> handler
+ *   auth.c       who sends, and what he may do   revocations.c  tokens that are not good any more
+ *   streams*.c   open streams, for those who want something of them
  *   respond.c    JSON answers, problems, CORS
  *   fallback.c   problems instead of the answers that h2o makes itself
  *   subscribe.c  parameters of a subscription
@@ -29,6 +31,7 @@
 
 #include <h2o.h>
 
+#include <weft/access/streams.h>
 #include <weft/base/assert.h>
 #include <weft/base/buf.h>
 #include <weft/base/role.h>
@@ -49,7 +52,9 @@
 #include <weft/wire/form.h>
 #include <weft/wire/query.h>
 
+struct weft_checker;
 struct weft_conn;
+struct weft_grant;
 struct weft_route;
 struct weft_stocks;
 struct weft_take_msg;
@@ -73,7 +78,31 @@ struct weft_waiting {
     void (*answer)(struct weft_waiting *w, struct weft_answer_msg *m);
     /* About once a second. May end the waiting. */
     void (*tick)(struct weft_waiting *w, uint64_t now_ms);
+    /* Tokens were revoked: look whether yours is among them. NULL: it has none. May end the waiting. */
+    void (*recheck)(struct weft_waiting *w);
     enum weft_drain_state drain; /* of a receiver */
+    struct weft_handle *handle;  /* of an open stream; NULL: it cannot be asked for by name */
+};
+
+struct weft_standing;
+struct weft_stream_ask;
+struct weft_stream_result;
+
+/* By which an open stream is reached from outside: /api/streams/{stream}. */
+struct weft_handle {
+    const struct weft_handle_ops *ops;
+    struct weft_standing *standing; /* its token */
+    uint64_t secret;                /* part of its name */
+};
+
+/* What may be wanted of it (streams_priv.h). Refusals go into the result, JSON into body. */
+struct weft_handle_ops {
+    void (*describe)(struct weft_handle *handle, struct weft_buf *body);
+    void (*topics)(struct weft_handle *handle, const struct weft_stream_ask *ask,
+                   struct weft_stream_result *result, struct weft_buf *body);
+    void (*token)(struct weft_handle *handle, struct weft_grant *grant,
+                  struct weft_stream_result *result, struct weft_buf *body);
+    void (*close)(struct weft_handle *handle);
 };
 
 struct weft_slot {
@@ -140,7 +169,8 @@ struct weft_context {
 };
 
 struct weft_worker {
-    struct weft_parts parts; /* first: features find theirs by the owner of the mailbox */
+    struct weft_parts parts;          /* first: features find theirs by the owner of the mailbox */
+    struct weft_streams_part streams; /* const after start */
     /* Const after create; hub and control after start. */
     struct weft_worker_opts o;
     struct weft_mailbox *mb, *hub, *control;
@@ -169,7 +199,9 @@ struct weft_worker {
     struct weft_wake *wake WEFT_OF_WORKER;
     struct weft_poller *poller WEFT_OF_WORKER;
     struct weft_fanout *fanout WEFT_OF_WORKER;
-    struct weft_stocks *stocks; /* the worker's, once it runs */
+    struct weft_stocks *stocks;           /* the worker's, once it runs */
+    struct weft_checker *checker;         /* const after create */
+    uint64_t revoked_seen WEFT_OF_WORKER; /* version of the list when streams last were rechecked */
     struct weft_slot *slots WEFT_OF_WORKER;
     uint32_t n_slots WEFT_OF_WORKER;
     uint32_t free_slot WEFT_OF_WORKER;
@@ -178,7 +210,6 @@ struct weft_worker {
     uint64_t now_ms WEFT_OF_WORKER;   /* monotonic, at the beginning of the turn */
     uint64_t tick_ms WEFT_OF_WORKER;  /* of the last tick */
     uint64_t rng WEFT_OF_WORKER;
-    uint64_t next_stream WEFT_OF_WORKER;
     struct weft_round round WEFT_OF_WORKER; /* the one under way */
     uint64_t warned_ms WEFT_OF_WORKER;      /* when a slow stream was last logged; 0: never */
     struct weft_buf scratch WEFT_OF_WORKER; /* for one answer or one write; empty between uses */
@@ -205,6 +236,8 @@ static inline struct weft_str weft_str_of(h2o_iovec_t iov)
 /* ---- worker.c ---- */
 void weft_ticket_take(struct weft_worker *worker, struct weft_waiting *w) WEFT_ON_WORKER;
 void weft_ticket_free(struct weft_worker *worker, struct weft_waiting *w) WEFT_ON_WORKER;
+/* Answers to what was asked before do not find it any more. */
+void weft_ticket_renew(struct weft_worker *worker, struct weft_waiting *w) WEFT_ON_WORKER;
 /* NULL: it has been freed. */
 struct weft_waiting *weft_ticket_find(const struct weft_worker *worker, struct weft_ticket ticket)
     WEFT_ON_WORKER;
@@ -254,6 +287,9 @@ struct weft_call {
     struct weft_str params[WEFT_PATH_PARAMS]; /* decoded, in the request's pool */
     const struct weft_query *query;           /* in the request's pool */
     bool as_get;                              /* whatever its method: a proxy asks (router.c) */
+    struct weft_grant *grant; /* of its token; NULL: it has none. Lives as long as the request */
+    const char *refused;      /* not NULL: it has a token that is no good, and why */
+    bool by_cookie;           /* its token came in a cookie, which a browser sends unasked */
 };
 
 int weft_router_handle(h2o_handler_t *handler, h2o_req_t *req);
@@ -261,6 +297,74 @@ int weft_router_handle(h2o_handler_t *handler, h2o_req_t *req);
 bool weft_route_handles(const struct weft_route *route, void (*handle)(struct weft_call *call));
 /* A call that had to wait before its handler was called. */
 void weft_call_go_on(struct weft_call *call) WEFT_ON_WORKER;
+
+/* ---- auth.c ---- */
+
+/* What a route asks for. */
+enum weft_right {
+    WEFT_RIGHT_NONE,
+    WEFT_RIGHT_READ, /* lists and states: anybody with a token */
+    WEFT_RIGHT_SUBSCRIBE,
+    WEFT_RIGHT_PUBLISH,
+    WEFT_RIGHT_GUARD, /* breakers and buckets of calls: publishers, operators */
+    WEFT_RIGHT_OPERATE,
+    WEFT_RIGHT_OWN /* the handler looks itself */
+};
+
+struct weft_checker *weft_checker_create(const struct weft_config *cfg);
+/* NULL is allowed. */
+void weft_checker_destroy(struct weft_checker *checker);
+/*
+ * Checks a token, also against the list of revoked ones. *ret_grant is yours. As weft_token_check():
+ * err->message is for the client.
+ */
+int weft_token_take(struct weft_worker *worker, struct weft_str token,
+                    struct weft_grant **ret_grant, struct weft_err *err)
+    WEFT_ON_WORKER WEFT_MUST_CHECK;
+/* Looks for the request's token and checks it: sets grant, or refused, or neither. */
+void weft_call_authenticate(struct weft_call *call) WEFT_ON_WORKER;
+/* Answers 401 or 403 and returns false if the request may not do what needs this right. */
+bool weft_call_permitted(struct weft_call *call, enum weft_right right) WEFT_ON_WORKER;
+/* The same for one topic, or pattern; field is what names it in the request. */
+bool weft_call_may_subscribe(struct weft_call *call, struct weft_str pattern, const char *field)
+    WEFT_ON_WORKER;
+/* With this grant (NULL: without a token), or since everybody may. */
+bool weft_may_publish(const struct weft_worker *worker, const struct weft_grant *grant,
+                      struct weft_str topic);
+bool weft_may_subscribe(const struct weft_worker *worker, const struct weft_grant *grant,
+                        struct weft_str pattern);
+bool weft_is_operator(const struct weft_worker *worker, const struct weft_grant *grant);
+/* 401; why: what is wrong with the token, NULL: there is none. */
+void weft_respond_unauthorized(h2o_req_t *req, const char *why) WEFT_ON_WORKER;
+/* 403; or 401 if there is no token, and one might help. */
+void weft_respond_forbidden(struct weft_call *call, const char *field, const char *what)
+    WEFT_ON_WORKER;
+
+/* The token of what lives longer than its request: a stream, a socket, a poll. Embedded. */
+struct weft_standing {
+    struct weft_grant *grant; /* a reference; NULL: no token */
+    bool told;                /* that it expires soon */
+};
+
+enum weft_standing_state {
+    WEFT_STILL_GOOD,
+    WEFT_EXPIRES_SOON, /* once: tell weft.expiring */
+    WEFT_EXPIRED,
+    WEFT_REVOKED
+};
+
+/* Takes a reference. */
+void weft_standing_begin(struct weft_standing *standing, struct weft_grant *grant);
+/* Another token instead. */
+void weft_standing_renew(struct weft_standing *standing, struct weft_grant *grant);
+void weft_standing_end(struct weft_standing *standing);
+/* At each tick and recheck. */
+enum weft_standing_state weft_standing_look(struct weft_standing *standing,
+                                            const struct weft_worker *worker);
+/* The members of weft.expiring: expires_ms, in_ms. */
+void weft_expiring_print(struct weft_buf *out, const struct weft_standing *standing);
+/* The data of weft.renewed: {"expires_ms":…}, null: never. */
+void weft_renewed_print(struct weft_buf *out, const struct weft_standing *standing);
 
 /* ---- respond.c ---- */
 void weft_respond(h2o_req_t *req, int status, const char *content_type, struct weft_str body)
@@ -274,7 +378,7 @@ void weft_respond_problem(h2o_req_t *req, int status, const char *code, const ch
 void weft_respond_err(h2o_req_t *req, const struct weft_err *err) WEFT_ON_WORKER;
 void weft_respond_cors(h2o_req_t *req) WEFT_ON_WORKER;
 struct weft_str weft_header(h2o_req_t *req, const char *name) WEFT_ON_WORKER;
-/* Is every query parameter one of allowed (NULL-terminated)? If not, answers 400, returns false. */
+/* Is every query parameter one of allowed (NULL-terminated), or a token? If not, answers 400, returns false. */
 bool weft_query_allow(struct weft_call *call, const char *const *allowed) WEFT_ON_WORKER;
 /* A number lo..hi; the default if absent. Answers 400 and returns false if it is something else. */
 bool weft_query_u32(struct weft_call *call, const char *name, uint32_t lo, uint32_t hi,
@@ -299,6 +403,7 @@ void weft_slowest_report(struct weft_worker *worker) WEFT_ON_WORKER;
 /* ---- subscribe.c, sse.c, longpoll.c ---- */
 struct weft_subscription {
     struct weft_sub_opts opts; /* points into the request's pool */
+    struct weft_grant *grant;  /* of the request */
     bool named;
     uint32_t wait_ms, limit; /* long-poll */
 };
@@ -313,6 +418,32 @@ void weft_gap_print(struct weft_buf *b, const struct weft_gap *gap);
 extern const struct weft_fanout_ops weft_receiver_ops;
 void weft_receiver_init(struct weft_receiver *rx, struct weft_worker *worker) WEFT_ON_WORKER;
 void weft_receiver_fini(struct weft_receiver *rx) WEFT_ON_WORKER;
+
+/* ---- streams.c, streams_act.c ---- */
+uint64_t weft_stream_secret(void);
+/* <node>-<worker>-<slot>-<secret>, at most 97 bytes. */
+void weft_stream_id_print(const struct weft_worker *worker, const struct weft_waiting *w, char *out,
+                          size_t size);
+struct weft_streams_part weft_streams_part_of(struct weft_worker *worker);
+/*
+ * Changes the receiver's topics as asked, if the grant allows it: body says what they are now, or result why not.
+ * False: it was ended by that, and is to be destroyed.
+ */
+bool weft_receiver_retopic(struct weft_receiver *rx, const struct weft_grant *grant,
+                           const struct weft_stream_ask *ask, struct weft_stream_result *result,
+                           struct weft_buf *body) WEFT_ON_WORKER;
+/* May a token with this grant take its place? */
+bool weft_receiver_may_take(const struct weft_receiver *rx, const struct weft_grant *grant,
+                            struct weft_stream_result *result) WEFT_ON_WORKER;
+void weft_handle_stream(struct weft_call *call) WEFT_ON_WORKER;
+void weft_handle_stream_topics(struct weft_call *call) WEFT_ON_WORKER;
+void weft_handle_stream_token(struct weft_call *call) WEFT_ON_WORKER;
+void weft_handle_stream_close(struct weft_call *call) WEFT_ON_WORKER;
+
+/* ---- revocations.c ---- */
+void weft_handle_revocations(struct weft_call *call) WEFT_ON_WORKER;
+void weft_handle_revocation_put(struct weft_call *call) WEFT_ON_WORKER;
+void weft_handle_revocation_delete(struct weft_call *call) WEFT_ON_WORKER;
 
 /* ---- drain.c ---- */
 /* Not ready any more, and no connection is kept after its answer. */

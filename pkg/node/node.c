@@ -12,6 +12,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <weft/auth/keychain.h>
+#include <weft/auth/revoked.h>
 #include <weft/base/assert.h>
 #include <weft/base/clock.h>
 #include <weft/config/config.h>
@@ -43,9 +45,11 @@ struct weft_node {
     atomic_uint connections;
     struct weft_canaries canaries;
     struct weft_board *board;
-    struct weft_metrics *metrics; /* shard 0: hub; 1..: workers; then control, and main */
-    struct weft_shard *shard;     /* main's */
-    struct weft_node_tls *tls;    /* NULL: the listener speaks in the clear */
+    struct weft_keychain *keychain; /* the main thread renews it */
+    struct weft_revoked *revoked;   /* control keeps it */
+    struct weft_metrics *metrics;   /* shard 0: hub; 1..: workers; then control, and main */
+    struct weft_shard *shard;       /* main's */
+    struct weft_node_tls *tls;      /* NULL: the listener speaks in the clear */
     uint32_t n_workers;
     struct weft_worker *workers[WEFT_WORKERS_MAX];
     struct weft_mailbox *mailboxes[WEFT_WORKERS_MAX];
@@ -207,6 +211,8 @@ static int create_workers(struct weft_node *node, struct weft_err *err)
             .connections = &node->connections,
             .canaries = &node->canaries,
             .board = node->board,
+            .keychain = node->keychain,
+            .revoked = node->revoked,
             .tls = weft_node_tls_current(node->tls),
             .seed = random_seed(),
         };
@@ -223,6 +229,33 @@ static int create_workers(struct weft_node *node, struct weft_err *err)
     (void)snprintf(node->address, sizeof(node->address),
                    strchr(host, ':') != NULL ? "[%s]:%u" : "%s:%u", host, (unsigned)port);
     return rc;
+}
+
+static void log_keys(struct weft_node *node)
+{
+    struct weft_keyring *keys = weft_keychain_get(node->keychain);
+
+    if (keys != NULL) {
+        weft_log(node->log, WEFT_LOG_INFO, "keys.loaded", WEFT_U("keys", weft_keyring_count(keys)),
+                 WEFT_U("skipped", weft_keyring_skipped(keys)));
+    }
+    weft_keyring_unref(keys);
+}
+
+/* At the beginning: without them there is no node. */
+static int read_keys(struct weft_node *node, struct weft_err *err)
+{
+    struct weft_err why;
+
+    if (node->cfg->auth.jwks[0] == '\0') {
+        return 0;
+    }
+    if (weft_keychain_poll(node->keychain, node->cfg->auth.jwks, &why) == WEFT_KEYCHAIN_WRONG) {
+        return weft_err_set(err, why.code, "auth.jwks", "%s%s%s", why.field,
+                            why.field[0] != '\0' ? ": " : "", why.message);
+    }
+    log_keys(node);
+    return 0;
 }
 
 int weft_node_create(struct weft_node **ret_node, const struct weft_config *cfg,
@@ -251,8 +284,19 @@ int weft_node_create(struct weft_node **ret_node, const struct weft_config *cfg,
         weft_node_destroy(node);
         return weft_err_set(err, WEFT_ENOMEM, "", "out of memory");
     }
+    node->keychain = weft_keychain_create();
+    node->revoked = weft_revoked_create(cfg->auth.revoked_max);
+    if (node->keychain == NULL || node->revoked == NULL) {
+        weft_node_destroy(node);
+        return weft_err_set(err, WEFT_ENOMEM, "", "out of memory");
+    }
     weft_metrics_watch_log(node->metrics, log);
     node->shard = weft_metrics_shard(node->metrics, node->n_workers + 2);
+    rc = read_keys(node, err);
+    if (rc != 0) {
+        weft_node_destroy(node);
+        return rc;
+    }
     node->labels = weft_labels_create("service", weft_service_columns, weft_service_columns_len,
                                       SERVICES_SHOWN);
     if (node->labels == NULL) {
@@ -298,6 +342,7 @@ int weft_node_create(struct weft_node **ret_node, const struct weft_config *cfg,
             .shard = weft_metrics_shard(node->metrics, node->n_workers + 1),
             .log = log,
             .services = &node->services,
+            .revoked = node->revoked,
             .seed = random_seed(),
         };
 
@@ -333,14 +378,36 @@ int weft_node_start(struct weft_node *node, struct weft_err *err)
     return 0;
 }
 
+static void look_for_keys(struct weft_node *node)
+{
+    struct weft_err err;
+
+    if (node->cfg->auth.jwks[0] == '\0') {
+        return;
+    }
+    switch (weft_keychain_poll(node->keychain, node->cfg->auth.jwks, &err)) {
+    case WEFT_KEYCHAIN_SAME:
+        break;
+    case WEFT_KEYCHAIN_CHANGED:
+        log_keys(node);
+        break;
+    case WEFT_KEYCHAIN_WRONG:
+        /* The keys from before are still good. */
+        weft_log(node->log, WEFT_LOG_ERROR, "keys.reload_failed", WEFT_S("field", err.field),
+                 WEFT_S("why", err.message));
+        break;
+    }
+}
+
+void weft_node_look(struct weft_node *node)
+{
+    look_for_keys(node);
+    weft_node_tls_tick(node->tls, weft_clock_mono_ms(), node->workers, node->n_workers);
+}
+
 const char *weft_node_address(const struct weft_node *node)
 {
     return node->address;
-}
-
-void weft_node_tick(struct weft_node *node)
-{
-    weft_node_tls_tick(node->tls, weft_clock_mono_ms(), node->workers, node->n_workers);
 }
 
 static void tell_unreloadable(void *arg, const char *name, bool reload)
@@ -358,6 +425,10 @@ void weft_node_reload(struct weft_node *node, const struct weft_config *fresh)
 
     (void)weft_config_diff(node->cfg, fresh, tell_unreloadable, node);
     weft_log_set_level(node->log, (enum weft_log_level)fresh->log.level);
+    if (strcmp(fresh->auth.jwks, node->cfg->auth.jwks) !=
+        0) { /* only what is in the file is read again */
+        tell_unreloadable(node, "auth.jwks", false);
+    }
     if (with_tls != (node->tls != NULL)) { /* a listener speaks one of both for its life */
         tell_unreloadable(node, "tls.cert", false);
     } else {
@@ -463,6 +534,8 @@ void weft_node_destroy(struct weft_node *node)
     }
     weft_node_tls_destroy(node->tls);
     weft_board_destroy(node->board);
+    weft_keychain_destroy(node->keychain);
+    weft_revoked_destroy(node->revoked);
     weft_labels_destroy(node->labels);
     weft_metrics_destroy(node->metrics);
     free(node);
