@@ -23,7 +23,6 @@ static const char suites_12[] = "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-
                                 "ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305";
 static const char suites_13[] =
     "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256";
-static const char groups[] = "X25519:P-256:P-384";
 /* As ALPN has them. */
 static const unsigned char protocols[] = "\x08http/1.1\x08http/1.0";
 static const unsigned char session_context[] = "weft";
@@ -134,6 +133,7 @@ static int ticket_key(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPH
 
 static bool set_rules(struct weft_tls *tls, const struct weft_tls_opts *opts)
 {
+    char groups[] = "X25519:P-256:P-384"; /* the macro below casts const away */
     SSL_CTX *ctx = tls->ctx;
 
     (void)SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |
