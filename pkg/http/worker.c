@@ -11,6 +11,7 @@
 #include <weft/guard/breaker_cache.h>
 #include <weft/guard/stocks.h>
 #include <weft/loop/wake.h>
+#include <weft/tls/server.h>
 
 #define TICK_MS         100
 #define DRAIN_MS        10 /* the longest turn while streams are moved away */
@@ -436,6 +437,7 @@ static void configure(struct weft_worker *worker)
     /* h2o refuses at the limit. */
     worker->globalconf.max_request_entity_size = cfg->http.max_body_bytes;
     worker->globalconf.http1.req_timeout = cfg->http.request_timeout_ms;
+    worker->globalconf.handshake_timeout = cfg->tls.handshake_timeout_ms;
     worker->globalconf.http1.upgrade_to_http2 = 0; /* this libh2o can be aborted through HTTP/2 */
     /* Its timer would outlive the context. */
     worker->globalconf.http2.callbacks.request_shutdown = NULL;
@@ -475,6 +477,7 @@ int weft_worker_create(struct weft_worker **ret_worker, const struct weft_worker
     worker->rng = opts->seed | 1;
     worker->free_slot = NO_SLOT;
     worker->ctx.worker = worker;
+    worker->tls = weft_tls_ref(opts->tls);
     weft_buf_init(&worker->scratch, SCRATCH_MAX);
     weft_buf_init(&worker->what, (size_t)1024 * 1024);
     weft_buf_init(&worker->form, (size_t)4 * 1024 * 1024);
@@ -542,6 +545,13 @@ void weft_worker_stop(struct weft_worker *worker)
     atomic_store_explicit(&worker->stop_asked, true, memory_order_release);
 }
 
+void weft_worker_use_tls(struct weft_worker *worker, struct weft_tls *tls)
+{
+    /* One that was not taken yet is not wanted any more. */
+    weft_tls_unref(
+        atomic_exchange_explicit(&worker->next_tls, weft_tls_ref(tls), memory_order_acq_rel));
+}
+
 void weft_worker_join(struct weft_worker *worker)
 {
     if (worker->started) {
@@ -565,6 +575,8 @@ void weft_worker_destroy(struct weft_worker *worker)
     weft_buf_fini(&worker->line);
     weft_stocks_destroy(worker->stocks);
     weft_checker_destroy(worker->checker);
+    weft_tls_unref(worker->tls);
+    weft_tls_unref(atomic_load(&worker->next_tls));
     free(worker->slots);
     free(worker);
 }

@@ -3,6 +3,7 @@
  *
  *   worker.c     thread, loop, ticks, messages of the hub
  *   accept.c     listener, connection cap, running out of descriptors
+ *   handshake.c  TLS, before h2o reads requests
  *   rawhead.c    refuses requests that two parsers could read in two ways
  *   router.c     method and path -> handler
  *   auth.c       who sends, and what he may do   revocations.c  tokens that are not good any more
@@ -60,6 +61,7 @@ struct weft_grant;
 struct weft_route;
 struct weft_stocks;
 struct weft_take_msg;
+struct weft_tls;
 struct weft_wake;
 struct weft_ws;
 
@@ -184,7 +186,8 @@ struct weft_worker {
 
     /* Any thread. */
     atomic_bool stop_asked, leaving, drain_asked;
-    uint32_t drain_period_ms; /* const once drain_asked */
+    _Atomic(struct weft_tls *) next_tls; /* a reference that the worker takes; NULL: nothing new */
+    uint32_t drain_period_ms;            /* const once drain_asked */
     atomic_uint drain_left; /* receivers that the drain has still to see gone; the worker writes */
 
     pthread_t owner; /* who has the rest: the creator, then run(), then who destroys the worker */
@@ -192,6 +195,7 @@ struct weft_worker {
     h2o_globalconf_t globalconf;
     h2o_accept_ctx_t accept_ctx;
     h2o_socket_t *listener WEFT_OF_WORKER;
+    struct weft_tls *tls WEFT_OF_WORKER; /* a reference; NULL: in the clear */
     bool accept_paused WEFT_OF_WORKER;
     uint64_t accept_resume_ms WEFT_OF_WORKER;
     size_t connections WEFT_OF_WORKER;      /* of this worker: h2o's and streams */
@@ -267,6 +271,11 @@ struct weft_watcher {
 };
 /* watcher may be NULL: nobody minds. */
 void weft_watch(h2o_req_t *req, struct weft_watcher *watcher) WEFT_ON_WORKER;
+/*
+ * About once a second: has it left? With TLS its goodbye comes before its end, and at the goodbye it is not known yet.
+ * In the clear, never: gone is called.
+ */
+bool weft_watch_again(h2o_req_t *req) WEFT_ON_WORKER;
 void weft_unwatch(h2o_req_t *req) WEFT_ON_WORKER;
 
 /* ---- rawhead.c ---- */
