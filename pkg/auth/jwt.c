@@ -89,7 +89,7 @@ json_t *weft_jwt_json(struct weft_str part, const char *what, struct weft_err *e
 int weft_token_read(struct weft_str token, struct weft_buf *ret_header, struct weft_buf *ret_claims,
                     struct weft_err *err)
 {
-    struct weft_jwt_parts parts;
+    struct weft_jwt_parts parts = {{NULL, 0}, {NULL, 0}, {NULL, 0}};
     int rc = weft_jwt_split(&parts, token, err);
 
     if (rc == 0 && ret_header != NULL) {

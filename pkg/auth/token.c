@@ -161,6 +161,7 @@ static int check_head(const struct weft_keyring *keys, const struct weft_jwt_par
     }
     rc = read_header(&header, object, err);
     if (rc == 0) {
+        WEFT_ASSERT(header.alg != NULL);
         rc = check_signature(keys, &header, parts, err);
     }
     json_decref(object);
@@ -171,7 +172,7 @@ int weft_token_check(const struct weft_keyring *keys, struct weft_str token,
                      const struct weft_token_policy *policy, struct weft_grant **ret,
                      struct weft_err *err)
 {
-    struct weft_jwt_parts parts;
+    struct weft_jwt_parts parts = {{NULL, 0}, {NULL, 0}, {NULL, 0}};
     json_t *claims;
     int rc = weft_jwt_split(&parts, token, err);
 
