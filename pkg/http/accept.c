@@ -1,7 +1,8 @@
-#include "worker_priv.h"
+#include "conn_priv.h"
 
 #include <errno.h>
 #include <stdio.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -10,24 +11,17 @@
 
 #include <weft/base/clock.h>
 #include <weft/loop/tally.h>
+#include <weft/tls/server.h>
 
 /*
  * The listener. Over the node's cap a connection gets a 503 and is closed, over its address's a 429.
  * When descriptors run out, accepting pauses for a while, since an epoll that reports a connection nobody
- * can take would spin; and when too many come in a second, who then wait in the kernel's backlog.
+ * can take would spin; and when too many come in a second, who then wait in the kernel's backlog. (Over a
+ * cap, with TLS, there are no words that the client would understand: it is only closed.)
  */
 
 #define ACCEPTS_PER_TURN 16
 #define PAUSE_MS         100
-
-/* One connection while h2o has it. */
-struct weft_conn {
-    struct weft_conn *prev, *next;
-    struct weft_worker *worker;
-    h2o_socket_t *sock;
-    struct weft_watcher *watcher; /* NULL: nobody minds that the peer leaves */
-    struct weft_door door;
-};
 
 static void closed(void *ctx)
 {
@@ -37,6 +31,7 @@ static void closed(void *ctx)
     weft_role_assert_worker(worker->owner);
     DL_DELETE(worker->conns, conn);
     weft_tally_leave(worker->o.edge->tally, conn->door.address);
+    weft_handshake_forget(conn);
     free(conn);
     weft_connection_gone(worker);
 }
@@ -57,16 +52,26 @@ void weft_connections_shut(struct weft_worker *worker)
     }
 }
 
+/* With TLS there may be its goodbye before it. */
+static bool has_left(const struct weft_conn *conn)
+{
+    struct pollfd fd = {.fd = h2o_socket_get_fd(conn->sock), .events = POLLRDHUP};
+    char byte;
+
+    if (conn->ssl == NULL) {
+        return recv(fd.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+    }
+    return poll(&fd, 1, 0) == 1;
+}
+
 /* Bytes behind the request, which h2o looks at when it is answered, or the end of the connection. */
 static void peer_talks(h2o_socket_t *sock, const char *err)
 {
-    struct weft_conn *conn = sock->on_close.data;
-    char byte;
+    struct weft_conn *conn = weft_conn_of(sock);
 
     weft_role_assert_worker(conn->worker->owner);
     h2o_socket_read_stop(sock);
-    if (conn->watcher != NULL &&
-        (err != NULL || recv(h2o_socket_get_fd(sock), &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0)) {
+    if (conn->watcher != NULL && (err != NULL || has_left(conn))) {
         conn->watcher->gone(conn->watcher);
     }
 }
@@ -74,17 +79,24 @@ static void peer_talks(h2o_socket_t *sock, const char *err)
 void weft_watch(h2o_req_t *req, struct weft_watcher *watcher)
 {
     h2o_socket_t *sock = req->conn->callbacks->get_socket(req->conn);
-    struct weft_conn *conn = sock->on_close.data;
+    struct weft_conn *conn = weft_conn_of(sock);
 
     conn->watcher = watcher;
     h2o_socket_dont_read(sock, 1);
     h2o_socket_read_start(sock, peer_talks);
 }
 
+bool weft_watch_again(h2o_req_t *req)
+{
+    const struct weft_conn *conn = weft_conn_of(req->conn->callbacks->get_socket(req->conn));
+
+    return conn->ssl != NULL && has_left(conn);
+}
+
 void weft_unwatch(h2o_req_t *req)
 {
     h2o_socket_t *sock = req->conn->callbacks->get_socket(req->conn);
-    struct weft_conn *conn = sock->on_close.data;
+    struct weft_conn *conn = weft_conn_of(sock);
 
     conn->watcher = NULL;
     h2o_socket_dont_read(sock, 0);
@@ -104,7 +116,8 @@ void weft_connection_gone(struct weft_worker *worker)
     weft_gauge_add(worker->o.shard, WEFT_G_CONNECTIONS, -1);
 }
 
-static void refuse(h2o_socket_t *sock, const char *status)
+static void refuse(struct weft_worker *worker, h2o_socket_t *sock, const char *status)
+    WEFT_ON_WORKER
 {
     char answer[160];
     int n = snprintf(answer, sizeof(answer),
@@ -112,8 +125,24 @@ static void refuse(h2o_socket_t *sock, const char *status)
                      "Content-Length: 0\r\n\r\n",
                      status);
 
-    (void)send(h2o_socket_get_fd(sock), answer, (size_t)n, MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (worker->tls == NULL) {
+        (void)send(h2o_socket_get_fd(sock), answer, (size_t)n, MSG_DONTWAIT | MSG_NOSIGNAL);
+    }
     h2o_socket_close(sock);
+}
+
+/* A renewed certificate is there for who comes from now on. */
+static void take_tls(struct weft_worker *worker) WEFT_ON_WORKER
+{
+    struct weft_tls *tls;
+
+    if (atomic_load_explicit(&worker->next_tls, memory_order_relaxed) != NULL) {
+        tls = atomic_exchange_explicit(&worker->next_tls, NULL, memory_order_acquire);
+        if (tls != NULL) {
+            weft_tls_unref(worker->tls);
+            worker->tls = tls;
+        }
+    }
 }
 
 /* False: it was refused. *ret_address: where it is counted, or NULL. */
@@ -131,7 +160,7 @@ static bool let_in(struct weft_worker *worker, h2o_socket_t *sock,
         edge->max_connections) {
         weft_count(worker->o.shard, WEFT_M_CONNECTIONS_REFUSED, 1);
         weft_count(worker->o.shard, WEFT_M_REFUSED_CONNECTIONS, 1);
-        refuse(sock, "503 Service Unavailable");
+        refuse(worker, sock, "503 Service Unavailable");
         return false;
     }
     if (max > 0) {
@@ -144,7 +173,7 @@ static bool let_in(struct weft_worker *worker, h2o_socket_t *sock,
             }
             if (*ret_address == NULL) {
                 weft_count(worker->o.shard, WEFT_M_REFUSED_ADDRESS, 1);
-                refuse(sock, "429 Too Many Requests");
+                refuse(worker, sock, "429 Too Many Requests");
                 return false;
             }
         }
@@ -195,6 +224,7 @@ static void arrived(h2o_socket_t *listener, const char *err)
     if (err != NULL) {
         return;
     }
+    take_tls(worker);
     for (int i = 0; i < ACCEPTS_PER_TURN && may_take(worker); i++) {
         h2o_socket_t *sock = h2o_evloop_socket_accept(listener);
         struct weft_tally_name *address;
@@ -220,7 +250,11 @@ static void arrived(h2o_socket_t *listener, const char *err)
         weft_connection_kept(worker);
         sock->on_close.cb = closed;
         sock->on_close.data = conn;
-        h2o_accept(&worker->accept_ctx, sock);
+        if (worker->tls != NULL) {
+            weft_handshake_begin(conn);
+        } else {
+            h2o_accept(&worker->accept_ctx, sock);
+        }
     }
 }
 
@@ -234,6 +268,7 @@ void weft_accept_start(struct weft_worker *worker)
 
 void weft_accept_tick(struct weft_worker *worker)
 {
+    take_tls(worker);
     if (worker->accept_paused && worker->now_ms >= worker->accept_resume_ms &&
         worker->listener != NULL) {
         worker->accept_paused = false;

@@ -19,6 +19,8 @@ static const struct weft_route routes[] = {
     {"GET", "/api/topics/{topic}", WEFT_RIGHT_SUBSCRIBE, weft_handle_topic},
     {"GET", "/api/topics", WEFT_RIGHT_SUBSCRIBE, weft_handle_topics},
     {"GET", "/api/events", WEFT_RIGHT_SUBSCRIBE, weft_handle_events},
+    {"GET", "/api/ws", WEFT_RIGHT_OWN, weft_handle_ws},
+    {"GET", "/ws", WEFT_RIGHT_OWN, weft_handle_ws},
     {"GET", "/api/breakers", WEFT_RIGHT_READ, weft_handle_breakers},
     {"GET", "/api/breakers/{name}", WEFT_RIGHT_READ, weft_handle_breaker},
     {"PUT", "/api/breakers/{name}", WEFT_RIGHT_OPERATE, weft_handle_breaker_put},
@@ -34,6 +36,13 @@ static const struct weft_route routes[] = {
     {"POST", "/api/limits/{bucket}/take", WEFT_RIGHT_GUARD, weft_handle_limits_take},
     {"GET", "/api/limits/{bucket}/check", WEFT_RIGHT_GUARD, weft_handle_limits_check},
     {"GET", "/api/connections", WEFT_RIGHT_OPERATE, weft_handle_connections},
+    {"GET", "/api/streams/{stream}", WEFT_RIGHT_READ, weft_handle_stream},
+    {"DELETE", "/api/streams/{stream}", WEFT_RIGHT_READ, weft_handle_stream_close},
+    {"POST", "/api/streams/{stream}/topics", WEFT_RIGHT_READ, weft_handle_stream_topics},
+    {"POST", "/api/streams/{stream}/token", WEFT_RIGHT_OWN, weft_handle_stream_token},
+    {"GET", "/api/revocations", WEFT_RIGHT_OPERATE, weft_handle_revocations},
+    {"PUT", "/api/revocations/{jti}", WEFT_RIGHT_OPERATE, weft_handle_revocation_put},
+    {"DELETE", "/api/revocations/{jti}", WEFT_RIGHT_OPERATE, weft_handle_revocation_delete},
     {"GET", "/api/services", WEFT_RIGHT_READ, weft_handle_services},
     {"GET", "/api/services/health", WEFT_RIGHT_READ, weft_handle_services_health},
     {"GET", "/api/services/{id}", WEFT_RIGHT_READ, weft_handle_service},
@@ -51,6 +60,7 @@ static const struct weft_route routes[] = {
     {"GET", "/", WEFT_RIGHT_NONE, weft_handle_asset},
     {"GET", "/app.js", WEFT_RIGHT_NONE, weft_handle_asset},
     {"GET", "/style.css", WEFT_RIGHT_NONE, weft_handle_asset},
+    {"GET", "/icon.svg", WEFT_RIGHT_NONE, weft_handle_asset},
 };
 
 bool weft_route_handles(const struct weft_route *route, void (*handle)(struct weft_call *call))
