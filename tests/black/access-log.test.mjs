@@ -7,6 +7,7 @@ import path from 'node:path';
 import { story } from './lib/story.mjs';
 import { event, RawHttp } from './lib/http.mjs';
 import { bin } from './lib/node.mjs';
+import { Issuer } from './lib/token.mjs';
 import { run } from './lib/process.mjs';
 import { until } from './lib/wait.mjs';
 
@@ -86,7 +87,8 @@ story('a stream has a line at its beginning and one at its end, which says why',
 });
 
 story('no secret is written down, wherever it was', async (w) => {
-  const { node, file } = await logging(w);
+  const issuer = new Issuer(w.folder);
+  const { node, file } = await logging(w, { auth: { anonymous: 'all', jwks: issuer.file, cookie: 'weft' } });
   const secret = 'eyJhbGciOiJIUzI1NiJ9.c2VjcmV0.tHiSiStHeSeCrEt';
   const api = w.client(node);
   const raw = new RawHttp(node.port);
@@ -95,16 +97,22 @@ story('no secret is written down, wherever it was', async (w) => {
     `/api/events?topic=t&%74oken=${secret}`, `/api/events?topic=t&TOKEN=${secret}`, `/?${secret}`, `/api/nothing?a=${secret}`, `/api/events?topic=t;token=${secret}`.replace(';', '%26'),
   ];
   for (const target of paths.slice(0, -1)) await api.get(target, { accept: 'application/json', authorization: `Bearer ${secret}`, cookie: `weft=${secret}; x=${secret}`, 'proxy-authorization': secret, referer: `http://x/?t=${secret}`, 'x-request-id': 'a' });
-  await w.follow(node, `topic=t&access_token=${secret}`, { headers: { Cookie: `weft=${secret}`, 'X-Request-Id': 'b' } }).then((s) => s.cut());
+  // One that is good, wherever it may be.
+  const token = issuer.token({ sub: 'alice "a"', subscribe: ['*'] });
+  for (const [query, headers] of [[`topic=t&access_token=${token}`, {}], [`topic=t&token=${token}`, {}], ['topic=t', { Cookie: `x=1; weft=${token}` }], ['topic=t', { Authorization: `Bearer ${token}` }]]) {
+    await w.follow(node, query, { headers: { ...headers, 'X-Request-Id': 'b' } }).then((s) => s.cut());
+  }
   await raw.write(`GET /healthz HTTP/1.1\r\nHost: x\r\nX-Request-Id: ${secret} x\r\ntraceparent: ${secret}\r\nX-Forwarded-For: ${secret}\r\n\r\n`);
   await raw.response();
   raw.destroy();
   await logged(file, (l) => l.request_id === 'a', paths.length - 1);
-  await logged(file, (l) => l.request_id === 'b', 2);
+  const streams = await logged(file, (l) => l.request_id === 'b', 8);
+  assert.deepEqual([...new Set(streams.map((l) => l.subject))], ['alice "a"']);
   await node.stop();
   const text = readFileSync(file, 'utf8');
   assert.ok(!text.includes(secret) && !text.includes('tHiSiStHeSeCrEt'), text.split('\n').find((l) => l.includes('tHiSiStHeSeCrEt')));
-  assert.ok(!node.program.output().includes('tHiSiStHeSeCrEt'), 'nor in the log');
+  for (const part of token.split('.')) assert.ok(!text.includes(part), part);
+  assert.ok(!node.program.output().includes('tHiSiStHeSeCrEt') && !node.program.output().includes(token.split('.')[2]), 'nor in the log');
   assert.match(text, /"query":"topic=t&access_token=\*\*\*"/);
 });
 
@@ -166,7 +174,7 @@ story('standard output, and a path that cannot be', async (w) => {
   await w.client(node).get('/healthz', { 'x-request-id': 'out' });
   const line = await node.program.line((text) => (text.includes('"request_id":"out"') ? JSON.parse(text) : null));
   assert.equal(line.status, 200);
-  const { code, stderr } = await run(bin('weftd'), ['--listen', '127.0.0.1:0', '--redis', w.store.url, '--set', 'access_log.path=/nowhere/at/all']);
+  const { code, stderr } = await run(bin('weftd'), ['--listen', '127.0.0.1:0', '--redis', w.store.url, '--set', 'access_log.path=/nowhere/at/all', '--set', 'auth.anonymous=all']);
   assert.equal(code, 1);
   assert.match(stderr, /access_log\.path: cannot open \/nowhere\/at\/all/);
 });

@@ -6,6 +6,7 @@ import { execFileSync } from 'node:child_process';
 import net from 'node:net';
 import { story } from './lib/story.mjs';
 import { event, parseHead, RawHttp } from './lib/http.mjs';
+import { Issuer } from './lib/token.mjs';
 import { until, deadline } from './lib/wait.mjs';
 
 const APP = 'https://app.example.org';
@@ -159,7 +160,7 @@ story('CORS: named origins with cookies, `*` without them, all others not at all
 }, { timeout: 120_000 });
 
 story('a preflight needs no right, and no token of a bucket', async (w) => {
-  const [node] = await w.cluster(1, { node: { set: { auth: { anonymous: 'none' }, http: { cors_origins: APP }, limits: { api_per_s: 1, api_burst: 1 } } } });
+  const [node] = await w.cluster(1, { node: { set: { auth: { anonymous: 'subscribe' }, http: { cors_origins: APP }, limits: { api_per_s: 1, api_burst: 1 } } } });
   const api = w.client(node);
   for (let i = 0; i < 10; i++) {
     const answer = await api.send('OPTIONS', '/api/topics/t/events', { headers: { origin: APP, 'access-control-request-method': 'POST' } });
@@ -342,6 +343,25 @@ story('behind a proxy streams are counted by the address that it forwards', asyn
   held[0].cut();
   await node.metricReaches('weft_subscribers', 4);
   assert.equal((await opened('192.0.2.1')).control('weft.open').length, 1);
+});
+
+story('streams of a subject are counted, wherever they come from', async (w) => {
+  const issuer = new Issuer(w.folder);
+  const [node] = await w.cluster(1, { node: { set: { auth: { anonymous: 'none', jwks: issuer.file }, limits: { connections_per_subject: 2 } } } });
+  const opened = async (sub) => {
+    const stream = w.stream(node, 'topic=t', { headers: { Authorization: `Bearer ${issuer.token({ sub, subscribe: ['*'] })}` } });
+    await stream.answered();
+    return stream.until(() => stream.control('weft.open')[0] ?? stream.control('weft.moved')[0], { what: 'its first word', mayEnd: true }).then((word) => ({ stream, word }));
+  };
+  const held = [];
+  for (const sub of ['alice', 'alice', 'bob']) held.push(await opened(sub));
+  assert.deepEqual(held.map(({ word }) => word.type), Array(3).fill('weft.open'));
+  const third = await opened('alice');
+  assert.deepEqual([third.word.type, third.word.data.reason], ['weft.moved', 'limited']);
+  assert.equal(refusedOf(await node.metrics(), 'subject'), 1);
+  held[0].stream.cut();
+  await node.metricReaches('weft_subscribers', 2);
+  assert.equal((await opened('alice')).word.type, 'weft.open');
 });
 
 story('a storm is accepted at the rate that is allowed; nobody is refused', async (w) => {
