@@ -140,10 +140,8 @@ static void bucket_of_sender(struct weft_call *call, char *out) WEFT_ON_WORKER
     }
 }
 
-static struct weft_bucket_conf conf_of(const struct weft_call *call)
+static struct weft_bucket_conf conf_of(const struct weft_config *cfg, bool subject)
 {
-    const struct weft_config *cfg = call->worker->o.cfg;
-    bool subject = has_subject(call);
     uint32_t per_s = subject ? cfg->limits.subject_per_s : cfg->limits.api_per_s;
     uint32_t burst = subject ? cfg->limits.subject_burst : cfg->limits.api_burst;
 
@@ -258,7 +256,7 @@ bool weft_admit(struct weft_call *call)
     enum weft_stocks_take how;
     char name[NAME_MAX_LEN];
 
-    conf = conf_of(call);
+    conf = conf_of(worker->o.cfg, has_subject(call));
     if (conf.rate == 0) {
         return true;
     }
@@ -269,4 +267,76 @@ bool weft_admit(struct weft_call *call)
         return false;
     }
     return decided(call, name, how == WEFT_STOCKS_TAKEN, &told);
+}
+
+/* ---- messages of a WebSocket, each as good as a request ---- */
+
+char *weft_admit_bucket(struct weft_call *call)
+{
+    char name[NAME_MAX_LEN];
+    char *copy;
+
+    if (conf_of(call->worker->o.cfg, has_subject(call)).rate == 0) {
+        return NULL;
+    }
+    bucket_of_sender(call, name);
+    copy = strdup(name);
+    WEFT_ASSERT(copy != NULL);
+    return copy;
+}
+
+static bool is_subjects(const char *bucket)
+{
+    return weft_str_starts(weft_str(bucket, strlen(bucket)), "weft.subject:");
+}
+
+static bool admitted(struct weft_worker *worker, bool taken, const struct weft_bucket_told *told,
+                     int64_t *ret_retry_ms) WEFT_ON_WORKER
+{
+    if (taken && told->stands != WEFT_STANDS_DRY) {
+        return true;
+    }
+    if (worker->o.cfg->limits.api_dry_run) {
+        weft_count(worker->o.shard, WEFT_M_API_WOULD_LIMIT, 1);
+        return true;
+    }
+    *ret_retry_ms = told->retry_ms;
+    return taken;
+}
+
+enum weft_admit weft_admit_message(struct weft_worker *worker, const char *bucket,
+                                   struct weft_waiting *waiting, int64_t *ret_retry_ms)
+{
+    struct weft_take_msg *m;
+    struct weft_bucket_told told;
+    enum weft_stocks_take how = weft_stocks_take(worker->stocks, weft_str(bucket, strlen(bucket)),
+                                                 1, worker->now_ms, &told);
+
+    if (how != WEFT_STOCKS_ASK) {
+        return admitted(worker, how == WEFT_STOCKS_TAKEN, &told, ret_retry_ms) ? WEFT_ADMIT_YES
+                                                                               : WEFT_ADMIT_NO;
+    }
+    m = weft_take_create(1);
+    (void)snprintf(m->items[0].name, sizeof(m->items[0].name), "%s", bucket);
+    m->items[0].tokens = 1;
+    m->items[0].conf = conf_of(worker->o.cfg, is_subjects(bucket));
+    if (!weft_take_post(worker, waiting, m)) {
+        *ret_retry_ms = 1000; /* control has too much to do */
+        return WEFT_ADMIT_NO;
+    }
+    return WEFT_ADMIT_WAITS;
+}
+
+bool weft_admit_answered(struct weft_worker *worker, const char *bucket,
+                         struct weft_answer_msg *answer, int64_t *ret_retry_ms)
+{
+    const struct weft_taken_msg *m = WEFT_CONTAINER_OF(answer, struct weft_taken_msg, answer);
+    struct weft_bucket_told told = m->told[0];
+
+    if (m->by == WEFT_DECIDED_REDIS) {
+        told.conf = conf_of(worker->o.cfg, is_subjects(bucket));
+        weft_stocks_seen(worker->stocks, weft_str(bucket, strlen(bucket)), &told, true,
+                         worker->now_ms);
+    }
+    return admitted(worker, m->taken, &told, ret_retry_ms);
 }

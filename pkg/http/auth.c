@@ -366,8 +366,8 @@ void weft_renewed_print(struct weft_buf *out, const struct weft_standing *standi
     int64_t at_ms = standing->grant == NULL ? 0 : standing->grant->is.expires_ms;
 
     if (at_ms == 0) {
-        weft_buf_puts(out, "{\"expires_ms\":null}");
+        weft_buf_puts(out, "\"expires_ms\":null");
     } else {
-        weft_buf_printf(out, "{\"expires_ms\":%lld}", (long long)at_ms);
+        weft_buf_printf(out, "\"expires_ms\":%lld", (long long)at_ms);
     }
 }

@@ -152,6 +152,7 @@ void weft_peer_close(struct weft_peer *peer)
 
 /* The same as below, with TLS. */
 static ssize_t push_records(struct weft_peer *peer, const struct iovec *iov, size_t n)
+    WEFT_ON_WORKER
 {
     size_t wire;
     ssize_t sent = weft_tls_session_write(peer->ssl, iov, n, &wire);
@@ -167,7 +168,7 @@ static ssize_t push_records(struct weft_peer *peer, const struct iovec *iov, siz
 }
 
 /* Bytes taken by the socket, 0 if none now, or -1: it is broken. */
-static ssize_t push(struct weft_peer *peer, struct iovec *iov, size_t n)
+static ssize_t push(struct weft_peer *peer, struct iovec *iov, size_t n) WEFT_ON_WORKER
 {
     struct msghdr mh = {.msg_iov = iov, .msg_iovlen = n};
     ssize_t sent;
@@ -282,6 +283,15 @@ bool weft_peer_write_on(struct weft_peer *peer)
         u->pieces[u->at].len -= (size_t)sent;
     }
     return true;
+}
+
+void weft_peer_finish(struct weft_peer *peer)
+{
+    WEFT_ASSERT(!weft_peer_busy(peer));
+    if (peer->ssl != NULL && !peer->broken) {
+        weft_tls_session_finish(peer->ssl);
+    }
+    (void)shutdown(peer->poll.fd, SHUT_WR);
 }
 
 /* ---- reading ---- */

@@ -64,6 +64,8 @@ bool weft_peer_write(struct weft_peer *peer, const struct weft_piece *pieces, si
     WEFT_ON_WORKER;
 /* Writes on where the last write stopped; when ready says writable. False: broken. */
 bool weft_peer_write_on(struct weft_peer *peer) WEFT_ON_WORKER;
+/* Nothing more will be written; reading goes on. The peer must not be busy. */
+void weft_peer_finish(struct weft_peer *peer) WEFT_ON_WORKER;
 /*
  * Bytes of what the peer has sent; 0: none now; -1: it has gone. To be asked until it says 0: ready is not called again for
  * what was there already.

@@ -25,6 +25,7 @@ static const char *reason_of(int status)
         {409, "Conflict"},
         {413, "Content Too Large"},
         {415, "Unsupported Media Type"},
+        {426, "Upgrade Required"},
         {429, "Too Many Requests"},
         {503, "Service Unavailable"},
     };

@@ -19,6 +19,8 @@ static const struct weft_route routes[] = {
     {"GET", "/api/topics/{topic}", WEFT_RIGHT_SUBSCRIBE, weft_handle_topic},
     {"GET", "/api/topics", WEFT_RIGHT_SUBSCRIBE, weft_handle_topics},
     {"GET", "/api/events", WEFT_RIGHT_SUBSCRIBE, weft_handle_events},
+    {"GET", "/api/ws", WEFT_RIGHT_OWN, weft_handle_ws},
+    {"GET", "/ws", WEFT_RIGHT_OWN, weft_handle_ws},
     {"GET", "/api/breakers", WEFT_RIGHT_READ, weft_handle_breakers},
     {"GET", "/api/breakers/{name}", WEFT_RIGHT_READ, weft_handle_breaker},
     {"PUT", "/api/breakers/{name}", WEFT_RIGHT_OPERATE, weft_handle_breaker_put},

@@ -8,6 +8,8 @@
 #include <weft/base/assert.h>
 #include <weft/base/random.h>
 
+#include "look_priv.h"
+
 /*
  * An event stream. The head goes out by h2o (h2o_http1_upgrade, which then frees connection and
  * request and hands the socket over); from then on it is a peer (peer_priv.h) and this struct.
@@ -93,6 +95,19 @@ static bool pump(struct weft_stream *st) WEFT_ON_WORKER
         }
     }
     return true;
+}
+
+static void stream_name(struct weft_receiver *rx, struct weft_stream_name *ret_name)
+{
+    weft_role_assert_worker(rx->worker->owner);
+    weft_look_name(rx, &stream_of(rx)->peer, ret_name);
+}
+
+static void stream_describe(struct weft_receiver *rx, const struct weft_seen *seen,
+                            struct weft_buf *out)
+{
+    weft_role_assert_worker(rx->worker->owner);
+    weft_look_describe(rx, &stream_of(rx)->peer, stream_of(rx)->began_ms, seen, out);
 }
 
 static void stream_ready(struct weft_receiver *rx)
@@ -189,7 +204,7 @@ static void stream_tick(struct weft_waiting *w, uint64_t now_ms)
     if (!st->peer.open) {
         return;
     }
-    weft_stream_show(st);
+    weft_look_show(&st->rx, &st->peer);
     look_at_token(st);
     /* Ticks come once a second: rather early than late. */
     if (st->end_ms != 0 && now_ms + 1000 > st->end_ms) {
@@ -284,8 +299,8 @@ void weft_sse_begin(struct weft_call *call, const struct weft_subscription *s)
     st->rx.redis = stream_redis;
     st->rx.move = stream_move;
     st->rx.stop = stream_stop;
-    st->rx.name = weft_stream_name;
-    st->rx.describe = weft_stream_describe;
+    st->rx.name = stream_name;
+    st->rx.describe = stream_describe;
     st->rx.waiting.tick = stream_tick;
     st->rx.waiting.recheck = stream_recheck;
     st->peer.ready = peer_ready;

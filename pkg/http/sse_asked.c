@@ -1,3 +1,4 @@
+#include "look_priv.h"
 #include "sse_priv.h"
 #include "streams_priv.h"
 
@@ -15,7 +16,7 @@ static void describe(struct weft_handle *handle, struct weft_buf *body)
 
     weft_role_assert_worker(st->rx.worker->owner);
     seen.unsent_bytes = weft_peer_unsent_bytes(&st->peer);
-    weft_stream_describe(&st->rx, &seen, body);
+    weft_look_describe(&st->rx, &st->peer, st->began_ms, &seen, body);
 }
 
 static void change_topics(struct weft_handle *handle, const struct weft_stream_ask *ask,
@@ -24,13 +25,6 @@ static void change_topics(struct weft_handle *handle, const struct weft_stream_a
     struct weft_stream *st = stream_of(handle);
 
     weft_role_assert_worker(st->rx.worker->owner);
-    if (ask->subscription.len > 0) {
-        result->status = 400;
-        result->code = WEFT_STR("invalid");
-        result->field = WEFT_STR("subscription");
-        result->detail = WEFT_STR("an event stream is one subscription, without a name");
-        return;
-    }
     if (!weft_receiver_retopic(&st->rx, st->standing.grant, ask, result, body)) {
         weft_stream_destroy(st);
     }
@@ -46,7 +40,9 @@ static void renew_token(struct weft_handle *handle, struct weft_grant *grant,
         return;
     }
     weft_standing_renew(&st->standing, grant);
+    weft_buf_puts(body, "{");
     weft_renewed_print(body, &st->standing);
+    weft_buf_puts(body, "}");
     st->over = NULL; /* if it was not told yet */
     st->tell_expiring = false;
     st->tell_renewed = true;

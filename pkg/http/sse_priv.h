@@ -4,7 +4,6 @@
  *   sse.c        a stream's life: beginning, turns, ticks, end
  *   sse_write.c  events and control events as bytes for the peer (peer_priv.h)
  *   sse_tell.c   control events
- *   sse_look.c   what it shows of itself to those who look for slow ones
  *   sse_asked.c  what is wanted of it by name (streams_priv.h)
  */
 #ifndef WEFT_HTTP_SSE_PRIV_H
@@ -82,14 +81,6 @@ bool weft_stream_tell_moved(struct weft_stream *st) WEFT_ON_WORKER;
  * event id, with which the client then resumes.
  */
 bool weft_stream_tell_id(struct weft_stream *st) WEFT_ON_WORKER;
-
-/* ---- sse_look.c ---- */
-/* Once a second. */
-void weft_stream_show(struct weft_stream *st) WEFT_ON_WORKER;
-/* For weft_receiver. */
-void weft_stream_name(struct weft_receiver *rx, struct weft_stream_name *ret_name);
-void weft_stream_describe(struct weft_receiver *rx, const struct weft_seen *seen,
-                          struct weft_buf *out);
 
 /* ---- sse_asked.c ---- */
 extern const struct weft_handle_ops weft_stream_handle_ops;

@@ -156,7 +156,9 @@ bool weft_stream_tell_renewed(struct weft_stream *st)
 
     st->tell_renewed = false;
     weft_buf_init(&b, 128);
+    weft_buf_puts(&b, "{");
     weft_renewed_print(&b, &st->standing);
+    weft_buf_puts(&b, "}");
     ok = weft_stream_write_control(st, WEFT_STR("weft.renewed"), weft_str(NULL, 0), &b);
     weft_buf_fini(&b);
     return ok;

@@ -224,23 +224,17 @@ static bool take_patterns(struct weft_call *call, struct weft_json array, const 
 
 struct topics_form {
     struct weft_json add, remove;
-    struct weft_str subscription;
 };
 
 static const struct weft_member topics_members[] = {
     {.name = "add", .kind = WEFT_MEMBER_ARRAY, .offset = offsetof(struct topics_form, add)},
     {.name = "remove", .kind = WEFT_MEMBER_ARRAY, .offset = offsetof(struct topics_form, remove)},
-    {.name = "subscription",
-     .kind = WEFT_MEMBER_TEXT,
-     .offset = offsetof(struct topics_form, subscription),
-     .lo = 0,
-     .hi = 64},
 };
 
 void weft_handle_stream_topics(struct weft_call *call)
 {
     struct weft_stream_ask ask = ask_of(call, WEFT_STREAM_TOPICS);
-    struct topics_form form = {.subscription = {"", 0}};
+    struct topics_form form = {.add = {.raw = {NULL, 0}}};
 
     if (!weft_query_allow(call, no_query) ||
         !weft_call_form(call, topics_members, WEFT_COUNT_OF(topics_members), &form, NULL) ||
@@ -253,7 +247,6 @@ void weft_handle_stream_topics(struct weft_call *call)
                              "nothing to add and nothing to remove");
         return;
     }
-    ask.subscription = form.subscription;
     ask_stream(call, &ask);
 }
 

@@ -19,9 +19,8 @@ struct weft_stream_ask {
     enum weft_stream_op op;
     uint32_t slot;
     uint64_t secret;
-    struct weft_grant *caller;    /* who asks; NULL: somebody without a token */
-    bool operates;                /* ... and may do anything */
-    struct weft_str subscription; /* of a WebSocket; "": the one without a name */
+    struct weft_grant *caller; /* who asks; NULL: somebody without a token */
+    bool operates;             /* ... and may do anything */
     struct weft_str *add, *remove;
     size_t n_add, n_remove;
 };

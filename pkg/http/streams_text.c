@@ -47,7 +47,6 @@ void weft_stream_ask_print(struct weft_buf *b, const struct weft_stream_ask *ask
     weft_buf_printf(b, "{\"op\":\"%s\",\"slot\":%u,\"secret\":\"%016llx\",\"operates\":%s",
                     op_words[ask->op], (unsigned)ask->slot, (unsigned long long)ask->secret,
                     ask->operates ? "true" : "false");
-    put_text(b, "subscription", ask->subscription);
     put_texts(b, "add", ask->add, ask->n_add);
     put_texts(b, "remove", ask->remove, ask->n_remove);
     if (ask->caller != NULL) {
@@ -175,7 +174,6 @@ static bool take_ask(struct weft_stream_ask *ask, const json_t *v, h2o_mem_pool_
     }
     ask->slot = (uint32_t)slot;
     ask->operates = json_is_true(json_object_get(v, "operates"));
-    ask->subscription = keep(pool, text_of(v, "subscription"));
     if (caller != NULL) {
         ask->caller = take_grant(caller, pool);
         return ask->caller != NULL;

@@ -208,6 +208,7 @@ static void deliver_redis(struct weft_msg *msg, void *owner)
         weft_fanout_down(worker->fanout);
     }
     weft_fanout_each(worker->fanout, tell_redis, &m->up);
+    weft_ws_redis(worker);
     free(m);
 }
 
@@ -340,6 +341,7 @@ static void begin_stop(struct weft_worker *worker) WEFT_ON_WORKER
     h2o_context_request_shutdown(&worker->ctx.h2o);
     weft_fanout_each(worker->fanout, move_receiver, NULL);
     weft_fanout_flush(worker->fanout);
+    weft_ws_stop(worker);
     weft_fanout_each(worker->fanout, stop_receiver, NULL); /* who could not be told */
 }
 
@@ -378,6 +380,15 @@ static void dispose(struct weft_worker *worker) WEFT_ON_WORKER
     h2o_config_dispose(&worker->globalconf);
 }
 
+/* How long the loop may sleep. */
+static int32_t wait_ms(const struct weft_worker *worker) WEFT_ON_WORKER
+{
+    if (worker->ws_turns != NULL) {
+        return 0;
+    }
+    return worker->drain.waits > 0 ? DRAIN_MS : TICK_MS;
+}
+
 static void *run(void *arg)
 {
     struct weft_worker *worker = arg;
@@ -389,7 +400,7 @@ static void *run(void *arg)
     worker->now_ms = worker->tick_ms = worker->round.began_ms = weft_clock_mono_ms();
     weft_accept_start(worker);
     for (;;) {
-        (void)h2o_evloop_run(worker->ctx.h2o.loop, worker->drain.waits > 0 ? DRAIN_MS : TICK_MS);
+        (void)h2o_evloop_run(worker->ctx.h2o.loop, wait_ms(worker));
         worker->now_ms = weft_clock_mono_ms();
         if (worker->now_ms - worker->tick_ms >= TICK_MS) {
             worker->tick_ms = worker->now_ms;
@@ -397,6 +408,8 @@ static void *run(void *arg)
         }
         weft_drain_turn(worker);
         weft_fanout_flush(worker->fanout);
+        weft_ws_turns(worker);
+        weft_fanout_flush(worker->fanout); /* subscriptions that have just been made */
         if (!worker->stopping && atomic_load_explicit(&worker->stop_asked, memory_order_acquire)) {
             begin_stop(worker);
         }

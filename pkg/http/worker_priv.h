@@ -14,8 +14,10 @@
  *   slow.c       which policy a slow subscriber has
  *   peer.c       the socket of a stream, once h2o has handed it over
  *   sse*.c       event streams         longpoll.c  the same as one answer
- *   drain.c      sends both elsewhere  pace.c      when (pure)
- *   publish.c    publishing            read.c      history and topics
+ *   ws*.c        WebSockets            peer.c      the client's end of them and of streams
+ *   drain.c      sends all elsewhere   pace.c      when (pure)
+ *   publish.c    publishing            publishing.c  what of it does not depend on HTTP
+ *   read.c       history and topics
  *   control.c    what the control thread answers: breakers.c, services.c
  *   slowest.c    who is slow, once a second      connections.c  ... for those who ask
  *   limits.c     buckets               admit.c     the limits of the API itself
@@ -60,6 +62,7 @@ struct weft_stocks;
 struct weft_take_msg;
 struct weft_tls;
 struct weft_wake;
+struct weft_ws;
 
 /* ---- tickets: who waits for an answer of the hub ---- */
 
@@ -88,7 +91,7 @@ struct weft_standing;
 struct weft_stream_ask;
 struct weft_stream_result;
 
-/* By which an open stream is reached from outside: /api/streams/{stream}. */
+/* By which an open stream, or a subscription of a WebSocket, is reached from outside: /api/streams/{stream}. */
 struct weft_handle {
     const struct weft_handle_ops *ops;
     struct weft_standing *standing; /* its token */
@@ -202,6 +205,8 @@ struct weft_worker {
     struct weft_stocks *stocks;           /* the worker's, once it runs */
     struct weft_checker *checker;         /* const after create */
     uint64_t revoked_seen WEFT_OF_WORKER; /* version of the list when streams last were rechecked */
+    struct weft_ws *sockets WEFT_OF_WORKER;  /* utlist DL: WebSockets */
+    struct weft_ws *ws_turns WEFT_OF_WORKER; /* utlist DL: those that have something to do */
     struct weft_slot *slots WEFT_OF_WORKER;
     uint32_t n_slots WEFT_OF_WORKER;
     uint32_t free_slot WEFT_OF_WORKER;
@@ -363,7 +368,7 @@ enum weft_standing_state weft_standing_look(struct weft_standing *standing,
                                             const struct weft_worker *worker);
 /* The members of weft.expiring: expires_ms, in_ms. */
 void weft_expiring_print(struct weft_buf *out, const struct weft_standing *standing);
-/* The data of weft.renewed: {"expires_ms":…}, null: never. */
+/* The member of weft.renewed: expires_ms, null: never. */
 void weft_renewed_print(struct weft_buf *out, const struct weft_standing *standing);
 
 /* ---- respond.c ---- */
@@ -389,8 +394,9 @@ bool weft_query_id(struct weft_call *call, const char *name, bool *ret_has, stru
 bool weft_call_topic(struct weft_call *call, struct weft_str *ret_topic) WEFT_ON_WORKER;
 
 /* ---- slow.c ---- */
-/* The subscription's policy; answers 400 and returns false if the request's is none. */
-bool weft_call_slow(struct weft_call *call, struct weft_sub_opts *opts) WEFT_ON_WORKER;
+/* The subscription's policy: its own word, or (p NULL) what the configuration says of its topics. WEFT_EINVAL. */
+int weft_take_slow(const struct weft_config *cfg, struct weft_str word, struct weft_sub_opts *opts,
+                   struct weft_err *err) WEFT_MUST_CHECK;
 const char *weft_slow_word(unsigned slow);
 
 /* ---- slowest.c ---- */
@@ -407,6 +413,19 @@ struct weft_subscription {
     bool named;
     uint32_t wait_ms, limit; /* long-poll */
 };
+
+/*
+ * Each puts one part of a subscription into opts, whose topics and types point to room for http.max_topics and
+ * WEFT_GLOBS_MAX of them. 0, or WEFT_EINVAL with the field that it is called there.
+ */
+int weft_take_topic(struct weft_sub_opts *opts, struct weft_str *room, uint32_t max,
+                    struct weft_str topic, const char *field, struct weft_err *err) WEFT_MUST_CHECK;
+int weft_take_type(struct weft_sub_opts *opts, struct weft_str *room, struct weft_str glob,
+                   struct weft_err *err) WEFT_MUST_CHECK;
+int weft_take_cursor(struct weft_sub_opts *opts, struct weft_str text, const char *field,
+                     struct weft_err *err) WEFT_MUST_CHECK;
+int weft_take_since(struct weft_sub_opts *opts, struct weft_str text, struct weft_err *err)
+    WEFT_MUST_CHECK;
 
 void weft_handle_events(struct weft_call *call) WEFT_ON_WORKER;
 /* It is for an event stream, not for anything else. */
@@ -463,6 +482,20 @@ void weft_moved_print(struct weft_buf *out, const char *reason, uint32_t retry_m
 /* When the next one that is moved may come back. */
 uint32_t weft_moved_retry_ms(struct weft_worker *worker) WEFT_ON_WORKER;
 
+/* Those who come now are told to go on elsewhere. */
+bool weft_drain_is_moving(const struct weft_worker *worker);
+
+/* ---- ws.c ---- */
+void weft_handle_ws(struct weft_call *call) WEFT_ON_WORKER;
+/* Once a turn, after the fanout's: those that have something to do. */
+void weft_ws_turns(struct weft_worker *worker) WEFT_ON_WORKER;
+/* Redis has gone or is back. */
+void weft_ws_redis(struct weft_worker *worker) WEFT_ON_WORKER;
+/* A drain moves those with subscriptions at their turn; the others go with this. */
+void weft_ws_drain(struct weft_worker *worker) WEFT_ON_WORKER;
+/* The worker stops: all are told, and those that cannot be are ended. */
+void weft_ws_stop(struct weft_worker *worker) WEFT_ON_WORKER;
+
 /* ---- control.c ---- */
 /*
  * Takes rq, which begins a feature's message, and answers the call with what the feature answers; 503 if
@@ -497,8 +530,66 @@ void weft_handle_limits_check(struct weft_call *call) WEFT_ON_WORKER;
 /* May it pass now? If not, it was answered, or waits and goes on by itself. */
 bool weft_admit(struct weft_call *call) WEFT_ON_WORKER;
 
+/*
+ * The same for each message of a WebSocket. bucket: the name of its sender's, taken at the handshake (malloc'd; NULL:
+ * there is no limit). *ret_retry_ms is set where it is refused.
+ */
+enum weft_admit {
+    WEFT_ADMIT_YES,
+    WEFT_ADMIT_NO,
+    WEFT_ADMIT_WAITS /* waiting has a ticket and gets an answer: weft_admit_answered() */
+};
+char *weft_admit_bucket(struct weft_call *call) WEFT_ON_WORKER;
+enum weft_admit weft_admit_message(struct weft_worker *worker, const char *bucket,
+                                   struct weft_waiting *waiting, int64_t *ret_retry_ms)
+    WEFT_ON_WORKER;
+bool weft_admit_answered(struct weft_worker *worker, const char *bucket,
+                         struct weft_answer_msg *answer, int64_t *ret_retry_ms) WEFT_ON_WORKER;
+
 /* ---- fallback.c ---- */
 void weft_fallback_register(h2o_hostconf_t *host);
+
+/* ---- publishing.c ---- */
+/* What the parts of a request are called by who sends it. */
+struct weft_publish_names {
+    const char *key, *producer_id, *producer_epoch, *producer_seq, *ack;
+};
+
+/*
+ * Each puts its part into m: the producer before the key, both before the events; m->topic is set. 0, or the error that
+ * the request is refused with: WEFT_EINVAL, WEFT_ETOOBIG.
+ */
+int weft_publish_take_producer(struct weft_publish_msg *m, struct weft_str id, uint64_t epoch,
+                               uint64_t first, const struct weft_publish_names *names,
+                               struct weft_err *err) WEFT_MUST_CHECK;
+int weft_publish_take_key(struct weft_publish_msg *m, struct weft_str key,
+                          const struct weft_publish_names *names, struct weft_err *err)
+    WEFT_MUST_CHECK;
+int weft_publish_take_ack(struct weft_publish_msg *m, struct weft_str ack,
+                          const struct weft_publish_names *names, struct weft_err *err)
+    WEFT_MUST_CHECK;
+int weft_publish_take_events(struct weft_worker *worker, struct weft_publish_msg *m,
+                             enum weft_body_kind kind, struct weft_str body,
+                             const struct weft_ce_header *ce, size_t n_ce,
+                             const struct weft_publish_names *names, struct weft_err *err)
+    WEFT_ON_WORKER WEFT_MUST_CHECK;
+/* May these be published, to all of their topics? If not, err names one of them. */
+bool weft_publish_allowed(const struct weft_worker *worker, const struct weft_grant *grant,
+                          const struct weft_events *events, struct weft_err *err);
+/* Takes m; waiting gets a ticket and then the answer. False: the queue is full, and nobody waits. */
+bool weft_publish_post(struct weft_worker *worker, struct weft_waiting *waiting,
+                       struct weft_publish_msg *m) WEFT_ON_WORKER;
+/* Members of an answer: `"ids":[…]`. */
+void weft_published_ids(struct weft_buf *b, const struct weft_published_msg *m);
+
+struct weft_refusal {
+    int status;
+    const char *code, *field;
+    char message[256];
+};
+/* False: the events were taken. */
+bool weft_published_refused(const struct weft_published_msg *m,
+                            const struct weft_publish_names *names, struct weft_refusal *ret);
 
 /* ---- publish.c, read.c, connections.c, plain.c ---- */
 void weft_handle_publish(struct weft_call *call) WEFT_ON_WORKER;
