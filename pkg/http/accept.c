@@ -2,17 +2,22 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 
 #include <utlist.h>
 
+#include <weft/base/clock.h>
+#include <weft/loop/tally.h>
 #include <weft/tls/server.h>
 
 /*
- * The listener. Over the node's cap a connection gets a 503 and is closed; when descriptors run
- * out, accepting pauses for a while, since an epoll that reports a connection nobody can take would
- * spin. (Over the cap, with TLS, there are no words that it would understand: it is only closed.)
+ * The listener. Over the node's cap a connection gets a 503 and is closed, over its address's a 429 (with TLS there are no
+ * words that it would understand: it is only closed).
+ * When descriptors run out, accepting pauses for a while, since an epoll that reports a connection nobody
+ * can take would spin; and when too many come in a second, who then wait in the kernel's backlog.
  */
 
 #define ACCEPTS_PER_TURN 16
@@ -26,8 +31,14 @@ static void closed(void *ctx)
     weft_role_assert_worker(worker->owner);
     DL_DELETE(worker->conns, conn);
     weft_handshake_forget(conn);
+    weft_tally_leave(worker->o.edge->tally, conn->door.address);
     free(conn);
     weft_connection_gone(worker);
+}
+
+struct weft_door *weft_door_of(h2o_req_t *req)
+{
+    return &weft_conn_of(req->conn->callbacks->get_socket(req->conn))->door;
 }
 
 void weft_connections_shut(struct weft_worker *worker)
@@ -103,17 +114,90 @@ void weft_connection_gone(struct weft_worker *worker)
     weft_gauge_add(worker->o.shard, WEFT_G_CONNECTIONS, -1);
 }
 
-static void refuse(struct weft_worker *worker, h2o_socket_t *sock) WEFT_ON_WORKER
+static void refuse(const struct weft_worker *worker, h2o_socket_t *sock, const char *status)
+    WEFT_ON_WORKER
 {
-    static const char answer[] = "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\n"
-                                 "Connection: close\r\nContent-Length: 0\r\n\r\n";
+    char answer[160];
+    int n = snprintf(answer, sizeof(answer),
+                     "HTTP/1.1 %s\r\nRetry-After: 5\r\nConnection: close\r\n"
+                     "Content-Length: 0\r\n\r\n",
+                     status);
 
-    weft_count(worker->o.shard, WEFT_M_CONNECTIONS_REFUSED, 1);
     if (worker->tls == NULL) {
-        (void)send(h2o_socket_get_fd(sock), answer, sizeof(answer) - 1,
-                   MSG_DONTWAIT | MSG_NOSIGNAL);
+        (void)send(h2o_socket_get_fd(sock), answer, (size_t)n, MSG_DONTWAIT | MSG_NOSIGNAL);
     }
     h2o_socket_close(sock);
+}
+
+/* False: it was refused. *ret_address: where it is counted, or NULL. */
+static bool let_in(struct weft_worker *worker, h2o_socket_t *sock,
+                   struct weft_tally_name **ret_address) WEFT_ON_WORKER
+{
+    const struct weft_config *cfg = worker->o.cfg;
+    struct weft_edge *edge = worker->o.edge;
+    uint32_t max = cfg->limits.api_proxies == 0 ? cfg->limits.connections_per_address : 0;
+    char address[WEFT_ADDRESS_MAX + 8];
+    bool shared = false;
+
+    *ret_address = NULL;
+    if (atomic_load_explicit(worker->o.connections, memory_order_relaxed) >=
+        edge->max_connections) {
+        weft_count(worker->o.shard, WEFT_M_CONNECTIONS_REFUSED, 1);
+        weft_count(worker->o.shard, WEFT_M_REFUSED_CONNECTIONS, 1);
+        refuse(worker, sock, "503 Service Unavailable");
+        return false;
+    }
+    if (max > 0) {
+        memcpy(address, "address ", 8);
+        if (weft_address_of_peer(sock, address + 8)) {
+            *ret_address =
+                weft_tally_enter(edge->tally, weft_str(address, strlen(address)), max, &shared);
+            if (shared) {
+                weft_count(worker->o.shard, WEFT_M_TALLY_FULL, 1);
+            }
+            if (*ret_address == NULL) {
+                weft_count(worker->o.shard, WEFT_M_REFUSED_ADDRESS, 1);
+                refuse(worker, sock, "429 Too Many Requests");
+                return false;
+            }
+        }
+    } else if (edge->access != NULL) {
+        char name[WEFT_PEER_NAME_MAX];
+
+        weft_address_name_peer(
+            sock, name); /* the socket remembers it: later it may not be told any more */
+    }
+    return true;
+}
+
+static void pause_for(struct weft_worker *worker, uint64_t ms) WEFT_ON_WORKER
+{
+    h2o_socket_read_stop(worker->listener);
+    worker->accept_paused = true;
+    worker->accept_resume_ms = worker->now_ms + ms;
+}
+
+/* May one more be taken now? At the end whoever waits is: there is no later. */
+static bool may_take(struct weft_worker *worker) WEFT_ON_WORKER
+{
+    uint32_t per_s = worker->o.cfg->limits.accepts_per_s;
+    uint64_t wait_ns;
+
+    if (per_s == 0 || worker->stopping ||
+        weft_gate_pass(&worker->o.edge->accepts, per_s, weft_clock_mono_ns(), &wait_ns)) {
+        return true;
+    }
+    weft_count(worker->o.shard, WEFT_M_ACCEPT_SLOWED, 1);
+    pause_for(worker, wait_ns / 1000000);
+    return false;
+}
+
+/* Nobody came. */
+static void not_taken(struct weft_worker *worker) WEFT_ON_WORKER
+{
+    if (worker->o.cfg->limits.accepts_per_s > 0 && !worker->stopping) {
+        weft_gate_return(&worker->o.edge->accepts, worker->o.cfg->limits.accepts_per_s);
+    }
 }
 
 /* A renewed certificate is there for who comes from now on. */
@@ -139,26 +223,25 @@ static void arrived(h2o_socket_t *listener, const char *err)
         return;
     }
     take_tls(worker);
-    for (int i = 0; i < ACCEPTS_PER_TURN; i++) {
+    for (int i = 0; i < ACCEPTS_PER_TURN && may_take(worker); i++) {
         h2o_socket_t *sock = h2o_evloop_socket_accept(listener);
+        struct weft_tally_name *address;
 
         if (sock == NULL) {
             if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
                 weft_count(worker->o.shard, WEFT_M_ACCEPT_PAUSES, 1);
-                h2o_socket_read_stop(listener);
-                worker->accept_paused = true;
-                worker->accept_resume_ms = worker->now_ms + PAUSE_MS;
+                pause_for(worker, PAUSE_MS);
             }
+            not_taken(worker);
             return;
         }
         weft_count(worker->o.shard, WEFT_M_CONNECTIONS_ACCEPTED, 1);
-        if (atomic_load_explicit(worker->o.connections, memory_order_relaxed) >=
-            worker->o.cfg->http.max_connections) {
-            refuse(worker, sock);
+        if (!let_in(worker, sock, &address)) {
             continue;
         }
         struct weft_conn *conn = calloc(1, sizeof(*conn));
         WEFT_ASSERT(conn != NULL);
+        conn->door.address = address;
         conn->worker = worker;
         conn->sock = sock;
         DL_APPEND(worker->conns, conn);

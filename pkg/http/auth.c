@@ -161,6 +161,7 @@ void weft_call_authenticate(struct weft_call *call)
 
     holder->grant = grant; /* as long as the request */
     call->grant = grant;
+    weft_asked_by(call->req, grant->is.subject);
 }
 
 /* ---- what he may do ---- */

@@ -7,6 +7,7 @@
 #ifndef WEFT_HTTP_CONN_PRIV_H
 #define WEFT_HTTP_CONN_PRIV_H
 
+#include "edge_priv.h"
 #include "worker_priv.h"
 
 struct ssl_st;
@@ -18,6 +19,7 @@ struct weft_conn {
     struct weft_worker *worker;
     h2o_socket_t *sock;
     struct weft_watcher *watcher; /* NULL: nobody minds that the peer leaves */
+    struct weft_door door;
     struct ssl_st *ssl;       /* borrowed of sock, once the handshake is over; NULL: in the clear */
     struct weft_tls *tls;     /* a reference, while the handshake is under way */
     h2o_timeout_entry_t late; /* linked meanwhile */

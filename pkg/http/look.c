@@ -1,5 +1,6 @@
 #include "look_priv.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include <weft/base/clock.h>
@@ -7,9 +8,11 @@
 #define TOPICS_SHOWN 4
 
 void weft_look_name(const struct weft_receiver *rx, const struct weft_peer *peer,
-                    struct weft_stream_name *ret_name)
+                    const char *request_id, struct weft_stream_name *ret_name)
 {
     weft_stream_id_print(rx->worker, &rx->waiting, ret_name->stream, sizeof(ret_name->stream));
+    (void)snprintf(ret_name->request_id, sizeof(ret_name->request_id), "%s",
+                   request_id != NULL ? request_id : "");
     weft_peer_name(peer, ret_name->peer, sizeof(ret_name->peer));
 }
 

@@ -173,7 +173,7 @@ static bool take_events(struct weft_call *call, struct weft_publish_msg *m) WEFT
     }
     if (!took(call,
               weft_publish_take_events(call->worker, m, kind, weft_str_of(call->req->entity), ce,
-                                       n_ce, &names, &err),
+                                       n_ce, weft_asked_of(call->req)->traceparent, &names, &err),
               &err)) {
         return false;
     }

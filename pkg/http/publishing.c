@@ -71,7 +71,8 @@ int weft_publish_take_ack(struct weft_publish_msg *m, struct weft_str ack,
 int weft_publish_take_events(struct weft_worker *worker, struct weft_publish_msg *m,
                              enum weft_body_kind kind, struct weft_str body,
                              const struct weft_ce_header *ce, size_t n_ce,
-                             const struct weft_publish_names *names, struct weft_err *err)
+                             struct weft_str traceparent, const struct weft_publish_names *names,
+                             struct weft_err *err)
 {
     const struct weft_config *cfg = worker->o.cfg;
     struct weft_event_ctx ctx = {
@@ -82,6 +83,7 @@ int weft_publish_take_events(struct weft_worker *worker, struct weft_publish_msg
         .topic = weft_str(m->topic, strlen(m->topic)),
         .node = weft_str(worker->o.node_id, strlen(worker->o.node_id)),
         .now_ms = weft_clock_wall_ms(),
+        .traceparent = traceparent,
     };
     int rc = weft_events_parse(&m->events, kind, body, ce, n_ce, &ctx, err);
 

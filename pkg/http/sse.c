@@ -38,6 +38,8 @@ void weft_stream_destroy(struct weft_stream *st)
         weft_peer_close(&st->peer);
         weft_gauge_add(worker->o.shard, WEFT_G_SUBSCRIBERS, -1);
     }
+    weft_kept_end(worker, &st->kept, "sse", st->peer.sent_bytes, st->events,
+                  st->why != NULL ? st->why : "client");
     weft_standing_end(&st->standing);
     weft_receiver_fini(&st->rx);
     free(st);
@@ -100,7 +102,7 @@ static bool pump(struct weft_stream *st) WEFT_ON_WORKER
 static void stream_name(struct weft_receiver *rx, struct weft_stream_name *ret_name)
 {
     weft_role_assert_worker(rx->worker->owner);
-    weft_look_name(rx, &stream_of(rx)->peer, ret_name);
+    weft_look_name(rx, &stream_of(rx)->peer, stream_of(rx)->kept.request_id, ret_name);
 }
 
 static void stream_describe(struct weft_receiver *rx, const struct weft_seen *seen,
@@ -213,6 +215,7 @@ static void stream_tick(struct weft_waiting *w, uint64_t now_ms)
     if (weft_peer_busy(&st->peer)) {
         if (now_ms - st->peer.progress_ms > worker->o.cfg->http.write_stall_ms) {
             weft_count(worker->o.shard, WEFT_M_SUBSCRIBER_STALLED, 1);
+            st->why = "stalled";
             weft_stream_destroy(st);
         }
         return;
@@ -248,6 +251,7 @@ static void stream_stop(struct weft_receiver *rx)
 
             (void)weft_peer_write(&st->peer, &end, 1);
         }
+        st->why = "stopping";
         weft_stream_destroy(st);
     }
 }
@@ -318,6 +322,10 @@ void weft_sse_begin(struct weft_call *call, const struct weft_subscription *s)
         weft_respond_problem(req, 503, "busy", "", "out of memory");
         return;
     }
+    if (!weft_kept_begin(call, "sse", &st->kept)) {
+        weft_stream_destroy(st);
+        return;
+    }
 
     retry += (uint32_t)(weft_random_next(&worker->rng) % (worker->o.cfg->sse.retry_jitter_ms + 1));
     int n = snprintf(line, sizeof(line), "retry: %u\n\n", retry);
@@ -333,13 +341,11 @@ void weft_sse_begin(struct weft_call *call, const struct weft_subscription *s)
                    H2O_STRLIT("no-store"));
     h2o_add_header_by_str(&req->pool, &req->res.headers, H2O_STRLIT("x-accel-buffering"), 0, NULL,
                           H2O_STRLIT("no"));
-    h2o_add_header_by_str(&req->pool, &req->res.headers, H2O_STRLIT("x-content-type-options"), 0,
-                          NULL, H2O_STRLIT("nosniff"));
     if (st->chunked) {
         h2o_add_header(&req->pool, &req->res.headers, H2O_TOKEN_TRANSFER_ENCODING, NULL,
                        H2O_STRLIT("chunked"));
     }
-    weft_respond_cors(req);
+    weft_answer_headers(req);
     weft_count(worker->o.shard, WEFT_M_HTTP_REQUESTS, 1);
 
     h2o_iovec_t body = h2o_iovec_init(st->head, st->head_len);

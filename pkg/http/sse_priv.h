@@ -27,7 +27,10 @@ struct weft_stream {
     struct weft_id sent; /* highest id that the client was given */
     uint64_t end_ms;     /* when its life is over; 0: never */
     const char *moving;  /* NULL, or why the client is told to go on elsewhere */
-    const char *over;    /* NULL, or what became of its token: `expired`, `revoked` */
+    struct weft_kept kept;
+    const char *why;  /* it ends, for the access log; NULL: the client left */
+    uint64_t events;  /* that it was given */
+    const char *over; /* NULL, or what became of its token: `expired`, `revoked` */
     struct weft_standing standing;
     const char *closing; /* NULL, or who ends it: `operator` */
     uint32_t client_bytes;

@@ -97,6 +97,7 @@ bool weft_stream_tell_closed(struct weft_stream *st, const char *reason)
     bool ok;
 
     weft_buf_init(&b, 128);
+    st->why = reason;
     weft_buf_printf(&b, "{\"reason\":\"%s\",\"cursor\":", reason);
     weft_buf_json(&b, weft_str(id, id_len));
     weft_buf_puts(&b, "}");
@@ -113,6 +114,7 @@ bool weft_stream_tell_moved(struct weft_stream *st)
     weft_moved_print(&worker->scratch, st->moving, weft_moved_retry_ms(worker), st->named);
     weft_count(worker->o.shard, WEFT_M_CONTROL_EVENTS, 1);
     weft_count(worker->o.shard, WEFT_M_STREAMS_MOVED, 1);
+    st->why = st->moving;
     st->ended = true;
     return weft_stream_write_scratch(st);
 }
@@ -141,6 +143,7 @@ bool weft_stream_tell_expired(struct weft_stream *st)
     bool ok;
 
     weft_buf_init(&b, 128);
+    st->why = st->over;
     weft_buf_printf(&b, "{\"reason\":\"%s\"}", st->over);
     weft_count(st->rx.worker->o.shard, WEFT_M_STREAMS_EXPIRED, 1);
     st->ended = true;

@@ -444,9 +444,11 @@ static void configure(struct weft_worker *worker)
     host =
         h2o_config_register_host(&worker->globalconf, h2o_iovec_init(H2O_STRLIT("default")), 65535);
     weft_fallback_register(host);
+    weft_access_register(&host->fallback_path);
     path = h2o_config_register_path(host, "/", 0);
     handler = h2o_create_handler(path, sizeof(*handler));
     handler->on_req = weft_router_handle;
+    weft_access_register(path);
 }
 
 int weft_worker_create(struct weft_worker **ret_worker, const struct weft_worker_opts *opts)
@@ -479,6 +481,7 @@ int weft_worker_create(struct weft_worker **ret_worker, const struct weft_worker
     weft_buf_init(&worker->scratch, SCRATCH_MAX);
     weft_buf_init(&worker->what, (size_t)1024 * 1024);
     weft_buf_init(&worker->form, (size_t)4 * 1024 * 1024);
+    weft_buf_init(&worker->line, (size_t)32 * 1024);
     worker->checker = weft_checker_create(opts->cfg);
     configure(worker);
     h2o_context_init(&worker->ctx.h2o, h2o_evloop_create(), &worker->globalconf);
@@ -569,6 +572,7 @@ void weft_worker_destroy(struct weft_worker *worker)
     weft_buf_fini(&worker->scratch);
     weft_buf_fini(&worker->what);
     weft_buf_fini(&worker->form);
+    weft_buf_fini(&worker->line);
     weft_stocks_destroy(worker->stocks);
     weft_checker_destroy(worker->checker);
     weft_tls_unref(worker->tls);

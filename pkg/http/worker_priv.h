@@ -9,6 +9,7 @@
  *   auth.c       who sends, and what he may do   revocations.c  tokens that are not good any more
  *   streams*.c   open streams, for those who want something of them
  *   respond.c    JSON answers, problems, CORS
+ *   edge_priv.h  who is let in, and how it is written down
  *   fallback.c   problems instead of the answers that h2o makes itself
  *   subscribe.c  parameters of a subscription
  *   slow.c       which policy a slow subscriber has
@@ -144,8 +145,9 @@ struct weft_drain {
 /* ---- who is slow: slowest.c ---- */
 
 struct weft_stream_name {
-    char stream[100]; /* as weft.open has it */
-    char peer[64];    /* address:port */
+    char stream[100];    /* as weft.open has it */
+    char peer[64];       /* address:port */
+    char request_id[65]; /* of the request that began it; "": not known */
 };
 
 /* How far a stream is behind, as of its tick. */
@@ -220,6 +222,7 @@ struct weft_worker {
     struct weft_buf scratch WEFT_OF_WORKER; /* for one answer or one write; empty between uses */
     struct weft_buf what WEFT_OF_WORKER;    /* the same, for the text of one read */
     struct weft_buf form WEFT_OF_WORKER;    /* the same, for the members of one body */
+    struct weft_buf line WEFT_OF_WORKER;    /* the same, for one line of the access log */
     size_t most_connections WEFT_OF_WORKER; /* since memory was last given back */
     uint64_t trim_at_ms WEFT_OF_WORKER;     /* 0: not due */
     struct weft_drain drain WEFT_OF_WORKER;
@@ -381,7 +384,6 @@ void weft_respond_problem(h2o_req_t *req, int status, const char *code, const ch
     __attribute__((format(printf, 5, 6)));
 /* 400 or 413 from an err. */
 void weft_respond_err(h2o_req_t *req, const struct weft_err *err) WEFT_ON_WORKER;
-void weft_respond_cors(h2o_req_t *req) WEFT_ON_WORKER;
 struct weft_str weft_header(h2o_req_t *req, const char *name) WEFT_ON_WORKER;
 /* Is every query parameter one of allowed (NULL-terminated), or a token? If not, answers 400, returns false. */
 bool weft_query_allow(struct weft_call *call, const char *const *allowed) WEFT_ON_WORKER;
@@ -529,6 +531,8 @@ void weft_handle_limits_check(struct weft_call *call) WEFT_ON_WORKER;
 /* ---- admit.c ---- */
 /* May it pass now? If not, it was answered, or waits and goes on by itself. */
 bool weft_admit(struct weft_call *call) WEFT_ON_WORKER;
+/* Answers an event stream: 200 and weft.moved, to come back after retry_ms or later. */
+void weft_turn_stream_away(struct weft_call *call, int64_t retry_ms) WEFT_ON_WORKER;
 
 /*
  * The same for each message of a WebSocket. bucket: the name of its sender's, taken at the handshake (malloc'd; NULL:
@@ -571,8 +575,8 @@ int weft_publish_take_ack(struct weft_publish_msg *m, struct weft_str ack,
 int weft_publish_take_events(struct weft_worker *worker, struct weft_publish_msg *m,
                              enum weft_body_kind kind, struct weft_str body,
                              const struct weft_ce_header *ce, size_t n_ce,
-                             const struct weft_publish_names *names, struct weft_err *err)
-    WEFT_ON_WORKER WEFT_MUST_CHECK;
+                             struct weft_str traceparent, const struct weft_publish_names *names,
+                             struct weft_err *err) WEFT_ON_WORKER WEFT_MUST_CHECK;
 /* May these be published, to all of their topics? If not, err names one of them. */
 bool weft_publish_allowed(const struct weft_worker *worker, const struct weft_grant *grant,
                           const struct weft_events *events, struct weft_err *err);
@@ -618,5 +622,7 @@ void weft_handle_healthz(struct weft_call *call) WEFT_ON_WORKER;
 void weft_handle_readyz(struct weft_call *call) WEFT_ON_WORKER;
 void weft_handle_metrics(struct weft_call *call) WEFT_ON_WORKER;
 void weft_handle_asset(struct weft_call *call) WEFT_ON_WORKER;
+
+#include "edge_priv.h"
 
 #endif

@@ -36,6 +36,7 @@ struct weft_ws *weft_ws_create(struct weft_worker *worker)
 void weft_ws_discard(struct weft_ws *ws)
 {
     WEFT_ASSERT(ws->state == WEFT_WS_OPENING);
+    weft_kept_end(ws->worker, &ws->kept, "websocket", 0, 0, "client");
     weft_ws_caller_fini(ws);
     weft_ws_read_fini(ws);
     free(ws);
@@ -72,6 +73,8 @@ static void destroy(struct weft_ws *ws) WEFT_ON_WORKER
     weft_ticket_free(worker, &ws->waiting);
     weft_gauge_add(worker->o.shard, WEFT_G_WS_CONNECTIONS, -1);
     weft_peer_close(&ws->peer);
+    weft_kept_end(worker, &ws->kept, "websocket", ws->peer.sent_bytes, ws->events,
+                  ws->why != NULL ? ws->why : "client");
     weft_buf_fini(&ws->out);
     weft_ws_caller_fini(ws);
     weft_ws_read_fini(ws);
@@ -103,6 +106,7 @@ void weft_ws_close(struct weft_ws *ws, unsigned code, const char *why)
         return;
     }
     ws->state = WEFT_WS_CLOSING;
+    ws->why = why;
     let_go(ws);
     weft_count(ws->worker->o.shard, counter_of(ws, code), 1);
     weft_ws_put_close(&ws->out, code, why);

@@ -27,6 +27,7 @@ bool weft_ws_caller_take(struct weft_ws *ws, struct weft_call *call, struct weft
             return false;
         }
         weft_standing_begin(&ws->standing, grant);
+        weft_asked_by(call->req, grant->is.subject);
         weft_grant_unref(grant);
     } else if (call->refused != NULL) {
         weft_respond_unauthorized(call->req, call->refused);

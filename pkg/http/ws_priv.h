@@ -25,6 +25,7 @@
 
 #include <weft/wire/ws.h>
 
+#include "edge_priv.h"
 #include "peer_priv.h"
 #include "worker_priv.h"
 
@@ -72,12 +73,15 @@ struct weft_ws {
     struct weft_buf out; /* frames that wait: answers, control messages; freed when they are out */
 
     uint64_t began_ms;
-    uint64_t heard_ms;   /* when the client last sent a byte */
-    uint64_t pinged_ms;  /* when it was asked whether it is there; 0: it has been heard since */
-    uint64_t partial_ms; /* since when a message has been coming; 0: none is */
-    uint64_t end_ms;     /* when its life is over; 0: never */
-    uint64_t cut_ms;     /* LINGERS: when it is cut */
+    uint64_t heard_ms;     /* when the client last sent a byte */
+    uint64_t pinged_ms;    /* when it was asked whether it is there; 0: it has been heard since */
+    uint64_t partial_ms;   /* since when a message has been coming; 0: none is */
+    uint64_t end_ms;       /* when its life is over; 0: never */
+    uint64_t cut_ms;       /* LINGERS: when it is cut */
+    struct weft_kept kept; /* where it is counted, its lines of the access log */
     struct weft_standing standing; /* its token */
+    uint64_t events;               /* that it was given */
+    const char *why;               /* NULL, or why it is closed */
     uint64_t auth_until_ms;        /* by when it has to say who it is; 0: it need not */
     const char *moving;            /* NULL, or why the client is told to go on elsewhere */
     uint8_t state;                 /* enum weft_ws_state */

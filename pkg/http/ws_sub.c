@@ -84,7 +84,7 @@ static void tick(struct weft_waiting *w, uint64_t now_ms)
 static void name(struct weft_receiver *rx, struct weft_stream_name *ret_name)
 {
     weft_role_assert_worker(rx->worker->owner);
-    weft_look_name(rx, &sub_of(rx)->ws->peer, ret_name);
+    weft_look_name(rx, &sub_of(rx)->ws->peer, sub_of(rx)->ws->kept.request_id, ret_name);
 }
 
 static void describe(struct weft_receiver *rx, const struct weft_seen *seen, struct weft_buf *out)

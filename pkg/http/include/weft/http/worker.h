@@ -19,6 +19,7 @@
 struct weft_board;
 struct weft_canaries;
 struct weft_config;
+struct weft_edge;
 struct weft_keychain;
 struct weft_labels;
 struct weft_log;
@@ -42,6 +43,7 @@ struct weft_worker_opts {
     atomic_uint *connections;       /* borrowed; of the whole node */
     struct weft_canaries *canaries; /* borrowed; of the whole node: writes its own place */
     struct weft_board *board;       /* borrowed; of the whole node */
+    struct weft_edge *edge;         /* borrowed; of the whole node */
     struct weft_keychain *keychain; /* borrowed; keys for tokens */
     struct weft_revoked *revoked;   /* borrowed; tokens that are not good any more */
     struct weft_tls

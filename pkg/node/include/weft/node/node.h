@@ -36,6 +36,8 @@ void weft_node_reload(struct weft_node *node, const struct weft_config *fresh);
 void weft_node_reload_failed(struct weft_node *node, const struct weft_err *why);
 /* Whether events arrive, as /readyz says it. Any thread. */
 bool weft_node_is_ready(const struct weft_node *node);
+/* Any thread: files that it writes were moved away (SIGHUP). */
+void weft_node_reopen(struct weft_node *node);
 /*
  * The node is not ready from now on; after drain.grace_ms its streams are moved away one after another, while all else
  * is served. brief: without that time, and within a second. Returns at once.
