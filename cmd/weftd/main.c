@@ -103,12 +103,14 @@ static void drain(struct weft_node *node, struct weft_log *log, const sigset_t *
 static int serve(struct weft_node *node, struct weft_log *log, const sigset_t *signals,
                  const struct weft_private_redis *redis, const char *data)
 {
-    static const struct timespec look = {.tv_sec = 0, .tv_nsec = 50 * 1000 * 1000};
+    static const struct timespec soon = {.tv_sec = 0, .tv_nsec = 50 * 1000 * 1000};
+    static const struct timespec look = {.tv_sec = 1, .tv_nsec = 0};
     bool ready = false;
 
     for (;;) {
-        int sig = ready ? sigwaitinfo(signals, NULL) : sigtimedwait(signals, NULL, &look);
+        int sig = sigtimedwait(signals, NULL, ready ? &look : &soon);
 
+        weft_node_look(node);
         if (is_end(sig)) {
             drain(node, log, signals, sig, redis);
             return EXIT_SUCCESS;
@@ -161,6 +163,7 @@ static int run(const struct weft_config *cfg, bool dev)
     (void)sigaddset(&signals, SIGTERM);
     (void)sigaddset(&signals, SIGINT);
     (void)sigaddset(&signals, SIGCHLD);
+    (void)sigaddset(&signals, SIGHUP);
     (void)pthread_sigmask(SIG_BLOCK, &signals, NULL);
 
     weft_node_make_id(cfg->node.id, id);
@@ -227,6 +230,13 @@ int main(int argc, char **argv, char **envp)
         rc = EXIT_USAGE;
     } else if (cmd.print) {
         rc = weft_config_print(&cfg, stdout) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    } else if (cfg.auth.anonymous == WEFT_ANONYMOUS_NONE && cfg.auth.jwks[0] == '\0') {
+        (void)fprintf(
+            stderr,
+            "weftd: auth.jwks: nobody could use this node. Give it keys that tokens are checked with "
+            "(auth.jwks, WEFT_JWKS), or say what may be done without a token (auth.anonymous, "
+            "WEFT_ANONYMOUS: subscribe, publish or all)\n");
+        rc = EXIT_USAGE;
     } else if (cmd.check) {
         rc = EXIT_SUCCESS;
     } else {

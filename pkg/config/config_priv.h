@@ -125,6 +125,7 @@ extern const struct weft_param_rule weft_rule_not_empty;
 extern const struct weft_param_rule weft_rule_node_id;
 extern const struct weft_param_rule weft_rule_prefix;
 extern const struct weft_param_rule weft_rule_listen;
+extern const struct weft_param_rule weft_rule_cookie;
 extern const struct weft_param_rule weft_rule_origin;
 extern const struct weft_param_rule weft_rule_redis_url;
 extern const struct weft_param_rule weft_rule_retention;

@@ -56,6 +56,14 @@ static const char *check_listen(const char *value)
     return NULL;
 }
 
+/* A cookie's name (RFC 6265), of the plainer characters. */
+static const char *check_cookie(const char *value)
+{
+    if (value[0] != '\0' && (strlen(value) > 64 || !all_of(value, LOWER UPPER DIGIT "._-")))
+        return "must be 1 to 64 of the characters A-Z a-z 0-9 . _ -, or empty";
+    return NULL;
+}
+
 /* An origin as browsers send it: lower case, no path. */
 static const char *check_origin(const char *value)
 {
@@ -116,6 +124,7 @@ const struct weft_param_rule weft_rule_not_empty = {.check = check_not_empty};
 const struct weft_param_rule weft_rule_node_id = {.check = check_node_id};
 const struct weft_param_rule weft_rule_prefix = {.check = check_prefix};
 const struct weft_param_rule weft_rule_listen = {.check = check_listen};
+const struct weft_param_rule weft_rule_cookie = {.check = check_cookie};
 const struct weft_param_rule weft_rule_origin = {.check = check_origin};
 const struct weft_param_rule weft_rule_slow_policy = {.check = check_slow_policy};
 const struct weft_param_rule weft_rule_redis_url = {.check = check_redis_url, .secret = true};

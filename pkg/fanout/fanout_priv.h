@@ -141,6 +141,8 @@ bool weft_take_rings(struct weft_taker *tk);
 /* ---- words.c ---- */
 /* Copies topics and types, counts patterns. False: out of memory. */
 bool weft_sub_keep_words(struct weft_sub *sub, const struct weft_sub_opts *opts);
+/* ret_types has room for types_n. */
+void weft_sub_types(const struct weft_sub *sub, struct weft_str *ret_types);
 bool weft_sub_type_wanted(const struct weft_sub *sub, const struct weft_batch *batch, uint32_t i);
 /* One of its topics is this one by name. */
 bool weft_sub_names(const struct weft_sub *sub, const struct weft_topic *topic);

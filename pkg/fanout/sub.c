@@ -195,6 +195,37 @@ void weft_sub_fini(struct weft_sub *sub)
     memset(sub, 0, sizeof(*sub));
 }
 
+int weft_sub_retopic(struct weft_sub *sub, const struct weft_str *topics, size_t n)
+{
+    struct weft_fanout *fo = sub->fo;
+    struct weft_str *types = calloc((size_t)sub->types_n + 1, sizeof(*types));
+    char *words = sub->words; /* the types lie in it */
+    struct weft_sub_opts opts = {.slow = (enum weft_slow)sub->slow,
+                                 .from = WEFT_FROM_CURSOR,
+                                 .start = sub->cursor,
+                                 .topics = topics,
+                                 .n_topics = n,
+                                 .types = types,
+                                 .n_types = sub->types_n};
+    int rc = WEFT_ENOMEM;
+
+    WEFT_ASSERT(weft_sub_may_leave(sub));
+    if (sub->mode == WEFT_SUB_OPENING || (weft_sub_floats(sub) && sub->page_at == 0)) {
+        opts.from = (enum weft_sub_from)sub->from; /* it has not begun */
+    }
+    if (types != NULL) {
+        weft_sub_types(sub, types);
+        sub->words = NULL;
+        weft_sub_fini(sub);
+        rc = weft_sub_init(sub, fo, &opts);
+        free(words);
+    } else {
+        weft_sub_fini(sub);
+    }
+    free(types);
+    return rc;
+}
+
 /* All topics are followed and the hub has said from where. */
 static bool synced(const struct weft_sub *sub)
 {

@@ -19,6 +19,16 @@ bool weft_sub_next_topic(const struct weft_sub *sub, size_t *pos, struct weft_st
     return true;
 }
 
+void weft_sub_types(const struct weft_sub *sub, struct weft_str *ret_types)
+{
+    size_t off = sub->types_off;
+
+    for (unsigned i = 0; i < sub->types_n; i++) {
+        ret_types[i] = word_at(sub, off);
+        off += 1 + ret_types[i].len;
+    }
+}
+
 bool weft_sub_type_wanted(const struct weft_sub *sub, const struct weft_batch *batch, uint32_t i)
 {
     size_t off = sub->types_off;

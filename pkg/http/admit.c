@@ -5,19 +5,26 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <openssl/sha.h>
+
+#include <weft/auth/grant.h>
 #include <weft/base/assert.h>
 #include <weft/base/random.h>
 #include <weft/guard/buckets.h>
 #include <weft/guard/stocks.h>
+#include <weft/wire/name.h>
 #include <weft/wire/sse.h>
 
 /*
- * The limits of the node's own API (limits.api_*): a request takes a token from the bucket of whoever sends it,
- * `weft.address:<address>`, a leased one that is made with its first request. Mostly the worker has tokens at
+ * The limits of the node's own API: a request takes a token from the bucket of whoever sends it,
+ * `weft.subject:<sub>` (limits.subject_*) or `weft.address:<address>` (limits.api_*), a leased one that is made with
+ * its first request. Mostly the worker has tokens at
  * hand; else the request waits for control.
  */
 
-#define NAME_MAX_LEN 80
+#define NAME_MAX_LEN    80
+#define SUBJECT         "weft.subject:"
+#define SUBJECT_MAX_LEN 64 /* in a name as it is */
 
 struct admission {
     struct weft_waiting waiting;
@@ -80,16 +87,43 @@ static bool forwarded(h2o_req_t *req, uint32_t from_right, char *out)
     return inet_pton(AF_INET6, text, address) == 1 && print_address(out, AF_INET6, address);
 }
 
-/*
- * The name of the sender's bucket. With tokens it will be `weft.subject:<sub>` for those who have one: this is the
- * place.
- */
+/* A subject that cannot stand in a bucket's name is put there as a hash that nobody can aim at. */
+static void bucket_of_subject(struct weft_str subject, char *out)
+{
+    static const char hex[] = "0123456789abcdef";
+    unsigned char digest[SHA256_DIGEST_LENGTH];
+    int n = snprintf(out, NAME_MAX_LEN, SUBJECT);
+
+    if (weft_topic_valid(subject) && subject.len < SUBJECT_MAX_LEN) {
+        memcpy(out + n, subject.p, subject.len);
+        out[(size_t)n + subject.len] = '\0';
+        return;
+    }
+    (void)SHA256((const unsigned char *)subject.p, subject.len, digest);
+    out[n++] = ':';
+    for (size_t i = 0; i < 16; i++) {
+        out[n++] = hex[digest[i] >> 4];
+        out[n++] = hex[digest[i] & 15];
+    }
+    out[n] = '\0';
+}
+
+static bool has_subject(const struct weft_call *call)
+{
+    return call->grant != NULL && call->grant->is.subject.len > 0;
+}
+
+/* The name of the sender's bucket: that of his token's subject, else that of his address. */
 static void bucket_of_sender(struct weft_call *call, char *out) WEFT_ON_WORKER
 {
     uint32_t proxies = call->worker->o.cfg->limits.api_proxies;
     struct sockaddr_storage peer;
     struct sockaddr *sa = (struct sockaddr *)&peer;
 
+    if (has_subject(call)) {
+        bucket_of_subject(call->grant->is.subject, out);
+        return;
+    }
     (void)snprintf(out, NAME_MAX_LEN, "weft.address:");
     if (proxies > 0 && forwarded(call->req, proxies, out)) {
         return;
@@ -107,10 +141,10 @@ static void bucket_of_sender(struct weft_call *call, char *out) WEFT_ON_WORKER
     }
 }
 
-static struct weft_bucket_conf conf_of(const struct weft_config *cfg)
+static struct weft_bucket_conf conf_of(const struct weft_config *cfg, bool subject)
 {
-    uint32_t per_s = cfg->limits.api_per_s;
-    uint32_t burst = cfg->limits.api_burst;
+    uint32_t per_s = subject ? cfg->limits.subject_per_s : cfg->limits.api_per_s;
+    uint32_t burst = subject ? cfg->limits.subject_burst : cfg->limits.api_burst;
 
     return (struct weft_bucket_conf){.capacity = burst > 0 ? burst : (int64_t)per_s * 2,
                                      .rate = (int64_t)per_s * 1000,
@@ -145,8 +179,11 @@ static void turn_away(struct weft_call *call, const char *name, const struct wef
     if (weft_call_is_stream(call)) {
         turn_stream_away(call, told->retry_ms);
     } else {
-        weft_respond_problem(call->req, 429, "limited", "",
-                             "too many requests from your address (limits.api_per_s)");
+        weft_respond_problem(
+            call->req, 429, "limited", "",
+            has_subject(call)
+                ? "too many requests with tokens of your subject (limits.subject_per_s)"
+                : "too many requests from your address (limits.api_per_s)");
     }
 }
 
@@ -220,13 +257,13 @@ bool weft_admit(struct weft_call *call)
     enum weft_stocks_take how;
     char name[NAME_MAX_LEN];
 
-    if (worker->o.cfg->limits.api_per_s == 0) {
+    conf = conf_of(worker->o.cfg, has_subject(call));
+    if (conf.rate == 0) {
         return true;
     }
     bucket_of_sender(call, name);
     how = weft_stocks_take(worker->stocks, weft_str(name, strlen(name)), 1, worker->now_ms, &told);
     if (how == WEFT_STOCKS_ASK) {
-        conf = conf_of(worker->o.cfg);
         ask(call, &conf, name);
         return false;
     }
@@ -235,18 +272,39 @@ bool weft_admit(struct weft_call *call)
 
 /* ---- messages of a WebSocket, each as good as a request ---- */
 
+static bool is_of_subject(const char *bucket)
+{
+    return strncmp(bucket, SUBJECT, sizeof(SUBJECT) - 1) == 0;
+}
+
+static char *copy_name(const char *name)
+{
+    char *copy = strdup(name);
+
+    WEFT_ASSERT(copy != NULL);
+    return copy;
+}
+
 char *weft_admit_bucket(struct weft_call *call)
 {
     char name[NAME_MAX_LEN];
-    char *copy;
 
-    if (call->worker->o.cfg->limits.api_per_s == 0) {
+    if (conf_of(call->worker->o.cfg, has_subject(call)).rate == 0) {
         return NULL;
     }
     bucket_of_sender(call, name);
-    copy = strdup(name);
-    WEFT_ASSERT(copy != NULL);
-    return copy;
+    return copy_name(name);
+}
+
+char *weft_admit_bucket_of(const struct weft_worker *worker, const struct weft_grant *grant)
+{
+    char name[NAME_MAX_LEN];
+
+    if (conf_of(worker->o.cfg, true).rate == 0) {
+        return NULL;
+    }
+    bucket_of_subject(grant->is.subject, name);
+    return copy_name(name);
 }
 
 static bool admitted(struct weft_worker *worker, bool taken, const struct weft_bucket_told *told,
@@ -278,7 +336,7 @@ enum weft_admit weft_admit_message(struct weft_worker *worker, const char *bucke
     m = weft_take_create(1);
     (void)snprintf(m->items[0].name, sizeof(m->items[0].name), "%s", bucket);
     m->items[0].tokens = 1;
-    m->items[0].conf = conf_of(worker->o.cfg);
+    m->items[0].conf = conf_of(worker->o.cfg, is_of_subject(bucket));
     if (!weft_take_post(worker, waiting, m)) {
         *ret_retry_ms = 1000; /* control has too much to do */
         return WEFT_ADMIT_NO;
@@ -293,7 +351,7 @@ bool weft_admit_answered(struct weft_worker *worker, const char *bucket,
     struct weft_bucket_told told = m->told[0];
 
     if (m->by == WEFT_DECIDED_REDIS) {
-        told.conf = conf_of(worker->o.cfg);
+        told.conf = conf_of(worker->o.cfg, is_of_subject(bucket));
         weft_stocks_seen(worker->stocks, weft_str(bucket, strlen(bucket)), &told, true,
                          worker->now_ms);
     }

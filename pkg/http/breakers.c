@@ -19,7 +19,7 @@ static const char *const outcome_words[] = {"success", "failure", NULL};
 
 enum outcome { OUTCOME_SUCCESS, OUTCOME_FAILURE };
 
-static const char *const no_query[] = {"access_token", NULL};
+static const char *const no_query[] = {NULL};
 
 static struct weft_breaker_cache *cache_of(struct weft_call *call) WEFT_ON_WORKER
 {

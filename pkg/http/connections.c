@@ -152,7 +152,7 @@ static void answer(struct weft_call *call, uint32_t limit, struct weft_report **
 
 void weft_handle_connections(struct weft_call *call)
 {
-    static const char *const known[] = {"sort", "limit", "access_token", NULL};
+    static const char *const known[] = {"sort", "limit", NULL};
     struct weft_str sort = weft_query_get(call->query, "sort");
     struct weft_report *reports[WEFT_WORKERS_MAX] = {NULL};
     uint32_t n = weft_board_workers(call->worker->o.board);

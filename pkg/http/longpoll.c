@@ -17,6 +17,7 @@ struct poll {
     struct weft_watcher watcher;
     h2o_req_t *req; /* alive until it is answered: h2o does not read on before */
     struct weft_buf events, gaps;
+    struct weft_standing standing;
     uint64_t until_ms;
     uint32_t n, limit;
     bool no_cursor;
@@ -31,6 +32,7 @@ static void end(struct poll *p) WEFT_ON_WORKER
     weft_receiver_fini(&p->rx);
     weft_buf_fini(&p->events);
     weft_buf_fini(&p->gaps);
+    weft_standing_end(&p->standing);
     free(p);
 }
 
@@ -109,6 +111,28 @@ static void peer_gone(struct weft_watcher *watcher)
     answer(p);
 }
 
+/* False: its token has ended, and so has the poll. */
+static bool still_allowed(struct poll *p) WEFT_ON_WORKER
+{
+    enum weft_standing_state stands = weft_standing_look(&p->standing, p->rx.worker);
+    h2o_req_t *req = p->req;
+
+    if (stands != WEFT_EXPIRED && stands != WEFT_REVOKED) {
+        return true;
+    }
+    end(p);
+    weft_respond_unauthorized(req, stands == WEFT_EXPIRED ? "it has expired" : "it was revoked");
+    return false;
+}
+
+static void poll_recheck(struct weft_waiting *w)
+{
+    struct weft_receiver *rx = WEFT_CONTAINER_OF(w, struct weft_receiver, waiting);
+
+    weft_role_assert_worker(rx->worker->owner);
+    (void)still_allowed(WEFT_CONTAINER_OF(rx, struct poll, rx));
+}
+
 static void poll_tick(struct weft_waiting *w, uint64_t now_ms)
 {
     struct poll *p =
@@ -116,6 +140,9 @@ static void poll_tick(struct weft_waiting *w, uint64_t now_ms)
 
     weft_role_assert_worker(p->rx.worker->owner);
     weft_slowest_saw(p->rx.worker, &p->rx, (struct weft_seen){0});
+    if (!still_allowed(p)) {
+        return;
+    }
     if (now_ms >= p->until_ms) {
         answer(p);
     }
@@ -164,6 +191,8 @@ void weft_longpoll_begin(struct weft_call *call, const struct weft_subscription 
     p->rx.move = poll_stop;
     p->rx.stop = poll_stop;
     p->rx.waiting.tick = poll_tick;
+    p->rx.waiting.recheck = poll_recheck;
+    weft_standing_begin(&p->standing, s->grant);
     weft_receiver_init(&p->rx, worker);
     weft_gauge_add(worker->o.shard, WEFT_G_SUBSCRIBERS, 1);
     p->watcher.gone = peer_gone;

@@ -1,5 +1,6 @@
 #include "worker_priv.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -158,6 +159,21 @@ static bool take_ack(struct weft_call *call, struct weft_publish_msg *m) WEFT_ON
     return ack.p == NULL || took(call, weft_publish_take_ack(m, ack, &names, &err), &err);
 }
 
+static bool may_publish(struct weft_call *call, const struct weft_events *events) WEFT_ON_WORKER
+{
+    char field[32] = "topic";
+    size_t i;
+
+    if (weft_publish_permitted(call->worker, call->grant, events, &i)) {
+        return true;
+    }
+    if (events->list[i].topics_n > 1 || events->n > 1) {
+        (void)snprintf(field, sizeof(field), "[%zu].topics", i);
+    }
+    weft_respond_forbidden(call, field, "publishing to this topic");
+    return false;
+}
+
 static bool take_events(struct weft_call *call, struct weft_publish_msg *m) WEFT_ON_WORKER
 {
     struct weft_ce_header ce[CE_HEADERS_MAX];
@@ -174,7 +190,8 @@ static bool take_events(struct weft_call *call, struct weft_publish_msg *m) WEFT
     return took(call,
                 weft_publish_take_events(call->worker, m, kind, weft_str_of(call->req->entity), ce,
                                          n_ce, &names, &err),
-                &err);
+                &err) &&
+           may_publish(call, &m->events);
 }
 
 /* ---- the answer ---- */
@@ -233,7 +250,7 @@ static void published(struct weft_waiting *w, struct weft_published_msg *m)
 
 void weft_handle_publish(struct weft_call *call)
 {
-    static const char *const known[] = {"access_token", "ack", NULL};
+    static const char *const known[] = {"ack", NULL};
     struct weft_worker *worker = call->worker;
     struct weft_publish_msg *m;
     struct pending *p;

@@ -109,6 +109,26 @@ int weft_publish_take_events(struct weft_worker *worker, struct weft_publish_msg
     return 0;
 }
 
+bool weft_publish_permitted(const struct weft_worker *worker, const struct weft_grant *grant,
+                            const struct weft_events *events, size_t *ret_index)
+{
+    struct weft_str good = {NULL, 0}; /* mostly all have the same */
+    struct weft_str topic;
+
+    for (size_t i = 0; i < events->n; i++) {
+        uint32_t pos = 0;
+
+        while (weft_event_next_topic(events, &events->list[i], &pos, &topic)) {
+            if (!weft_str_eq(topic, good) && !weft_may_publish(worker, grant, topic)) {
+                *ret_index = i;
+                return false;
+            }
+            good = topic;
+        }
+    }
+    return true;
+}
+
 bool weft_publish_post(struct weft_worker *worker, struct weft_waiting *waiting,
                        struct weft_publish_msg *m)
 {

@@ -74,7 +74,7 @@ static struct weft_ask_msg *question(enum weft_ask_kind kind, struct weft_str na
 
 void weft_handle_history(struct weft_call *call)
 {
-    static const char *const known[] = {"after", "before", "limit", "order", "access_token", NULL};
+    static const char *const known[] = {"after", "before", "limit", "order", NULL};
     struct weft_str order = weft_query_get(call->query, "order");
     struct weft_ask_msg asked = {0};
     struct weft_ask_msg *m;
@@ -84,7 +84,8 @@ void weft_handle_history(struct weft_call *call)
     if (!weft_query_allow(call, known) || !weft_call_topic(call, &topic) ||
         !weft_query_id(call, "after", &asked.has_after, &asked.after) ||
         !weft_query_id(call, "before", &asked.has_before, &asked.before) ||
-        !weft_query_u32(call, "limit", 1, 1000, 100, &limit)) {
+        !weft_query_u32(call, "limit", 1, 1000, 100, &limit) ||
+        !weft_call_may_subscribe(call, topic, "topic")) {
         return;
     }
     if (order.p != NULL && !weft_str_eq(order, WEFT_STR("asc")) &&
@@ -105,17 +106,29 @@ void weft_handle_history(struct weft_call *call)
 
 void weft_handle_topic(struct weft_call *call)
 {
-    static const char *const known[] = {"access_token", NULL};
+    static const char *const known[] = {NULL};
     struct weft_str topic;
 
-    if (weft_query_allow(call, known) && weft_call_topic(call, &topic)) {
+    if (weft_query_allow(call, known) && weft_call_topic(call, &topic) &&
+        weft_call_may_subscribe(call, topic, "topic")) {
         ask(call, question(WEFT_ASK_TOPIC, topic, 1));
     }
 }
 
+/* Names say something, too: who may follow all that begin with the prefix may list them. */
+static bool may_list(struct weft_call *call, struct weft_str prefix) WEFT_ON_WORKER
+{
+    char pattern[WEFT_NAME_MAX + 1];
+
+    memcpy(pattern, prefix.len > 0 ? prefix.p : "", prefix.len);
+    pattern[prefix.len] = '*';
+    return weft_is_operator(call->worker, call->grant) ||
+           weft_call_may_subscribe(call, weft_str(pattern, prefix.len + 1), "prefix");
+}
+
 void weft_handle_topics(struct weft_call *call)
 {
-    static const char *const known[] = {"prefix", "after", "limit", "access_token", NULL};
+    static const char *const known[] = {"prefix", "after", "limit", NULL};
     struct weft_str prefix = weft_query_get(call->query, "prefix");
     struct weft_str after = weft_query_get(call->query, "after");
     struct weft_ask_msg *m;
@@ -127,6 +140,9 @@ void weft_handle_topics(struct weft_call *call)
     if (prefix.len > 0 && !weft_topic_valid(prefix)) {
         weft_respond_problem(call->req, 400, "invalid", "prefix",
                              "it must be the beginning of a topic's name");
+        return;
+    }
+    if (!may_list(call, prefix)) {
         return;
     }
     if (after.len > 0 && !weft_topic_valid(after)) {

@@ -171,6 +171,10 @@ bool weft_query_allow(struct weft_call *call, const char *const *allowed)
         const struct weft_param *p = &call->query->params[i];
         const char *const *name = allowed;
 
+        if (weft_str_eq(p->key, WEFT_STR("token")) ||
+            weft_str_eq(p->key, WEFT_STR("access_token"))) {
+            continue; /* auth.c has seen it */
+        }
         while (*name != NULL && !weft_str_eq(p->key, weft_str(*name, strlen(*name)))) {
             name++;
         }

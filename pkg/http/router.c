@@ -5,62 +5,54 @@
 
 #include <weft/base/assert.h>
 
-/* What a request without a token must be allowed to do (auth.anonymous). */
-enum right {
-    RIGHT_NONE,
-    RIGHT_SUBSCRIBE,
-    RIGHT_PUBLISH,
-    RIGHT_LATER /* its handler asks, for each thing that is done */
-};
-
 struct weft_route {
     const char *method;
     const char *path; /* `{…}` stands for one segment */
-    enum right right;
+    enum weft_right right;
     void (*handle)(struct weft_call *call);
 };
 
 /* Every route of the node; a test holds docs/openapi.yaml against it. HEAD is served as GET. */
 static const struct weft_route routes[] = {
-    {"POST", "/api/topics/{topic}/events", RIGHT_PUBLISH, weft_handle_publish},
-    {"GET", "/api/topics/{topic}/events", RIGHT_SUBSCRIBE, weft_handle_history},
-    {"GET", "/api/topics/{topic}", RIGHT_SUBSCRIBE, weft_handle_topic},
-    {"GET", "/api/topics", RIGHT_SUBSCRIBE, weft_handle_topics},
-    {"GET", "/api/events", RIGHT_SUBSCRIBE, weft_handle_events},
-    {"GET", "/api/ws", RIGHT_LATER, weft_handle_ws},
-    {"GET", "/ws", RIGHT_LATER, weft_handle_ws},
-    {"GET", "/api/breakers", RIGHT_SUBSCRIBE, weft_handle_breakers},
-    {"GET", "/api/breakers/{name}", RIGHT_SUBSCRIBE, weft_handle_breaker},
-    {"PUT", "/api/breakers/{name}", RIGHT_PUBLISH, weft_handle_breaker_put},
-    {"DELETE", "/api/breakers/{name}", RIGHT_PUBLISH, weft_handle_breaker_delete},
-    {"POST", "/api/breakers/{name}/acquire", RIGHT_PUBLISH, weft_handle_breaker_acquire},
-    {"POST", "/api/breakers/{name}/report", RIGHT_PUBLISH, weft_handle_breaker_report},
-    {"POST", "/api/breakers/{name}/force", RIGHT_PUBLISH, weft_handle_breaker_force},
-    {"GET", "/api/limits", RIGHT_SUBSCRIBE, weft_handle_limits_list},
-    {"POST", "/api/limits/take", RIGHT_PUBLISH, weft_handle_limits_take_several},
-    {"GET", "/api/limits/{bucket}", RIGHT_SUBSCRIBE, weft_handle_limits_look},
-    {"PUT", "/api/limits/{bucket}", RIGHT_PUBLISH, weft_handle_limits_set},
-    {"DELETE", "/api/limits/{bucket}", RIGHT_PUBLISH, weft_handle_limits_delete},
-    {"POST", "/api/limits/{bucket}/take", RIGHT_PUBLISH, weft_handle_limits_take},
-    {"GET", "/api/limits/{bucket}/check", RIGHT_PUBLISH, weft_handle_limits_check},
-    {"GET", "/api/connections", RIGHT_SUBSCRIBE, weft_handle_connections},
-    {"GET", "/api/services", RIGHT_SUBSCRIBE, weft_handle_services},
-    {"GET", "/api/services/health", RIGHT_SUBSCRIBE, weft_handle_services_health},
-    {"GET", "/api/services/{id}", RIGHT_SUBSCRIBE, weft_handle_service},
-    {"PUT", "/api/services/{id}", RIGHT_PUBLISH, weft_handle_service_put},
-    {"DELETE", "/api/services/{id}", RIGHT_PUBLISH, weft_handle_service_delete},
-    {"GET", "/api/services/{id}/metrics", RIGHT_SUBSCRIBE, weft_handle_service_metrics},
-    {"POST", "/api/services/{id}/start", RIGHT_PUBLISH, weft_handle_service_start},
-    {"POST", "/api/services/{id}/stop", RIGHT_PUBLISH, weft_handle_service_stop},
-    {"POST", "/api/services/{id}/restart", RIGHT_PUBLISH, weft_handle_service_restart},
-    {"GET", "/api/nodes", RIGHT_SUBSCRIBE, weft_handle_nodes},
-    {"GET", "/api/openapi.yaml", RIGHT_NONE, weft_handle_asset},
-    {"GET", "/healthz", RIGHT_NONE, weft_handle_healthz},
-    {"GET", "/readyz", RIGHT_NONE, weft_handle_readyz},
-    {"GET", "/metrics", RIGHT_NONE, weft_handle_metrics},
-    {"GET", "/", RIGHT_NONE, weft_handle_asset},
-    {"GET", "/app.js", RIGHT_NONE, weft_handle_asset},
-    {"GET", "/style.css", RIGHT_NONE, weft_handle_asset},
+    {"POST", "/api/topics/{topic}/events", WEFT_RIGHT_PUBLISH, weft_handle_publish},
+    {"GET", "/api/topics/{topic}/events", WEFT_RIGHT_SUBSCRIBE, weft_handle_history},
+    {"GET", "/api/topics/{topic}", WEFT_RIGHT_SUBSCRIBE, weft_handle_topic},
+    {"GET", "/api/topics", WEFT_RIGHT_SUBSCRIBE, weft_handle_topics},
+    {"GET", "/api/events", WEFT_RIGHT_SUBSCRIBE, weft_handle_events},
+    {"GET", "/api/ws", WEFT_RIGHT_LATER, weft_handle_ws},
+    {"GET", "/ws", WEFT_RIGHT_LATER, weft_handle_ws},
+    {"GET", "/api/breakers", WEFT_RIGHT_READ, weft_handle_breakers},
+    {"GET", "/api/breakers/{name}", WEFT_RIGHT_READ, weft_handle_breaker},
+    {"PUT", "/api/breakers/{name}", WEFT_RIGHT_OPERATE, weft_handle_breaker_put},
+    {"DELETE", "/api/breakers/{name}", WEFT_RIGHT_OPERATE, weft_handle_breaker_delete},
+    {"POST", "/api/breakers/{name}/acquire", WEFT_RIGHT_GUARD, weft_handle_breaker_acquire},
+    {"POST", "/api/breakers/{name}/report", WEFT_RIGHT_GUARD, weft_handle_breaker_report},
+    {"POST", "/api/breakers/{name}/force", WEFT_RIGHT_OPERATE, weft_handle_breaker_force},
+    {"GET", "/api/limits", WEFT_RIGHT_READ, weft_handle_limits_list},
+    {"POST", "/api/limits/take", WEFT_RIGHT_GUARD, weft_handle_limits_take_several},
+    {"GET", "/api/limits/{bucket}", WEFT_RIGHT_READ, weft_handle_limits_look},
+    {"PUT", "/api/limits/{bucket}", WEFT_RIGHT_OPERATE, weft_handle_limits_set},
+    {"DELETE", "/api/limits/{bucket}", WEFT_RIGHT_OPERATE, weft_handle_limits_delete},
+    {"POST", "/api/limits/{bucket}/take", WEFT_RIGHT_GUARD, weft_handle_limits_take},
+    {"GET", "/api/limits/{bucket}/check", WEFT_RIGHT_GUARD, weft_handle_limits_check},
+    {"GET", "/api/connections", WEFT_RIGHT_OPERATE, weft_handle_connections},
+    {"GET", "/api/services", WEFT_RIGHT_READ, weft_handle_services},
+    {"GET", "/api/services/health", WEFT_RIGHT_READ, weft_handle_services_health},
+    {"GET", "/api/services/{id}", WEFT_RIGHT_READ, weft_handle_service},
+    {"PUT", "/api/services/{id}", WEFT_RIGHT_OPERATE, weft_handle_service_put},
+    {"DELETE", "/api/services/{id}", WEFT_RIGHT_OPERATE, weft_handle_service_delete},
+    {"GET", "/api/services/{id}/metrics", WEFT_RIGHT_READ, weft_handle_service_metrics},
+    {"POST", "/api/services/{id}/start", WEFT_RIGHT_OPERATE, weft_handle_service_start},
+    {"POST", "/api/services/{id}/stop", WEFT_RIGHT_OPERATE, weft_handle_service_stop},
+    {"POST", "/api/services/{id}/restart", WEFT_RIGHT_OPERATE, weft_handle_service_restart},
+    {"GET", "/api/nodes", WEFT_RIGHT_READ, weft_handle_nodes},
+    {"GET", "/api/openapi.yaml", WEFT_RIGHT_NONE, weft_handle_asset},
+    {"GET", "/healthz", WEFT_RIGHT_NONE, weft_handle_healthz},
+    {"GET", "/readyz", WEFT_RIGHT_NONE, weft_handle_readyz},
+    {"GET", "/metrics", WEFT_RIGHT_NONE, weft_handle_metrics},
+    {"GET", "/", WEFT_RIGHT_NONE, weft_handle_asset},
+    {"GET", "/app.js", WEFT_RIGHT_NONE, weft_handle_asset},
+    {"GET", "/style.css", WEFT_RIGHT_NONE, weft_handle_asset},
 };
 
 bool weft_route_handles(const struct weft_route *route, void (*handle)(struct weft_call *call))
@@ -134,29 +126,9 @@ static h2o_iovec_t allowed(h2o_req_t *req, struct weft_str path)
     return list;
 }
 
-static bool has_right(struct weft_call *call) WEFT_ON_WORKER
-{
-    enum weft_config_anonymous anonymous = call->worker->o.cfg->auth.anonymous;
-    enum right right = call->route->right;
-
-    if (right == RIGHT_NONE || right == RIGHT_LATER || anonymous == WEFT_ANONYMOUS_ALL ||
-        (right == RIGHT_SUBSCRIBE && anonymous == WEFT_ANONYMOUS_SUBSCRIBE) ||
-        (right == RIGHT_PUBLISH && anonymous == WEFT_ANONYMOUS_PUBLISH)) {
-        return true;
-    }
-    if (anonymous == WEFT_ANONYMOUS_NONE) {
-        weft_respond_problem(call->req, 401, "unauthorized", "",
-                             "anonymous access is switched off (auth.anonymous)");
-    } else {
-        weft_respond_problem(call->req, 403, "forbidden", "",
-                             "anonymous access does not include this (auth.anonymous)");
-    }
-    return false;
-}
-
 void weft_call_go_on(struct weft_call *call)
 {
-    if (has_right(call)) {
+    if (weft_call_permitted(call, call->route->right)) {
         call->route->handle(call);
     }
 }
@@ -207,7 +179,12 @@ static void dispatch(struct weft_call *call, struct weft_str path) WEFT_ON_WORKE
                 return;
             }
         }
-        if (call->route->right == RIGHT_NONE || weft_admit(call)) {
+        if (call->route->right == WEFT_RIGHT_NONE) {
+            call->route->handle(call);
+            return;
+        }
+        weft_call_authenticate(call);
+        if (weft_admit(call)) {
             weft_call_go_on(call);
         }
         return;

@@ -7,7 +7,7 @@
 #define LIST_MAX  1000
 #define NODES_MAX 1000
 
-static const char *const no_query[] = {"access_token", NULL};
+static const char *const no_query[] = {NULL};
 
 /* `health` is a path of its own. */
 static bool id_of(struct weft_call *call, struct weft_str *ret_id) WEFT_ON_WORKER
@@ -82,7 +82,7 @@ void weft_handle_service_put(struct weft_call *call)
 
 void weft_handle_services(struct weft_call *call)
 {
-    static const char *const known[] = {"after", "limit", "access_token", NULL};
+    static const char *const known[] = {"after", "limit", NULL};
     struct weft_str after = weft_query_get(call->query, "after");
     uint32_t limit;
 

@@ -38,6 +38,7 @@ static void destroy(struct weft_stream *st) WEFT_ON_WORKER
         weft_peer_close(&st->peer);
         weft_gauge_add(worker->o.shard, WEFT_G_SUBSCRIBERS, -1);
     }
+    weft_standing_end(&st->standing);
     weft_receiver_fini(&st->rx);
     free(st);
 }
@@ -56,10 +57,14 @@ static bool pump(struct weft_stream *st) WEFT_ON_WORKER
         if (st->ended) {
             return false;
         }
-        if (st->tell_id) {
+        if (st->over != NULL) {
+            ok = weft_stream_tell_expired(st);
+        } else if (st->tell_id) {
             ok = weft_stream_tell_id(st);
         } else if (st->tell_degraded || st->tell_recovered) {
             ok = weft_stream_tell_redis(st);
+        } else if (st->tell_expiring && st->rx.sub.opened) {
+            ok = weft_stream_tell_expiring(st);
         } else if (st->moving != NULL &&
                    (weft_sub_may_leave(&st->rx.sub) || st->rx.worker->stopping)) {
             ok = weft_stream_tell_moved(st);
@@ -158,6 +163,33 @@ static void stream_move(struct weft_receiver *rx)
     move_away(stream_of(rx), "draining");
 }
 
+/* Is its token still good? */
+static void look_at_token(struct weft_stream *st) WEFT_ON_WORKER
+{
+    switch (weft_standing_look(&st->standing, st->rx.worker)) {
+    case WEFT_STILL_GOOD:
+        return;
+    case WEFT_EXPIRES_SOON:
+        st->tell_expiring = true;
+        break;
+    case WEFT_EXPIRED:
+        st->over = "expired";
+        break;
+    case WEFT_REVOKED:
+        st->over = "revoked";
+        break;
+    }
+    weft_sub_wake(&st->rx.sub);
+}
+
+static void stream_recheck(struct weft_waiting *w)
+{
+    struct weft_receiver *rx = WEFT_CONTAINER_OF(w, struct weft_receiver, waiting);
+
+    weft_role_assert_worker(rx->worker->owner);
+    look_at_token(stream_of(rx));
+}
+
 static void stream_tick(struct weft_waiting *w, uint64_t now_ms)
 {
     struct weft_stream *st = WEFT_CONTAINER_OF(WEFT_CONTAINER_OF(w, struct weft_receiver, waiting),
@@ -169,6 +201,7 @@ static void stream_tick(struct weft_waiting *w, uint64_t now_ms)
         return;
     }
     weft_look_show(&st->rx, &st->peer);
+    look_at_token(st);
     /* Ticks come once a second: rather early than late. */
     if (st->end_ms != 0 && now_ms + 1000 > st->end_ms) {
         move_away(st, "lifetime");
@@ -265,8 +298,10 @@ void weft_sse_begin(struct weft_call *call, const struct weft_subscription *s)
     st->rx.name = stream_name;
     st->rx.describe = stream_describe;
     st->rx.waiting.tick = stream_tick;
+    st->rx.waiting.recheck = stream_recheck;
     st->peer.ready = peer_ready;
     weft_receiver_init(&st->rx, worker);
+    weft_standing_begin(&st->standing, s->grant);
     st->named = s->named;
     st->chunked = req->version >= 0x101;
     st->number = ++worker->next_stream;

@@ -26,12 +26,15 @@ struct weft_stream {
     struct weft_id sent; /* highest id that the client was given */
     uint64_t end_ms;     /* when its life is over; 0: never */
     const char *moving;  /* NULL, or why the client is told to go on elsewhere */
+    const char *over;    /* NULL, or what became of its token: `expired`, `revoked` */
+    struct weft_standing standing;
     uint32_t client_bytes;
     bool chunked;
     bool named;
     bool ended; /* nothing follows what was written, or is unsent */
     bool told_degraded;
     bool tell_degraded, tell_recovered;
+    bool tell_expiring;
     bool tell_id; /* events came late: the client's last id is not the highest */
     size_t head_len;
     char head[160]; /* first bytes of the body, sent with the head */
@@ -59,6 +62,10 @@ bool weft_stream_tell_gaps(struct weft_stream *st) WEFT_ON_WORKER;
 bool weft_stream_tell_redis(struct weft_stream *st) WEFT_ON_WORKER;
 /* It is slow, and its policy is to end: the client goes on with this event's id. The last thing written. */
 bool weft_stream_tell_closed(struct weft_stream *st) WEFT_ON_WORKER;
+/* Its token ends soon. */
+bool weft_stream_tell_expiring(struct weft_stream *st) WEFT_ON_WORKER;
+/* Its token is no longer good (st->over). The last thing written. */
+bool weft_stream_tell_expired(struct weft_stream *st) WEFT_ON_WORKER;
 /* The client is to go on elsewhere (st->moving). The last thing written. */
 bool weft_stream_tell_moved(struct weft_stream *st) WEFT_ON_WORKER;
 /*

@@ -1,5 +1,6 @@
 #include "sse_priv.h"
 
+#include <weft/auth/grant.h>
 #include <weft/wire/sse.h>
 
 bool weft_stream_tell_open(struct weft_stream *st)
@@ -112,4 +113,36 @@ bool weft_stream_tell_moved(struct weft_stream *st)
     weft_count(worker->o.shard, WEFT_M_STREAMS_MOVED, 1);
     st->ended = true;
     return weft_stream_write_scratch(st);
+}
+
+bool weft_stream_tell_expiring(struct weft_stream *st)
+{
+    struct weft_buf b;
+    bool ok;
+
+    st->tell_expiring = false;
+    if (st->standing.grant == NULL || st->standing.grant->is.expires_ms == 0) {
+        return true; /* it was renewed meanwhile */
+    }
+    weft_buf_init(&b, 128);
+    weft_buf_puts(&b, "{");
+    weft_expiring_print(&b, &st->standing);
+    weft_buf_puts(&b, "}");
+    ok = weft_stream_write_control(st, WEFT_STR("weft.expiring"), weft_str(NULL, 0), &b);
+    weft_buf_fini(&b);
+    return ok;
+}
+
+bool weft_stream_tell_expired(struct weft_stream *st)
+{
+    struct weft_buf b;
+    bool ok;
+
+    weft_buf_init(&b, 128);
+    weft_buf_printf(&b, "{\"reason\":\"%s\"}", st->over);
+    weft_count(st->rx.worker->o.shard, WEFT_M_STREAMS_EXPIRED, 1);
+    st->ended = true;
+    ok = weft_stream_write_control(st, WEFT_STR("weft.expired"), weft_str(NULL, 0), &b);
+    weft_buf_fini(&b);
+    return ok;
 }

@@ -10,8 +10,8 @@
  * GET /api/events: what to follow and from where, the same for an event stream and a long-poll.
  */
 
-static const char *const known[] = {"topic",   "types", "lastEventId", "since",        "named",
-                                    "wait_ms", "limit", "slow",        "access_token", NULL};
+static const char *const known[] = {"topic",   "types", "lastEventId", "since", "named",
+                                    "wait_ms", "limit", "slow",        NULL};
 
 static bool refuse(struct weft_call *call, const char *field, const char *why) WEFT_ON_WORKER
 {
@@ -111,7 +111,15 @@ static bool take_topics(struct weft_call *call, struct weft_subscription *s) WEF
             return false;
         }
     }
-    return s->opts.n_topics > 0 || refuse(call, "topic", "at least one topic is needed");
+    if (s->opts.n_topics == 0) {
+        return refuse(call, "topic", "at least one topic is needed");
+    }
+    for (size_t i = 0; i < s->opts.n_topics; i++) {
+        if (!weft_call_may_subscribe(call, topics[i], "topic")) {
+            return false;
+        }
+    }
+    return true;
 }
 
 /* Repeated, or several parted by commas. */
@@ -208,7 +216,7 @@ bool weft_call_is_stream(struct weft_call *call)
 
 void weft_handle_events(struct weft_call *call)
 {
-    struct weft_subscription s = {.named = true};
+    struct weft_subscription s = {.named = true, .grant = call->grant};
     struct weft_str named = weft_query_get(call->query, "named");
     enum shape shape = shape_of(call);
     uint32_t max_wait = call->worker->o.cfg->longpoll.wait_ms;

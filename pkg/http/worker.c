@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <weft/auth/revoked.h>
 #include <weft/base/assert.h>
 #include <weft/base/clock.h>
 #include <weft/guard/breaker_cache.h>
@@ -272,8 +273,27 @@ static void trim(struct weft_worker *worker) WEFT_ON_WORKER
     }
 }
 
+/* Whose token was revoked ends now, and not at its next tick. */
+static void recheck(struct weft_worker *worker) WEFT_ON_WORKER
+{
+    uint64_t version = weft_revoked_version(worker->o.revoked);
+
+    if (version == worker->revoked_seen) {
+        return;
+    }
+    worker->revoked_seen = version;
+    for (uint32_t i = 0; i < worker->n_slots; i++) {
+        struct weft_waiting *w = worker->slots[i].waiting;
+
+        if (w != NULL && w->recheck != NULL) {
+            w->recheck(w);
+        }
+    }
+}
+
 static void tick(struct weft_worker *worker) WEFT_ON_WORKER
 {
+    recheck(worker);
     weft_accept_tick(worker);
     weft_fanout_tick(worker->fanout);
     weft_breaker_cache_flush(worker->parts.of[WEFT_PART_BREAKERS], worker->control);
@@ -448,6 +468,7 @@ int weft_worker_create(struct weft_worker **ret_worker, const struct weft_worker
     weft_buf_init(&worker->scratch, SCRATCH_MAX);
     weft_buf_init(&worker->what, (size_t)1024 * 1024);
     weft_buf_init(&worker->form, (size_t)4 * 1024 * 1024);
+    worker->checker = weft_checker_create(opts->cfg);
     configure(worker);
     h2o_context_init(&worker->ctx.h2o, h2o_evloop_create(), &worker->globalconf);
     worker->accept_ctx.ctx = &worker->ctx.h2o;
@@ -529,6 +550,7 @@ void weft_worker_destroy(struct weft_worker *worker)
     weft_buf_fini(&worker->what);
     weft_buf_fini(&worker->form);
     weft_stocks_destroy(worker->stocks);
+    weft_checker_destroy(worker->checker);
     free(worker->slots);
     free(worker);
 }

@@ -5,6 +5,7 @@
  *   accept.c     listener, connection cap, running out of descriptors
  *   rawhead.c    refuses requests that two parsers could read in two ways
  *   router.c     method and path -> handler
+ *   auth.c       who sends, and what he may do
  *   respond.c    JSON answers, problems, CORS
  *   fallback.c   problems instead of the answers that h2o makes itself
  *   subscribe.c  parameters of a subscription
@@ -50,7 +51,9 @@
 #include <weft/wire/form.h>
 #include <weft/wire/query.h>
 
+struct weft_checker;
 struct weft_conn;
+struct weft_grant;
 struct weft_route;
 struct weft_stocks;
 struct weft_take_msg;
@@ -74,6 +77,8 @@ struct weft_waiting {
     void (*answer)(struct weft_waiting *w, struct weft_answer_msg *m);
     /* About once a second. May end the waiting. */
     void (*tick)(struct weft_waiting *w, uint64_t now_ms);
+    /* Tokens were revoked: look whether yours is among them. NULL: it has none. May end the waiting. */
+    void (*recheck)(struct weft_waiting *w);
     enum weft_drain_state drain; /* of a receiver */
 };
 
@@ -168,7 +173,9 @@ struct weft_worker {
     struct weft_wake *wake WEFT_OF_WORKER;
     struct weft_poller *poller WEFT_OF_WORKER;
     struct weft_fanout *fanout WEFT_OF_WORKER;
-    struct weft_stocks *stocks;              /* the worker's, once it runs */
+    struct weft_stocks *stocks;           /* the worker's, once it runs */
+    struct weft_checker *checker;         /* const after create */
+    uint64_t revoked_seen WEFT_OF_WORKER; /* version of the list when streams last were rechecked */
     struct weft_ws *sockets WEFT_OF_WORKER;  /* utlist DL: WebSockets */
     struct weft_ws *ws_turns WEFT_OF_WORKER; /* utlist DL: those that have something to do */
     struct weft_slot *slots WEFT_OF_WORKER;
@@ -250,6 +257,9 @@ struct weft_call {
     struct weft_str params[WEFT_PATH_PARAMS]; /* decoded, in the request's pool */
     const struct weft_query *query;           /* in the request's pool */
     bool as_get;                              /* whatever its method: a proxy asks (router.c) */
+    struct weft_grant *grant; /* of its token; NULL: it has none. Lives as long as the request */
+    const char *refused;      /* not NULL: it has a token that is no good, and why */
+    bool by_cookie;           /* its token came in a cookie, which a browser sends unasked */
 };
 
 int weft_router_handle(h2o_handler_t *handler, h2o_req_t *req);
@@ -257,6 +267,72 @@ int weft_router_handle(h2o_handler_t *handler, h2o_req_t *req);
 bool weft_route_handles(const struct weft_route *route, void (*handle)(struct weft_call *call));
 /* A call that had to wait before its handler was called. */
 void weft_call_go_on(struct weft_call *call) WEFT_ON_WORKER;
+
+/* ---- auth.c ---- */
+
+/* What a route asks for. */
+enum weft_right {
+    WEFT_RIGHT_NONE,
+    WEFT_RIGHT_READ, /* lists and states: anybody with a token */
+    WEFT_RIGHT_SUBSCRIBE,
+    WEFT_RIGHT_PUBLISH,
+    WEFT_RIGHT_GUARD, /* breakers and buckets of calls: publishers, operators */
+    WEFT_RIGHT_OPERATE,
+    WEFT_RIGHT_LATER /* its handler asks, for each thing that is done; only a bad token is refused before */
+};
+
+struct weft_checker *weft_checker_create(const struct weft_config *cfg);
+/* NULL is allowed. */
+void weft_checker_destroy(struct weft_checker *checker);
+/*
+ * Checks a token, also against the list of revoked ones. *ret_grant is yours. As weft_token_check():
+ * err->message is for the client.
+ */
+int weft_token_take(struct weft_worker *worker, struct weft_str token,
+                    struct weft_grant **ret_grant, struct weft_err *err)
+    WEFT_ON_WORKER WEFT_MUST_CHECK;
+/* Looks for the request's token and checks it: sets grant, or refused, or neither. */
+void weft_call_authenticate(struct weft_call *call) WEFT_ON_WORKER;
+/* Answers 401 or 403 and returns false if the request may not do what needs this right. */
+bool weft_call_permitted(struct weft_call *call, enum weft_right right) WEFT_ON_WORKER;
+/* The same for one topic, or pattern; field is what names it in the request. */
+bool weft_call_may_subscribe(struct weft_call *call, struct weft_str pattern, const char *field)
+    WEFT_ON_WORKER;
+/* With this grant (NULL: without a token), or since everybody may. */
+bool weft_may_publish(const struct weft_worker *worker, const struct weft_grant *grant,
+                      struct weft_str topic);
+bool weft_may_subscribe(const struct weft_worker *worker, const struct weft_grant *grant,
+                        struct weft_str pattern);
+bool weft_is_operator(const struct weft_worker *worker, const struct weft_grant *grant);
+/* 401; why: what is wrong with the token, NULL: there is none. */
+void weft_respond_unauthorized(h2o_req_t *req, const char *why) WEFT_ON_WORKER;
+/* 403; or 401 if there is no token, and one might help. */
+void weft_respond_forbidden(struct weft_call *call, const char *field, const char *what)
+    WEFT_ON_WORKER;
+
+/* The token of what lives longer than its request: a stream, a socket, a poll. Embedded. */
+struct weft_standing {
+    struct weft_grant *grant; /* a reference; NULL: no token */
+    bool told;                /* that it expires soon */
+};
+
+enum weft_standing_state {
+    WEFT_STILL_GOOD,
+    WEFT_EXPIRES_SOON, /* once: tell weft.expiring */
+    WEFT_EXPIRED,
+    WEFT_REVOKED
+};
+
+/* Takes a reference. */
+void weft_standing_begin(struct weft_standing *standing, struct weft_grant *grant);
+/* Another token instead. */
+void weft_standing_renew(struct weft_standing *standing, struct weft_grant *grant);
+void weft_standing_end(struct weft_standing *standing);
+/* At each tick and recheck. */
+enum weft_standing_state weft_standing_look(struct weft_standing *standing,
+                                            const struct weft_worker *worker);
+/* The members of weft.expiring: expires_ms, in_ms. */
+void weft_expiring_print(struct weft_buf *out, const struct weft_standing *standing);
 
 /* ---- respond.c ---- */
 void weft_respond(h2o_req_t *req, int status, const char *content_type, struct weft_str body)
@@ -270,7 +346,7 @@ void weft_respond_problem(h2o_req_t *req, int status, const char *code, const ch
 void weft_respond_err(h2o_req_t *req, const struct weft_err *err) WEFT_ON_WORKER;
 void weft_respond_cors(h2o_req_t *req) WEFT_ON_WORKER;
 struct weft_str weft_header(h2o_req_t *req, const char *name) WEFT_ON_WORKER;
-/* Is every query parameter one of allowed (NULL-terminated)? If not, answers 400, returns false. */
+/* Is every query parameter one of allowed (NULL-terminated), or a token? If not, answers 400, returns false. */
 bool weft_query_allow(struct weft_call *call, const char *const *allowed) WEFT_ON_WORKER;
 /* A number lo..hi; the default if absent. Answers 400 and returns false if it is something else. */
 bool weft_query_u32(struct weft_call *call, const char *name, uint32_t lo, uint32_t hi,
@@ -296,6 +372,7 @@ void weft_slowest_report(struct weft_worker *worker) WEFT_ON_WORKER;
 /* ---- subscribe.c, sse.c, longpoll.c ---- */
 struct weft_subscription {
     struct weft_sub_opts opts; /* points into the request's pool */
+    struct weft_grant *grant;  /* of the request */
     bool named;
     uint32_t wait_ms, limit; /* long-poll */
 };
@@ -400,12 +477,13 @@ enum weft_admit {
     WEFT_ADMIT_WAITS /* waiting has a ticket and gets an answer: weft_admit_answered() */
 };
 char *weft_admit_bucket(struct weft_call *call) WEFT_ON_WORKER;
+/* The same, of a token that came later. Its subject must not be "". */
+char *weft_admit_bucket_of(const struct weft_worker *worker, const struct weft_grant *grant);
 enum weft_admit weft_admit_message(struct weft_worker *worker, const char *bucket,
                                    struct weft_waiting *waiting, int64_t *ret_retry_ms)
     WEFT_ON_WORKER;
 bool weft_admit_answered(struct weft_worker *worker, const char *bucket,
-                         struct weft_answer_msg *answer, int64_t *ret_retry_ms)
-    WEFT_ON_WORKER;
+                         struct weft_answer_msg *answer, int64_t *ret_retry_ms) WEFT_ON_WORKER;
 
 /* ---- fallback.c ---- */
 void weft_fallback_register(h2o_hostconf_t *host);
@@ -434,6 +512,9 @@ int weft_publish_take_events(struct weft_worker *worker, struct weft_publish_msg
                              const struct weft_ce_header *ce, size_t n_ce,
                              const struct weft_publish_names *names, struct weft_err *err)
     WEFT_ON_WORKER WEFT_MUST_CHECK;
+/* May who has this grant publish each event to each of its topics? If not, *ret_index is the first such event's. */
+bool weft_publish_permitted(const struct weft_worker *worker, const struct weft_grant *grant,
+                            const struct weft_events *events, size_t *ret_index);
 /* Takes m; waiting gets a ticket and then the answer. False: the queue is full, and nobody waits. */
 bool weft_publish_post(struct weft_worker *worker, struct weft_waiting *waiting,
                        struct weft_publish_msg *m) WEFT_ON_WORKER;

@@ -290,7 +290,16 @@ static void tick(struct weft_waiting *w, uint64_t now_ms)
     if (ws->end_ms != 0 && now_ms + 1000 > ws->end_ms) {
         weft_ws_move(ws, "lifetime");
     }
+    weft_ws_look_at_token(ws);
     watch_client(ws, now_ms);
+}
+
+static void recheck(struct weft_waiting *w)
+{
+    struct weft_ws *ws = WEFT_CONTAINER_OF(w, struct weft_ws, waiting);
+
+    weft_role_assert_worker(ws->worker->owner);
+    weft_ws_look_at_token(ws);
 }
 
 /* ---- all of a worker ---- */
@@ -346,6 +355,7 @@ void weft_ws_head_sent(void *ctx, h2o_socket_t *sock, size_t reqsize)
     }
     ws->state = WEFT_WS_OPEN;
     ws->waiting.tick = tick;
+    ws->waiting.recheck = recheck;
     weft_ticket_take(worker, &ws->waiting);
     DL_APPEND(worker->sockets, ws);
     weft_gauge_add(worker->o.shard, WEFT_G_WS_CONNECTIONS, 1);

@@ -141,7 +141,7 @@ static struct offer offer_of(h2o_req_t *req)
 
 static bool check(struct weft_call *call, const struct offer *offer) WEFT_ON_WORKER
 {
-    static const char *const known[] = {"access_token", NULL};
+    static const char *const known[] = {NULL};
     h2o_req_t *req = call->req;
 
     if (!weft_query_allow(call, known)) {
@@ -210,7 +210,6 @@ void weft_handle_ws(struct weft_call *call)
         weft_ws_discard(ws);
         return;
     }
-    ws->bucket = weft_admit_bucket(call);
     req->res.status = 101;
     req->res.reason = "Switching Protocols";
     add_header(req, "upgrade", "websocket");

@@ -83,6 +83,15 @@ struct room {
     struct weft_str topics[];
 };
 
+static struct room *room_create(const struct weft_worker *worker)
+{
+    struct room *room =
+        malloc(sizeof(*room) + worker->o.cfg->http.max_topics * sizeof(room->topics[0]));
+
+    WEFT_ASSERT(room != NULL);
+    return room;
+}
+
 /* The text of an element, decoded behind what is in the form's buffer: there is room for all of them. */
 static bool element(struct weft_buf *form, struct weft_json v, const char *field,
                     struct weft_str *ret_text, struct weft_err *err)
@@ -100,8 +109,9 @@ static bool element(struct weft_buf *form, struct weft_json v, const char *field
     return true;
 }
 
-static bool take_topics(struct weft_worker *worker, struct weft_json list, struct room *room,
-                        struct weft_sub_opts *opts, struct weft_err *err) WEFT_ON_WORKER
+static bool take_topics(struct weft_worker *worker, struct weft_json list, const char *field,
+                        struct room *room, struct weft_sub_opts *opts, struct weft_err *err)
+    WEFT_ON_WORKER
 {
     struct weft_json_iter it;
     struct weft_json v;
@@ -109,14 +119,20 @@ static bool take_topics(struct weft_worker *worker, struct weft_json list, struc
 
     weft_json_begin(&it, list);
     while (weft_json_next(&it, NULL, &v)) {
-        if (!element(&worker->form, v, "topics", &text, err) ||
-            weft_take_topic(opts, room->topics, worker->o.cfg->http.max_topics, text, "topics",
-                            err) != 0) {
+        if (!element(&worker->form, v, field, &text, err) ||
+            weft_take_topic(opts, room->topics, worker->o.cfg->http.max_topics, text, field, err) !=
+                0) {
             return false;
         }
     }
+    return true;
+}
+
+/* Not none. */
+static bool have_topics(const struct weft_sub_opts *opts, const char *field, struct weft_err *err)
+{
     if (opts->n_topics == 0) {
-        (void)weft_err_set(err, WEFT_EINVAL, "topics", "at least one topic is needed");
+        (void)weft_err_set(err, WEFT_EINVAL, field, "at least one topic is needed");
         return false;
     }
     return true;
@@ -144,7 +160,8 @@ static bool take_opts(struct weft_worker *worker, const struct subscribe_form *f
     WEFT_ON_WORKER
 {
     opts->from = WEFT_FROM_NOW;
-    return take_topics(worker, form->topics, room, opts, err) &&
+    return take_topics(worker, form->topics, "topics", room, opts, err) &&
+           have_topics(opts, "topics", err) &&
            (form->types.raw.p == NULL || take_types(worker, form->types, room, opts, err)) &&
            (form->since.len == 0 || weft_take_since(opts, form->since, err) == 0) &&
            (form->cursor.len == 0 || weft_take_cursor(opts, form->cursor, "cursor", err) == 0) &&
@@ -190,7 +207,7 @@ static void subscribe_with(struct weft_ws_op *op, const struct subscribe_form *f
         return;
     }
     for (size_t i = 0; i < opts.n_topics; i++) {
-        if (!weft_ws_may_subscribe(op, opts.topics[i])) {
+        if (!weft_ws_may_subscribe(op, opts.topics[i], "topics")) {
             return;
         }
     }
@@ -207,15 +224,13 @@ static void subscribe_with(struct weft_ws_op *op, const struct subscribe_form *f
 static void subscribe(struct weft_ws_op *op) WEFT_ON_WORKER
 {
     struct subscribe_form form = {.subscription = WEFT_STR("")};
-    size_t max = op->ws->worker->o.cfg->http.max_topics;
     struct room *room;
 
     if (!read_form(op, subscribe_members, WEFT_COUNT_OF(subscribe_members), &form) ||
         !name_is_good(op, form.subscription)) {
         return;
     }
-    room = malloc(sizeof(*room) + max * sizeof(room->topics[0]));
-    WEFT_ASSERT(room != NULL);
+    room = room_create(op->ws->worker);
     subscribe_with(op, &form, room);
     free(room);
 }
@@ -251,6 +266,116 @@ static void unsubscribe(struct weft_ws_op *op) WEFT_ON_WORKER
     }
     weft_ws_sub_end(sub);
     answer_ok(op, form.subscription);
+}
+
+/* ---- topics ---- */
+
+struct topics_form {
+    struct weft_str op, request, subscription;
+    struct weft_json add, remove;
+};
+
+static const struct weft_member topics_members[] = {
+    OP,
+    REQUEST(struct topics_form),
+    {.name = "subscription",
+     .kind = WEFT_MEMBER_TEXT,
+     .offset = offsetof(struct topics_form, subscription),
+     .hi = WEFT_WS_NAME_MAX},
+    {.name = "add", .kind = WEFT_MEMBER_ARRAY, .offset = offsetof(struct topics_form, add)},
+    {.name = "remove", .kind = WEFT_MEMBER_ARRAY, .offset = offsetof(struct topics_form, remove)},
+};
+
+/* What it has, without those of without. */
+static void keep_topics(const struct weft_ws_sub *sub, const struct weft_sub_opts *without,
+                        struct room *room, struct weft_sub_opts *opts)
+{
+    struct weft_str topic;
+    size_t pos = 0;
+
+    while (weft_sub_next_topic(&sub->rx.sub, &pos, &topic)) {
+        size_t i = 0;
+
+        while (i < without->n_topics && !weft_str_eq(without->topics[i], topic)) {
+            i++;
+        }
+        if (i == without->n_topics) {
+            room->topics[opts->n_topics++] = topic;
+        }
+    }
+    opts->topics = room->topics;
+}
+
+static bool take_changes(struct weft_ws_op *op, const struct topics_form *form,
+                         const struct weft_ws_sub *sub, struct room *rooms[2],
+                         struct weft_sub_opts *opts, struct weft_err *err) WEFT_ON_WORKER
+{
+    struct weft_worker *worker = op->ws->worker;
+    struct weft_sub_opts without = {.n_topics = 0};
+
+    if (form->remove.raw.p != NULL &&
+        !take_topics(worker, form->remove, "remove", rooms[0], &without, err)) {
+        return false;
+    }
+    keep_topics(sub, &without, rooms[1], opts);
+    return (form->add.raw.p == NULL ||
+            take_topics(worker, form->add, "add", rooms[1], opts, err)) &&
+           have_topics(opts, "remove", err);
+}
+
+static void change_topics(struct weft_ws_op *op, const struct topics_form *form,
+                          struct weft_ws_sub *sub, struct room *rooms[2]) WEFT_ON_WORKER
+{
+    struct weft_sub_opts opts = {.n_topics = 0};
+    struct weft_err err = {0};
+
+    if (!take_changes(op, form, sub, rooms, &opts, &err)) {
+        weft_ws_refuse(op, "invalid", err.field, "%s", err.message);
+        return;
+    }
+    for (size_t i = 0; i < opts.n_topics; i++) {
+        if (!weft_ws_may_subscribe(op, opts.topics[i], "add")) {
+            return;
+        }
+    }
+    switch (weft_ws_sub_retopic(sub, opts.topics, opts.n_topics)) {
+    case 0:
+        answer_ok(op, form->subscription);
+        break;
+    case WEFT_EFULL:
+        weft_ws_refuse(op, "busy", "", "events that came late are being read: try again");
+        break;
+    default:
+        weft_ws_refuse(op, "busy", "", "out of memory: the subscription has ended");
+        break;
+    }
+}
+
+static void topics(struct weft_ws_op *op) WEFT_ON_WORKER
+{
+    struct topics_form form = {.subscription = WEFT_STR("")};
+    struct weft_worker *worker = op->ws->worker;
+    struct weft_ws_sub *sub;
+    struct room *rooms[2];
+
+    if (!read_form(op, topics_members, WEFT_COUNT_OF(topics_members), &form) ||
+        !name_is_good(op, form.subscription)) {
+        return;
+    }
+    sub = weft_ws_sub_find(op->ws, form.subscription);
+    if (sub == NULL) {
+        weft_ws_refuse(op, "not_found", "subscription", "there is none of this name");
+        return;
+    }
+    if (op->ws->moving != NULL || weft_drain_is_moving(worker)) {
+        weft_ws_refuse(op, "unavailable", "", "the node sends its clients elsewhere");
+        return;
+    }
+    rooms[0] = room_create(worker);
+    rooms[1] = room_create(worker);
+    change_topics(op, &form, sub, rooms);
+    free(rooms[0]);
+    free(rooms[1]);
 }
 
 /* ---- auth, ping ---- */
@@ -307,6 +432,7 @@ static const struct {
     {"subscribe", subscribe},
     {"unsubscribe", unsubscribe},
     {"publish", weft_ws_publish},
+    {"topics", topics},
     {"auth", auth},
     {"ping", ping},
 };
@@ -372,5 +498,5 @@ void weft_ws_do(struct weft_ws *ws, struct weft_str message)
         }
     }
     weft_ws_refuse(&op, "invalid", "op",
-                   "it must be one of: subscribe, unsubscribe, publish, auth, ping");
+                   "it must be one of: subscribe, unsubscribe, topics, publish, auth, ping");
 }

@@ -47,6 +47,8 @@ struct weft_ws {
     struct weft_ws *prev, *next;           /* all of the worker */
     struct weft_ws *turn_prev, *turn_next; /* those that have something to do */
 
+    struct weft_standing standing; /* its token */
+
     /* ws_sub.c */
     struct weft_ws_sub *subs; /* utlist DL */
     struct weft_ws_sub
@@ -150,6 +152,12 @@ struct weft_ws_sub *weft_ws_sub_find(const struct weft_ws *ws, struct weft_str n
 int weft_ws_sub_begin(struct weft_ws *ws, struct weft_str name, const struct weft_sub_opts *opts)
     WEFT_ON_WORKER WEFT_MUST_CHECK;
 void weft_ws_sub_end(struct weft_ws_sub *sub) WEFT_ON_WORKER;
+/*
+ * Other topics, from its cursor on; weft.open comes again. WEFT_EFULL: not now, late events are being read. WEFT_ENOMEM: it has
+ * ended.
+ */
+int weft_ws_sub_retopic(struct weft_ws_sub *sub, const struct weft_str *topics, size_t n)
+    WEFT_ON_WORKER WEFT_MUST_CHECK;
 /* Writes a part of what it has, if it has anything. False: broken. */
 bool weft_ws_sub_serve(struct weft_ws_sub *sub) WEFT_ON_WORKER;
 
@@ -166,6 +174,8 @@ void weft_ws_tell_cursor(struct weft_ws_sub *sub) WEFT_ON_WORKER;
 void weft_ws_tell_closed(struct weft_ws_sub *sub, const char *reason) WEFT_ON_WORKER;
 void weft_ws_tell_redis(struct weft_ws *ws, bool up) WEFT_ON_WORKER;
 void weft_ws_tell_moved(struct weft_ws *ws) WEFT_ON_WORKER;
+void weft_ws_tell_expiring(struct weft_ws *ws) WEFT_ON_WORKER;
+void weft_ws_tell_expired(struct weft_ws *ws, const char *reason) WEFT_ON_WORKER;
 
 /*
  * An answer: begin gives the buffer with `{"type":…,"request":…` in it, to be added to; end closes and sends it.
@@ -189,9 +199,14 @@ bool weft_ws_caller_take(struct weft_ws *ws, struct weft_call *call, struct weft
     WEFT_ON_WORKER;
 void weft_ws_caller_fini(struct weft_ws *ws) WEFT_ON_WORKER;
 /* If not, answers and returns false. */
-bool weft_ws_may_subscribe(struct weft_ws_op *op, struct weft_str pattern) WEFT_ON_WORKER;
-bool weft_ws_may_publish(struct weft_ws_op *op, struct weft_str topic) WEFT_ON_WORKER;
+bool weft_ws_may_subscribe(struct weft_ws_op *op, struct weft_str pattern, const char *field)
+    WEFT_ON_WORKER;
+/* is_list: it came as `events`. */
+bool weft_ws_may_publish(struct weft_ws_op *op, const struct weft_events *events, bool is_list)
+    WEFT_ON_WORKER;
 /* Another token, from now on. */
 void weft_ws_auth(struct weft_ws_op *op, struct weft_str token) WEFT_ON_WORKER;
+/* Once a second, and when tokens were revoked: tells that it ends soon, or ends the socket. */
+void weft_ws_look_at_token(struct weft_ws *ws) WEFT_ON_WORKER;
 
 #endif

@@ -292,9 +292,6 @@ void weft_ws_publish(struct weft_ws_op *op)
         weft_ws_refuse(op, "invalid", "topic", "a topic is 1 to 200 of A-Z a-z 0-9 . _ : -");
         return;
     }
-    if (!weft_ws_may_publish(op, form.topic)) {
-        return;
-    }
     m = weft_publish_msg_create();
     if (m == NULL) {
         weft_ws_refuse(op, "busy", "", "out of memory");
@@ -305,6 +302,10 @@ void weft_ws_publish(struct weft_ws_op *op)
         weft_publish_msg_free(m);
         weft_ws_refuse(op, err.code == WEFT_ETOOBIG ? "too_large" : "invalid", err.field, "%s",
                        err.message);
+        return;
+    }
+    if (!weft_ws_may_publish(op, &m->events, form.events.raw.p != NULL)) {
+        weft_publish_msg_free(m);
         return;
     }
     post(op, m);

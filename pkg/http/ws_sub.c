@@ -156,6 +156,26 @@ void weft_ws_sub_end(struct weft_ws_sub *sub)
     free(sub);
 }
 
+int weft_ws_sub_retopic(struct weft_ws_sub *sub, const struct weft_str *topics, size_t n)
+{
+    struct weft_worker *worker = sub->ws->worker;
+
+    if (sub->tell_cursor || !weft_sub_may_leave(&sub->rx.sub)) {
+        return WEFT_EFULL;
+    }
+    /* A page on its way finds nobody. */
+    weft_ticket_free(worker, &sub->rx.waiting);
+    weft_ticket_take(worker, &sub->rx.waiting);
+    if (weft_sub_retopic(&sub->rx.sub, topics, n) != 0) {
+        weft_ws_sub_end(sub);
+        return WEFT_ENOMEM;
+    }
+    if (sub->ws->was_busy) {
+        weft_sub_blocked(&sub->rx.sub, worker->now_ms);
+    }
+    return 0;
+}
+
 /* ---- its turn ---- */
 
 static void end_told(struct weft_ws_sub *sub, const char *reason) WEFT_ON_WORKER

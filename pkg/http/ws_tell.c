@@ -142,6 +142,25 @@ void weft_ws_tell_moved(struct weft_ws *ws)
     end(ws);
 }
 
+void weft_ws_tell_expiring(struct weft_ws *ws)
+{
+    struct weft_buf *b = begin(ws, "weft.expiring");
+
+    weft_buf_puts(b, ",");
+    weft_expiring_print(b, &ws->standing);
+    weft_count(ws->worker->o.shard, WEFT_M_CONTROL_EVENTS, 1);
+    end(ws);
+    weft_ws_queue(ws);
+}
+
+void weft_ws_tell_expired(struct weft_ws *ws, const char *reason)
+{
+    put(begin(ws, "weft.expired"), "reason", weft_str(reason, strlen(reason)));
+    weft_count(ws->worker->o.shard, WEFT_M_CONTROL_EVENTS, 1);
+    weft_count(ws->worker->o.shard, WEFT_M_STREAMS_EXPIRED, 1);
+    end(ws);
+}
+
 /* ---- answers ---- */
 
 struct weft_buf *weft_ws_answer(struct weft_ws *ws, const char *type, struct weft_str request)

@@ -12,6 +12,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <weft/auth/keychain.h>
+#include <weft/auth/revoked.h>
 #include <weft/base/assert.h>
 #include <weft/base/clock.h>
 #include <weft/config/config.h>
@@ -42,7 +44,9 @@ struct weft_node {
     atomic_uint connections;
     struct weft_canaries canaries;
     struct weft_board *board;
-    struct weft_metrics *metrics; /* shard 0: hub; 1..: workers; the last one: control */
+    struct weft_keychain *keychain; /* the main thread renews it */
+    struct weft_revoked *revoked;   /* control keeps it */
+    struct weft_metrics *metrics;   /* shard 0: hub; 1..: workers; the last one: control */
     uint32_t n_workers;
     struct weft_worker *workers[WEFT_WORKERS_MAX];
     struct weft_mailbox *mailboxes[WEFT_WORKERS_MAX];
@@ -204,6 +208,8 @@ static int create_workers(struct weft_node *node, struct weft_err *err)
             .connections = &node->connections,
             .canaries = &node->canaries,
             .board = node->board,
+            .keychain = node->keychain,
+            .revoked = node->revoked,
             .seed = random_seed(),
         };
 
@@ -219,6 +225,33 @@ static int create_workers(struct weft_node *node, struct weft_err *err)
     (void)snprintf(node->address, sizeof(node->address),
                    strchr(host, ':') != NULL ? "[%s]:%u" : "%s:%u", host, (unsigned)port);
     return rc;
+}
+
+static void log_keys(struct weft_node *node)
+{
+    struct weft_keyring *keys = weft_keychain_get(node->keychain);
+
+    if (keys != NULL) {
+        weft_log(node->log, WEFT_LOG_INFO, "keys.loaded", WEFT_U("keys", weft_keyring_count(keys)),
+                 WEFT_U("skipped", weft_keyring_skipped(keys)));
+    }
+    weft_keyring_unref(keys);
+}
+
+/* At the beginning: without them there is no node. */
+static int read_keys(struct weft_node *node, struct weft_err *err)
+{
+    struct weft_err why;
+
+    if (node->cfg->auth.jwks[0] == '\0') {
+        return 0;
+    }
+    if (weft_keychain_poll(node->keychain, node->cfg->auth.jwks, &why) == WEFT_KEYCHAIN_WRONG) {
+        return weft_err_set(err, why.code, "auth.jwks", "%s%s%s", why.field,
+                            why.field[0] != '\0' ? ": " : "", why.message);
+    }
+    log_keys(node);
+    return 0;
 }
 
 int weft_node_create(struct weft_node **ret_node, const struct weft_config *cfg,
@@ -247,7 +280,18 @@ int weft_node_create(struct weft_node **ret_node, const struct weft_config *cfg,
         weft_node_destroy(node);
         return weft_err_set(err, WEFT_ENOMEM, "", "out of memory");
     }
+    node->keychain = weft_keychain_create();
+    node->revoked = weft_revoked_create(cfg->auth.revoked_max);
+    if (node->keychain == NULL || node->revoked == NULL) {
+        weft_node_destroy(node);
+        return weft_err_set(err, WEFT_ENOMEM, "", "out of memory");
+    }
     weft_metrics_watch_log(node->metrics, log);
+    rc = read_keys(node, err);
+    if (rc != 0) {
+        weft_node_destroy(node);
+        return rc;
+    }
     node->labels = weft_labels_create("service", weft_service_columns, weft_service_columns_len,
                                       SERVICES_SHOWN);
     if (node->labels == NULL) {
@@ -320,6 +364,27 @@ int weft_node_start(struct weft_node *node, struct weft_err *err)
     weft_log(node->log, WEFT_LOG_INFO, "node.listening", WEFT_S("address", node->address),
              WEFT_U("workers", node->n_workers));
     return 0;
+}
+
+void weft_node_look(struct weft_node *node)
+{
+    struct weft_err err;
+
+    if (node->cfg->auth.jwks[0] == '\0') {
+        return;
+    }
+    switch (weft_keychain_poll(node->keychain, node->cfg->auth.jwks, &err)) {
+    case WEFT_KEYCHAIN_SAME:
+        break;
+    case WEFT_KEYCHAIN_CHANGED:
+        log_keys(node);
+        break;
+    case WEFT_KEYCHAIN_WRONG:
+        /* The keys from before are still good. */
+        weft_log(node->log, WEFT_LOG_ERROR, "keys.reload_failed", WEFT_S("field", err.field),
+                 WEFT_S("why", err.message));
+        break;
+    }
 }
 
 const char *weft_node_address(const struct weft_node *node)
@@ -415,6 +480,8 @@ void weft_node_destroy(struct weft_node *node)
         weft_worker_destroy(node->workers[i]);
     }
     weft_board_destroy(node->board);
+    weft_keychain_destroy(node->keychain);
+    weft_revoked_destroy(node->revoked);
     weft_labels_destroy(node->labels);
     weft_metrics_destroy(node->metrics);
     free(node);

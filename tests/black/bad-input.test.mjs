@@ -2,6 +2,7 @@
 // sentence, and Redis holds exactly what it held before. Each row of the tables is one such request.
 import assert from 'node:assert/strict';
 import { story } from './lib/story.mjs';
+import { Issuer } from './lib/token.mjs';
 import { event, events, RawHttp } from './lib/http.mjs';
 
 const JSON_TYPE = { 'content-type': 'application/json' };
@@ -432,7 +433,7 @@ story('a huge header is refused and the node stays', async (w) => {
 story('publishing without the right: 401 or 403, and nothing written', async (w) => {
   await w.cluster(0);
   for (const [anonymous, publish, subscribe] of [['none', 401, 401], ['subscribe', 403, 200], ['publish', 201, 403]]) {
-    const node = await w.node({ set: { auth: { anonymous } } });
+    const node = await w.node({ set: { auth: { anonymous, ...(anonymous === 'none' ? { jwks: new Issuer(w.folder).file } : {}) } } });
     const api = w.client(node);
     await Promise.any(w.nodes.map((one) => one.logged('lease.taken'))); // a key of its own
   const before = await w.store.fingerprint();

@@ -32,7 +32,7 @@ function gaps(stream) {
 }
 
 story('history.rules: a wrong rule is named, with its parameter', async () => {
-  const args = (rule) => ['--check', '--set', `history.rules=repo:*=idle:1d,${rule}`];
+  const args = (rule) => ['--check', '--set', 'auth.anonymous=all', '--set', `history.rules=repo:*=idle:1d,${rule}`];
   for (const [rule, why] of [['b', /PATTERN=KEY:VALUE/], ['b=max_age:1w', /a time/], ['b c=idle:1', /a topic/], ['b=keep:1', /no other keys/]]) {
     const done = await run(bin('weftd'), args(rule), { env: cleanEnv() });
     assert.equal(done.code, 2, rule);

@@ -19,7 +19,7 @@
 #define WEFT_GRANT_GLOBS_MAX 200 /* in each of the two lists */
 #define WEFT_GRANT_NAME_MAX  200 /* bytes of a subject, a jti */
 
-enum weft_role {
+enum weft_grant_role {
     WEFT_ROLE_OPERATOR = 1 << 0,
 };
 
@@ -33,7 +33,7 @@ struct weft_grant_spec {
     struct weft_str subject; /* "" if nobody is named */
     struct weft_str jti;     /* what it is revoked by; "" if it cannot be */
     int64_t expires_ms; /* since 1970: the first moment at which it is no longer good; 0: never */
-    unsigned roles;     /* of enum weft_role */
+    unsigned roles;     /* of enum weft_grant_role */
     struct weft_globs publish;
     struct weft_globs subscribe;
     size_t unmatched; /* entries of a `mercure` claim that can match no topic */

@@ -208,6 +208,12 @@ int weft_sub_init(struct weft_sub *sub, struct weft_fanout *fo, const struct wef
     WEFT_MUST_CHECK;
 /* Ends it; a page that arrives later must not be handed in. Safe on a zeroed struct. */
 void weft_sub_fini(struct weft_sub *sub);
+/*
+ * Other topics from now on, by the same rules as a resume at its cursor: what has been given is not given again, and of a
+ * topic that is new to it come the events after the cursor. WEFT_PULL_OPENED comes again. A page on its way must not be
+ * handed in. Not while weft_sub_may_leave() is false. WEFT_ENOMEM: it is ended, as by fini.
+ */
+int weft_sub_retopic(struct weft_sub *sub, const struct weft_str *topics, size_t n) WEFT_MUST_CHECK;
 /* Makes it ready: after its writer could not write, or to look again. */
 void weft_sub_wake(struct weft_sub *sub);
 

@@ -19,10 +19,12 @@
 struct weft_board;
 struct weft_canaries;
 struct weft_config;
+struct weft_keychain;
 struct weft_labels;
 struct weft_log;
 struct weft_mailbox;
 struct weft_metrics;
+struct weft_revoked;
 struct weft_shard;
 struct weft_worker; /* opaque */
 
@@ -38,6 +40,8 @@ struct weft_worker_opts {
     atomic_uint *connections;       /* borrowed; of the whole node */
     struct weft_canaries *canaries; /* borrowed; of the whole node: writes its own place */
     struct weft_board *board;       /* borrowed; of the whole node */
+    struct weft_keychain *keychain; /* borrowed; keys for tokens */
+    struct weft_revoked *revoked;   /* borrowed; tokens that are not good any more */
     uint64_t seed;
 };
 

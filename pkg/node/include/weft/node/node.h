@@ -20,6 +20,11 @@ int weft_node_create(struct weft_node **ret_node, const struct weft_config *cfg,
                      struct weft_log *log, struct weft_err *err) WEFT_MUST_CHECK;
 /* Starts its threads. */
 int weft_node_start(struct weft_node *node, struct weft_err *err) WEFT_MUST_CHECK;
+/*
+ * About once a second, and when somebody says that there is something new (SIGHUP): reads the files again that have
+ * changed. What is wrong is logged, and then what was there before stays.
+ */
+void weft_node_look(struct weft_node *node);
 /* host:port as bound (the real port where 0 was asked for); borrowed. */
 const char *weft_node_address(const struct weft_node *node);
 /* Whether events arrive, as /readyz says it. Any thread. */
