@@ -1,5 +1,6 @@
 #include "sse_priv.h"
 
+#include <weft/access/streams.h>
 #include <weft/auth/grant.h>
 #include <weft/wire/sse.h>
 
@@ -16,7 +17,7 @@ bool weft_stream_tell_open(struct weft_stream *st)
     size_t pos = 0;
     bool first = true;
 
-    weft_buf_init(&b, 65536);
+    weft_buf_init(&b, WEFT_STREAMS_TEXT_MAX);
     weft_stream_id_print(worker, &st->rx.waiting, name, sizeof(name));
     weft_buf_printf(&b, "{\"stream\":\"%s\",\"node\":\"%s\",\"cursor\":", name, worker->o.node_id);
     if (floats) {
