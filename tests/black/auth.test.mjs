@@ -76,6 +76,8 @@ story('administration needs the role operator', async (w) => {
   assert.equal((await api.send('GET', '/api/breakers', { headers: user })).status, 200);
   assert.equal((await api.send('POST', '/api/breakers/b/acquire', { headers: user })).status, 200);
   refused(await publish(api, 't', operator), 403, '');
+  assert.equal((await api.send('GET', '/api/topics', { headers: operator })).status, 200);
+  refused(await api.send('GET', '/api/topics/t', { headers: operator }), 403, '');
   refused(await api.send('GET', '/api/breakers'), 401, '');
 });
 

@@ -151,8 +151,8 @@ static void choose_others(struct sim_client *c)
 void sim_client_retopic(struct sim_client *c)
 {
     const struct weft_sub *sub = &c->s.sub;
-    bool begun = c->started && sub->mode != WEFT_SUB_OPENING &&
-                 !(weft_sub_floats(sub) && sub->page_at == 0);
+    bool begun =
+        c->started && sub->mode != WEFT_SUB_OPENING && !(weft_sub_floats(sub) && sub->page_at == 0);
     struct weft_id at = sub->cursor;
     uint32_t before = c->topics;
 
