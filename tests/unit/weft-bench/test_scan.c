@@ -191,6 +191,7 @@ static void frames(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(frames),
         cmocka_unit_test(finds_what_it_needs),
         cmocka_unit_test(waits_for_whole_chunks),
         cmocka_unit_test(several_events_in_a_chunk),
