@@ -1,6 +1,5 @@
 #include "worker_priv.h"
 
-#include <arpa/inet.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,7 +22,6 @@
  */
 
 #define NAME_MAX_LEN    80
-#define SUBJECT         "weft.subject:"
 #define SUBJECT_MAX_LEN 64 /* in a name as it is */
 
 struct admission {
@@ -35,64 +33,12 @@ struct admission {
 
 /* ---- whose bucket ---- */
 
-/* An IPv6 address counts with its whole /64, which one host has to itself. */
-static bool print_address(char *out, int family, const void *address)
-{
-    struct in6_addr net;
-    size_t n = strlen(out);
-
-    if (family == AF_INET6) {
-        memcpy(&net, address, sizeof(net));
-        if (IN6_IS_ADDR_V4MAPPED(&net)) {
-            return inet_ntop(AF_INET, &net.s6_addr[12], out + n, (socklen_t)(NAME_MAX_LEN - n)) !=
-                   NULL;
-        }
-        memset(&net.s6_addr[8], 0, 8);
-        address = &net;
-    }
-    return inet_ntop(family, address, out + n, (socklen_t)(NAME_MAX_LEN - n)) != NULL;
-}
-
-/* Entry number `from_right`, from 1, of all X-Forwarded-For together. */
-static bool forwarded(h2o_req_t *req, uint32_t from_right, char *out)
-{
-    struct weft_str entry = {NULL, 0};
-    unsigned char address[sizeof(struct in6_addr)];
-    char text[INET6_ADDRSTRLEN];
-
-    for (size_t i = req->headers.size; i > 0 && from_right > 0; i--) {
-        struct weft_str rest = weft_str_of(req->headers.entries[i - 1].value);
-
-        if (!weft_str_ieq(weft_str_of(*req->headers.entries[i - 1].name),
-                          WEFT_STR("x-forwarded-for"))) {
-            continue;
-        }
-        while (from_right > 0 && rest.p != NULL) {
-            const char *comma = rest.len == 0 ? NULL : memrchr(rest.p, ',', rest.len);
-            size_t at = comma == NULL ? 0 : (size_t)(comma - rest.p) + 1;
-
-            entry = weft_str_trim(weft_str(rest.p + at, rest.len - at));
-            rest = comma == NULL ? weft_str(NULL, 0) : weft_str(rest.p, at - 1);
-            from_right--;
-        }
-    }
-    if (from_right > 0 || entry.len == 0 || entry.len >= sizeof(text)) {
-        return false;
-    }
-    memcpy(text, entry.p, entry.len);
-    text[entry.len] = '\0';
-    if (inet_pton(AF_INET, text, address) == 1) {
-        return print_address(out, AF_INET, address);
-    }
-    return inet_pton(AF_INET6, text, address) == 1 && print_address(out, AF_INET6, address);
-}
-
 /* A subject that cannot stand in a bucket's name is put there as a hash that nobody can aim at. */
 static void bucket_of_subject(struct weft_str subject, char *out)
 {
     static const char hex[] = "0123456789abcdef";
     unsigned char digest[SHA256_DIGEST_LENGTH];
-    int n = snprintf(out, NAME_MAX_LEN, SUBJECT);
+    int n = snprintf(out, NAME_MAX_LEN, "weft.subject:");
 
     if (weft_topic_valid(subject) && subject.len < SUBJECT_MAX_LEN) {
         memcpy(out + n, subject.p, subject.len);
@@ -116,29 +62,14 @@ static bool has_subject(const struct weft_call *call)
 /* The name of the sender's bucket: that of his token's subject, else that of his address. */
 static void bucket_of_sender(struct weft_call *call, char *out) WEFT_ON_WORKER
 {
-    uint32_t proxies = call->worker->o.cfg->limits.api_proxies;
-    struct sockaddr_storage peer;
-    struct sockaddr *sa = (struct sockaddr *)&peer;
+    char address[WEFT_ADDRESS_MAX];
 
     if (has_subject(call)) {
         bucket_of_subject(call->grant->is.subject, out);
         return;
     }
-    (void)snprintf(out, NAME_MAX_LEN, "weft.address:");
-    if (proxies > 0 && forwarded(call->req, proxies, out)) {
-        return;
-    }
-    if (call->req->conn->callbacks->get_peername(call->req->conn, sa) > 0) {
-        if (sa->sa_family == AF_INET) {
-            const struct sockaddr_in *v4 = (const struct sockaddr_in *)(const void *)sa;
-
-            (void)print_address(out, AF_INET, &v4->sin_addr);
-        } else if (sa->sa_family == AF_INET6) {
-            const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)(const void *)sa;
-
-            (void)print_address(out, AF_INET6, &v6->sin6_addr);
-        }
-    }
+    weft_address_of(call->req, call->worker->o.cfg->limits.api_proxies, address);
+    (void)snprintf(out, NAME_MAX_LEN, "weft.address:%s", address);
 }
 
 static struct weft_bucket_conf conf_of(const struct weft_config *cfg, bool subject)
@@ -156,7 +87,7 @@ static struct weft_bucket_conf conf_of(const struct weft_config *cfg, bool subje
 /* ---- refusals ---- */
 
 /* An EventSource gives up for ever on any other status than 200: it is told when to come back. */
-static void turn_stream_away(struct weft_call *call, int64_t retry_ms) WEFT_ON_WORKER
+void weft_turn_stream_away(struct weft_call *call, int64_t retry_ms)
 {
     const struct weft_config *cfg = call->worker->o.cfg;
     struct weft_buf *b = &call->worker->scratch;
@@ -175,9 +106,10 @@ static void turn_away(struct weft_call *call, const char *name, const struct wef
     WEFT_ON_WORKER
 {
     weft_count(call->worker->o.shard, WEFT_M_API_LIMITED, 1);
+    weft_count(call->worker->o.shard, WEFT_M_REFUSED_RATE, 1);
     weft_limit_headers(call->req, weft_str(name, strlen(name)), told, true);
     if (weft_call_is_stream(call)) {
-        turn_stream_away(call, told->retry_ms);
+        weft_turn_stream_away(call, told->retry_ms);
     } else {
         weft_respond_problem(
             call->req, 429, "limited", "",
@@ -272,12 +204,7 @@ bool weft_admit(struct weft_call *call)
 
 /* ---- messages of a WebSocket, each as good as a request ---- */
 
-static bool is_of_subject(const char *bucket)
-{
-    return strncmp(bucket, SUBJECT, sizeof(SUBJECT) - 1) == 0;
-}
-
-static char *copy_name(const char *name)
+static char *copy_of(const char *name)
 {
     char *copy = strdup(name);
 
@@ -293,18 +220,23 @@ char *weft_admit_bucket(struct weft_call *call)
         return NULL;
     }
     bucket_of_sender(call, name);
-    return copy_name(name);
+    return copy_of(name);
 }
 
-char *weft_admit_bucket_of(const struct weft_worker *worker, const struct weft_grant *grant)
+char *weft_admit_bucket_of(const struct weft_worker *worker, struct weft_str subject)
 {
     char name[NAME_MAX_LEN];
 
     if (conf_of(worker->o.cfg, true).rate == 0) {
         return NULL;
     }
-    bucket_of_subject(grant->is.subject, name);
-    return copy_name(name);
+    bucket_of_subject(subject, name);
+    return copy_of(name);
+}
+
+static bool is_subjects(const char *bucket)
+{
+    return weft_str_starts(weft_str(bucket, strlen(bucket)), "weft.subject:");
 }
 
 static bool admitted(struct weft_worker *worker, bool taken, const struct weft_bucket_told *told,
@@ -336,7 +268,7 @@ enum weft_admit weft_admit_message(struct weft_worker *worker, const char *bucke
     m = weft_take_create(1);
     (void)snprintf(m->items[0].name, sizeof(m->items[0].name), "%s", bucket);
     m->items[0].tokens = 1;
-    m->items[0].conf = conf_of(worker->o.cfg, is_of_subject(bucket));
+    m->items[0].conf = conf_of(worker->o.cfg, is_subjects(bucket));
     if (!weft_take_post(worker, waiting, m)) {
         *ret_retry_ms = 1000; /* control has too much to do */
         return WEFT_ADMIT_NO;
@@ -351,7 +283,7 @@ bool weft_admit_answered(struct weft_worker *worker, const char *bucket,
     struct weft_bucket_told told = m->told[0];
 
     if (m->by == WEFT_DECIDED_REDIS) {
-        told.conf = conf_of(worker->o.cfg, is_of_subject(bucket));
+        told.conf = conf_of(worker->o.cfg, is_subjects(bucket));
         weft_stocks_seen(worker->stocks, weft_str(bucket, strlen(bucket)), &told, true,
                          worker->now_ms);
     }

@@ -161,22 +161,21 @@ void weft_call_authenticate(struct weft_call *call)
 
     holder->grant = grant; /* as long as the request */
     call->grant = grant;
+    weft_asked_by(call->req, grant->is.subject);
 }
 
 /* ---- what he may do ---- */
 
 static bool everybody_may(const struct weft_worker *worker, enum weft_right right)
 {
-    if (right == WEFT_RIGHT_NONE || right == WEFT_RIGHT_LATER) {
-        return true;
-    }
     switch (worker->o.cfg->auth.anonymous) {
     case WEFT_ANONYMOUS_NONE:
-        return false;
+        return right == WEFT_RIGHT_NONE;
     case WEFT_ANONYMOUS_SUBSCRIBE:
-        return right == WEFT_RIGHT_READ || right == WEFT_RIGHT_SUBSCRIBE;
+        return right == WEFT_RIGHT_NONE || right == WEFT_RIGHT_READ ||
+               right == WEFT_RIGHT_SUBSCRIBE;
     case WEFT_ANONYMOUS_PUBLISH:
-        return right == WEFT_RIGHT_PUBLISH || right == WEFT_RIGHT_GUARD;
+        return right == WEFT_RIGHT_NONE || right == WEFT_RIGHT_PUBLISH || right == WEFT_RIGHT_GUARD;
     case WEFT_ANONYMOUS_ALL:
         return true;
     }
@@ -196,7 +195,6 @@ static bool token_may(const struct weft_grant *grant, enum weft_right right)
 
     switch (right) {
     case WEFT_RIGHT_NONE:
-    case WEFT_RIGHT_LATER:
     case WEFT_RIGHT_READ:
         return true;
     case WEFT_RIGHT_SUBSCRIBE:
@@ -207,6 +205,8 @@ static bool token_may(const struct weft_grant *grant, enum weft_right right)
         return operates || grant->is.publish.n > 0;
     case WEFT_RIGHT_OPERATE:
         return operates;
+    case WEFT_RIGHT_OWN:
+        return true;
     }
     return false;
 }
@@ -271,12 +271,12 @@ static bool may_call(struct weft_call *call, enum weft_right right) WEFT_ON_WORK
 {
     static const char *const needs[] = {
         [WEFT_RIGHT_NONE] = "",
-        [WEFT_RIGHT_LATER] = "",
         [WEFT_RIGHT_READ] = "a token, or anonymous access",
         [WEFT_RIGHT_SUBSCRIBE] = "topics that may be subscribed to",
         [WEFT_RIGHT_PUBLISH] = "topics that may be published to",
         [WEFT_RIGHT_GUARD] = "the role operator, or topics that may be published to",
         [WEFT_RIGHT_OPERATE] = "the role operator",
+        [WEFT_RIGHT_OWN] = "",
     };
 
     if (everybody_may(call->worker, right) ||
@@ -289,7 +289,7 @@ static bool may_call(struct weft_call *call, enum weft_right right) WEFT_ON_WORK
 
 bool weft_call_permitted(struct weft_call *call, enum weft_right right)
 {
-    if (right == WEFT_RIGHT_NONE) {
+    if (right == WEFT_RIGHT_NONE || right == WEFT_RIGHT_OWN) {
         return true;
     }
     if (call->refused != NULL) {
@@ -360,4 +360,15 @@ void weft_expiring_print(struct weft_buf *out, const struct weft_standing *stand
 
     weft_buf_printf(out, "\"expires_ms\":%lld,\"in_ms\":%lld", (long long)at_ms,
                     (long long)(in_ms > 0 ? in_ms : 0));
+}
+
+void weft_renewed_print(struct weft_buf *out, const struct weft_standing *standing)
+{
+    int64_t at_ms = standing->grant == NULL ? 0 : standing->grant->is.expires_ms;
+
+    if (at_ms == 0) {
+        weft_buf_puts(out, "\"expires_ms\":null");
+    } else {
+        weft_buf_printf(out, "\"expires_ms\":%lld", (long long)at_ms);
+    }
 }

@@ -7,11 +7,12 @@
 
 #define TOPICS_SHOWN 4
 
-void weft_look_name(const struct weft_receiver *rx, const struct weft_peer *peer, uint64_t number,
-                    struct weft_stream_name *ret_name)
+void weft_look_name(const struct weft_receiver *rx, const struct weft_peer *peer,
+                    const char *request_id, struct weft_stream_name *ret_name)
 {
-    (void)snprintf(ret_name->stream, sizeof(ret_name->stream), "%s-%u-%llu", rx->worker->o.node_id,
-                   rx->worker->o.index, (unsigned long long)number);
+    weft_stream_id_print(rx->worker, &rx->waiting, ret_name->stream, sizeof(ret_name->stream));
+    (void)snprintf(ret_name->request_id, sizeof(ret_name->request_id), "%s",
+                   request_id != NULL ? request_id : "");
     weft_peer_name(peer, ret_name->peer, sizeof(ret_name->peer));
 }
 

@@ -1,6 +1,5 @@
 #include "worker_priv.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -159,21 +158,6 @@ static bool take_ack(struct weft_call *call, struct weft_publish_msg *m) WEFT_ON
     return ack.p == NULL || took(call, weft_publish_take_ack(m, ack, &names, &err), &err);
 }
 
-static bool may_publish(struct weft_call *call, const struct weft_events *events) WEFT_ON_WORKER
-{
-    char field[32] = "topic";
-    size_t i;
-
-    if (weft_publish_permitted(call->worker, call->grant, events, &i)) {
-        return true;
-    }
-    if (events->list[i].topics_n > 1 || events->n > 1) {
-        (void)snprintf(field, sizeof(field), "[%zu].topics", i);
-    }
-    weft_respond_forbidden(call, field, "publishing to this topic");
-    return false;
-}
-
 static bool take_events(struct weft_call *call, struct weft_publish_msg *m) WEFT_ON_WORKER
 {
     struct weft_ce_header ce[CE_HEADERS_MAX];
@@ -187,11 +171,17 @@ static bool take_events(struct weft_call *call, struct weft_publish_msg *m) WEFT
                              "application/cloudevents+json or application/cloudevents-batch+json");
         return false;
     }
-    return took(call,
-                weft_publish_take_events(call->worker, m, kind, weft_str_of(call->req->entity), ce,
-                                         n_ce, &names, &err),
-                &err) &&
-           may_publish(call, &m->events);
+    if (!took(call,
+              weft_publish_take_events(call->worker, m, kind, weft_str_of(call->req->entity), ce,
+                                       n_ce, weft_asked_of(call->req)->traceparent, &names, &err),
+              &err)) {
+        return false;
+    }
+    if (!weft_publish_allowed(call->worker, call->grant, &m->events, &err)) {
+        weft_respond_forbidden(call, err.field, err.message);
+        return false;
+    }
+    return true;
 }
 
 /* ---- the answer ---- */

@@ -71,7 +71,8 @@ int weft_publish_take_ack(struct weft_publish_msg *m, struct weft_str ack,
 int weft_publish_take_events(struct weft_worker *worker, struct weft_publish_msg *m,
                              enum weft_body_kind kind, struct weft_str body,
                              const struct weft_ce_header *ce, size_t n_ce,
-                             const struct weft_publish_names *names, struct weft_err *err)
+                             struct weft_str traceparent, const struct weft_publish_names *names,
+                             struct weft_err *err)
 {
     const struct weft_config *cfg = worker->o.cfg;
     struct weft_event_ctx ctx = {
@@ -82,6 +83,7 @@ int weft_publish_take_events(struct weft_worker *worker, struct weft_publish_msg
         .topic = weft_str(m->topic, strlen(m->topic)),
         .node = weft_str(worker->o.node_id, strlen(worker->o.node_id)),
         .now_ms = weft_clock_wall_ms(),
+        .traceparent = traceparent,
     };
     int rc = weft_events_parse(&m->events, kind, body, ce, n_ce, &ctx, err);
 
@@ -107,26 +109,6 @@ int weft_publish_take_events(struct weft_worker *worker, struct weft_publish_msg
                             WEFT_PUBLISH_APPENDS_MAX);
     }
     return 0;
-}
-
-bool weft_publish_permitted(const struct weft_worker *worker, const struct weft_grant *grant,
-                            const struct weft_events *events, size_t *ret_index)
-{
-    struct weft_str good = {NULL, 0}; /* mostly all have the same */
-    struct weft_str topic;
-
-    for (size_t i = 0; i < events->n; i++) {
-        uint32_t pos = 0;
-
-        while (weft_event_next_topic(events, &events->list[i], &pos, &topic)) {
-            if (!weft_str_eq(topic, good) && !weft_may_publish(worker, grant, topic)) {
-                *ret_index = i;
-                return false;
-            }
-            good = topic;
-        }
-    }
-    return true;
 }
 
 bool weft_publish_post(struct weft_worker *worker, struct weft_waiting *waiting,
@@ -217,4 +199,31 @@ bool weft_published_refused(const struct weft_published_msg *m,
         return refuse(ret, 503, "busy", "", "%s", m->why);
     }
     return false;
+}
+
+bool weft_publish_allowed(const struct weft_worker *worker, const struct weft_grant *grant,
+                          const struct weft_events *events, struct weft_err *err)
+{
+    struct weft_str good = {NULL, 0}; /* mostly all have the same */
+    struct weft_str topic;
+    char field[32] = "topic";
+
+    for (size_t i = 0; i < events->n; i++) {
+        uint32_t pos = 0;
+
+        while (weft_event_next_topic(events, &events->list[i], &pos, &topic)) {
+            if (weft_str_eq(topic, good)) {
+                continue;
+            }
+            if (!weft_may_publish(worker, grant, topic)) {
+                if (events->list[i].topics_n > 1 || events->n > 1) {
+                    (void)snprintf(field, sizeof(field), "[%zu].topics", i);
+                }
+                (void)weft_err_set(err, WEFT_EINVAL, field, "publishing to this topic");
+                return false;
+            }
+            good = topic;
+        }
+    }
+    return true;
 }

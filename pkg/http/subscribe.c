@@ -115,7 +115,7 @@ static bool take_topics(struct weft_call *call, struct weft_subscription *s) WEF
         return refuse(call, "topic", "at least one topic is needed");
     }
     for (size_t i = 0; i < s->opts.n_topics; i++) {
-        if (!weft_call_may_subscribe(call, topics[i], "topic")) {
+        if (!weft_call_may_subscribe(call, s->opts.topics[i], "topic")) {
             return false;
         }
     }

@@ -36,6 +36,7 @@ struct weft_ws *weft_ws_create(struct weft_worker *worker)
 void weft_ws_discard(struct weft_ws *ws)
 {
     WEFT_ASSERT(ws->state == WEFT_WS_OPENING);
+    weft_kept_end(ws->worker, &ws->kept, "websocket", 0, 0, "client");
     weft_ws_caller_fini(ws);
     weft_ws_read_fini(ws);
     free(ws);
@@ -72,6 +73,8 @@ static void destroy(struct weft_ws *ws) WEFT_ON_WORKER
     weft_ticket_free(worker, &ws->waiting);
     weft_gauge_add(worker->o.shard, WEFT_G_WS_CONNECTIONS, -1);
     weft_peer_close(&ws->peer);
+    weft_kept_end(worker, &ws->kept, "websocket", ws->peer.sent_bytes, ws->events,
+                  ws->why != NULL ? ws->why : "client");
     weft_buf_fini(&ws->out);
     weft_ws_caller_fini(ws);
     weft_ws_read_fini(ws);
@@ -103,10 +106,19 @@ void weft_ws_close(struct weft_ws *ws, unsigned code, const char *why)
         return;
     }
     ws->state = WEFT_WS_CLOSING;
+    ws->why = why;
     let_go(ws);
     weft_count(ws->worker->o.shard, counter_of(ws, code), 1);
     weft_ws_put_close(&ws->out, code, why);
     weft_ws_queue(ws);
+}
+
+void weft_ws_end_expired(struct weft_ws *ws, const char *reason)
+{
+    if (ws->state == WEFT_WS_OPEN) {
+        weft_ws_tell_expired(ws, reason);
+        weft_ws_close(ws, WEFT_WS_UNAUTHORIZED, reason);
+    }
 }
 
 void weft_ws_move(struct weft_ws *ws, const char *reason)
@@ -175,6 +187,12 @@ static bool write_all(struct weft_ws *ws) WEFT_ON_WORKER
         } else if (ws->told_degraded == up) {
             ws->told_degraded = !up;
             weft_ws_tell_redis(ws, up);
+        } else if (ws->tell_renewed) {
+            ws->tell_renewed = false;
+            weft_ws_tell_renewed(ws);
+        } else if (ws->tell_expiring) {
+            ws->tell_expiring = false;
+            weft_ws_tell_expiring(ws);
         } else if (ws->moving != NULL && may_leave(ws)) {
             weft_ws_tell_moved(ws);
             weft_ws_close(ws, WEFT_WS_GOING_AWAY, ws->moving);
@@ -280,6 +298,7 @@ static void tick(struct weft_waiting *w, uint64_t now_ms)
         }
         return;
     }
+    weft_ws_look_at_token(ws);
     if (weft_peer_busy(&ws->peer)) {
         if (now_ms - ws->peer.progress_ms > cfg->http.write_stall_ms) {
             weft_count(ws->worker->o.shard, WEFT_M_SUBSCRIBER_STALLED, 1);
@@ -290,7 +309,6 @@ static void tick(struct weft_waiting *w, uint64_t now_ms)
     if (ws->end_ms != 0 && now_ms + 1000 > ws->end_ms) {
         weft_ws_move(ws, "lifetime");
     }
-    weft_ws_look_at_token(ws);
     watch_client(ws, now_ms);
 }
 

@@ -82,30 +82,6 @@ static bool key_is_good(struct weft_str key)
     return true;
 }
 
-/* Pages of other origins can open a WebSocket here without asking, unlike a request (RFC 6455, 10.2). */
-static bool origin_is_good(struct weft_call *call) WEFT_ON_WORKER
-{
-    const struct weft_config_list *allowed = &call->worker->o.cfg->http.cors_origins;
-    struct weft_str origin = weft_header(call->req, "origin");
-    struct weft_str host = origin;
-
-    if (origin.p == NULL) {
-        return true; /* not a browser */
-    }
-    if ((weft_str_take(&host, "http://") || weft_str_take(&host, "https://")) &&
-        weft_str_ieq(host, weft_str_of(call->req->input.authority))) {
-        return true;
-    }
-    for (size_t i = 0; i < allowed->len; i++) {
-        const char *item = allowed->items[i];
-
-        if (strcmp(item, "*") == 0 || weft_str_eq(origin, weft_str(item, strlen(item)))) {
-            return true;
-        }
-    }
-    return false;
-}
-
 struct offer {
     bool any, ours;
     struct weft_str token; /* p NULL: none */
@@ -153,7 +129,8 @@ static bool check(struct weft_call *call, const struct offer *offer) WEFT_ON_WOR
     if (!key_is_good(weft_header(req, "sec-websocket-key"))) {
         return refuse(call, 400, "invalid", "Sec-WebSocket-Key", "it must be 16 bytes in base64");
     }
-    if (!origin_is_good(call)) {
+    /* Pages of other origins can open a WebSocket here without asking, unlike a request (RFC 6455, 10.2). */
+    if (!weft_origin_allowed(req, call->worker->o.cfg)) {
         return refuse(call, 403, "forbidden", "Origin",
                       "pages of this origin may not (http.cors_origins)");
     }
@@ -196,6 +173,10 @@ void weft_handle_ws(struct weft_call *call)
         weft_ws_discard(ws);
         return;
     }
+    if (!weft_kept_begin(call, "websocket", &ws->kept)) {
+        weft_ws_discard(ws);
+        return;
+    }
     req->res.status = 101;
     req->res.reason = "Switching Protocols";
     add_header(req, "upgrade", "websocket");
@@ -203,6 +184,7 @@ void weft_handle_ws(struct weft_call *call)
     if (offer.ours) {
         add_header(req, "sec-websocket-protocol", WEFT_WS_PROTOCOL_V1);
     }
+    weft_answer_headers(req);
     weft_count(call->worker->o.shard, WEFT_M_HTTP_REQUESTS, 1);
     h2o_http1_upgrade(req, NULL, 0, weft_ws_head_sent, ws);
 }

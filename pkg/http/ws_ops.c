@@ -1,3 +1,4 @@
+#include "streams_priv.h"
 #include "ws_priv.h"
 
 #include <stdlib.h>
@@ -125,12 +126,6 @@ static bool take_topics(struct weft_worker *worker, struct weft_json list, const
             return false;
         }
     }
-    return true;
-}
-
-/* Not none. */
-static bool have_topics(const struct weft_sub_opts *opts, const char *field, struct weft_err *err)
-{
     if (opts->n_topics == 0) {
         (void)weft_err_set(err, WEFT_EINVAL, field, "at least one topic is needed");
         return false;
@@ -161,7 +156,6 @@ static bool take_opts(struct weft_worker *worker, const struct subscribe_form *f
 {
     opts->from = WEFT_FROM_NOW;
     return take_topics(worker, form->topics, "topics", room, opts, err) &&
-           have_topics(opts, "topics", err) &&
            (form->types.raw.p == NULL || take_types(worker, form->types, room, opts, err)) &&
            (form->since.len == 0 || weft_take_since(opts, form->since, err) == 0) &&
            (form->cursor.len == 0 || weft_take_cursor(opts, form->cursor, "cursor", err) == 0) &&
@@ -207,7 +201,7 @@ static void subscribe_with(struct weft_ws_op *op, const struct subscribe_form *f
         return;
     }
     for (size_t i = 0; i < opts.n_topics; i++) {
-        if (!weft_ws_may_subscribe(op, opts.topics[i], "topics")) {
+        if (!weft_ws_may_subscribe(op, opts.topics[i])) {
             return;
         }
     }
@@ -286,77 +280,60 @@ static const struct weft_member topics_members[] = {
     {.name = "remove", .kind = WEFT_MEMBER_ARRAY, .offset = offsetof(struct topics_form, remove)},
 };
 
-/* What it has, without those of without. */
-static void keep_topics(const struct weft_ws_sub *sub, const struct weft_sub_opts *without,
-                        struct room *room, struct weft_sub_opts *opts)
+/* As POST /api/streams/{stream}/topics. */
+static void change_topics(struct weft_ws_op *op, struct weft_ws_sub *sub,
+                          const struct weft_stream_ask *ask) WEFT_ON_WORKER
 {
-    struct weft_str topic;
-    size_t pos = 0;
+    struct weft_stream_result result = {.status = 200};
+    struct weft_ws *ws = op->ws;
+    struct weft_buf body;
 
-    while (weft_sub_next_topic(&sub->rx.sub, &pos, &topic)) {
-        size_t i = 0;
-
-        while (i < without->n_topics && !weft_str_eq(without->topics[i], topic)) {
-            i++;
-        }
-        if (i == without->n_topics) {
-            room->topics[opts->n_topics++] = topic;
-        }
+    weft_buf_init(&body, (size_t)1024 * 1024);
+    if (!weft_receiver_retopic(&sub->rx, ws->standing.grant, ask, &result, &body)) {
+        weft_ws_sub_end(sub);
     }
-    opts->topics = room->topics;
+    if (result.code.len > 0) {
+        weft_ws_refuse(op, result.code.p, result.field.p, "%s", result.detail.p);
+    } else {
+        struct weft_buf *b = weft_ws_answer(ws, "weft.ok", op->request);
+
+        weft_buf_puts(b, ",");
+        weft_buf_append(b, body.data + 1, body.len - 2); /* its members */
+        weft_ws_answer_end(ws);
+    }
+    weft_buf_fini(&body);
 }
 
-static bool take_changes(struct weft_ws_op *op, const struct topics_form *form,
-                         const struct weft_ws_sub *sub, struct room *rooms[2],
-                         struct weft_sub_opts *opts, struct weft_err *err) WEFT_ON_WORKER
+static void topics_with(struct weft_ws_op *op, const struct topics_form *form,
+                        struct weft_ws_sub *sub, struct room *add, struct room *remove)
+    WEFT_ON_WORKER
 {
-    struct weft_worker *worker = op->ws->worker;
-    struct weft_sub_opts without = {.n_topics = 0};
-
-    if (form->remove.raw.p != NULL &&
-        !take_topics(worker, form->remove, "remove", rooms[0], &without, err)) {
-        return false;
-    }
-    keep_topics(sub, &without, rooms[1], opts);
-    return (form->add.raw.p == NULL ||
-            take_topics(worker, form->add, "add", rooms[1], opts, err)) &&
-           have_topics(opts, "remove", err);
-}
-
-static void change_topics(struct weft_ws_op *op, const struct topics_form *form,
-                          struct weft_ws_sub *sub, struct room *rooms[2]) WEFT_ON_WORKER
-{
-    struct weft_sub_opts opts = {.n_topics = 0};
+    struct weft_sub_opts adds = {.n_topics = 0};
+    struct weft_sub_opts removes = {.n_topics = 0};
     struct weft_err err = {0};
 
-    if (!take_changes(op, form, sub, rooms, &opts, &err)) {
+    if ((form->add.raw.p != NULL &&
+         !take_topics(op->ws->worker, form->add, "add", add, &adds, &err)) ||
+        (form->remove.raw.p != NULL &&
+         !take_topics(op->ws->worker, form->remove, "remove", remove, &removes, &err))) {
         weft_ws_refuse(op, "invalid", err.field, "%s", err.message);
         return;
     }
-    for (size_t i = 0; i < opts.n_topics; i++) {
-        if (!weft_ws_may_subscribe(op, opts.topics[i], "add")) {
-            return;
-        }
-    }
-    switch (weft_ws_sub_retopic(sub, opts.topics, opts.n_topics)) {
-    case 0:
-        answer_ok(op, form->subscription);
-        break;
-    case WEFT_EFULL:
-        weft_ws_refuse(op, "busy", "", "events that came late are being read: try again");
-        break;
-    default:
-        weft_ws_refuse(op, "busy", "", "out of memory: the subscription has ended");
-        break;
-    }
+    struct weft_stream_ask ask = {.op = WEFT_STREAM_TOPICS,
+                                  .add = add->topics,
+                                  .n_add = adds.n_topics,
+                                  .remove = remove->topics,
+                                  .n_remove = removes.n_topics};
+
+    change_topics(op, sub, &ask);
 }
 
 static void topics(struct weft_ws_op *op) WEFT_ON_WORKER
 {
     struct topics_form form = {.subscription = WEFT_STR("")};
-    struct weft_worker *worker = op->ws->worker;
     struct weft_ws_sub *sub;
-    struct room *rooms[2];
+    struct room *add;
+    struct room *remove;
 
     if (!read_form(op, topics_members, WEFT_COUNT_OF(topics_members), &form) ||
         !name_is_good(op, form.subscription)) {
@@ -367,15 +344,15 @@ static void topics(struct weft_ws_op *op) WEFT_ON_WORKER
         weft_ws_refuse(op, "not_found", "subscription", "there is none of this name");
         return;
     }
-    if (op->ws->moving != NULL || weft_drain_is_moving(worker)) {
-        weft_ws_refuse(op, "unavailable", "", "the node sends its clients elsewhere");
+    if (form.add.raw.p == NULL && form.remove.raw.p == NULL) {
+        weft_ws_refuse(op, "invalid", "add", "nothing to add and nothing to remove");
         return;
     }
-    rooms[0] = room_create(worker);
-    rooms[1] = room_create(worker);
-    change_topics(op, &form, sub, rooms);
-    free(rooms[0]);
-    free(rooms[1]);
+    add = room_create(op->ws->worker);
+    remove = room_create(op->ws->worker);
+    topics_with(op, &form, sub, add, remove);
+    free(add);
+    free(remove);
 }
 
 /* ---- auth, ping ---- */
@@ -429,12 +406,9 @@ static const struct {
     const char *name;
     void (*run)(struct weft_ws_op *op);
 } ops[] = {
-    {"subscribe", subscribe},
-    {"unsubscribe", unsubscribe},
-    {"publish", weft_ws_publish},
-    {"topics", topics},
-    {"auth", auth},
-    {"ping", ping},
+    {"subscribe", subscribe}, {"unsubscribe", unsubscribe},
+    {"topics", topics},       {"publish", weft_ws_publish},
+    {"auth", auth},           {"ping", ping},
 };
 
 /* So that also what is wrong is answered by its name. False: that is what is wrong. */

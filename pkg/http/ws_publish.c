@@ -126,7 +126,8 @@ static int take_events(struct weft_ws_op *op, const struct publish_form *form,
         return weft_err_set(err, WEFT_EINVAL, "event", "one of event and events is needed");
     }
     rc = weft_publish_take_events(op->ws->worker, m, WEFT_BODY_JSON,
-                                  one ? form->event.raw : form->events.raw, NULL, 0, &names, err);
+                                  one ? form->event.raw : form->events.raw, NULL, 0,
+                                  weft_str(NULL, 0), &names, err);
     if (rc != 0 && !weft_str_starts(weft_str(err->field, strlen(err->field)), "producer.")) {
         return put_before(err, one ? "event" : "events", one);
     }
@@ -305,6 +306,7 @@ void weft_ws_publish(struct weft_ws_op *op)
         return;
     }
     if (!weft_ws_may_publish(op, &m->events, form.events.raw.p != NULL)) {
+        weft_count(worker->o.shard, WEFT_M_PUBLISH_REJECTED, 1);
         weft_publish_msg_free(m);
         return;
     }

@@ -84,7 +84,7 @@ static void tick(struct weft_waiting *w, uint64_t now_ms)
 static void name(struct weft_receiver *rx, struct weft_stream_name *ret_name)
 {
     weft_role_assert_worker(rx->worker->owner);
-    weft_look_name(rx, &sub_of(rx)->ws->peer, sub_of(rx)->number, ret_name);
+    weft_look_name(rx, &sub_of(rx)->ws->peer, sub_of(rx)->ws->kept.request_id, ret_name);
 }
 
 static void describe(struct weft_receiver *rx, const struct weft_seen *seen, struct weft_buf *out)
@@ -121,7 +121,9 @@ int weft_ws_sub_begin(struct weft_ws *ws, struct weft_str sub_name,
     sub->ws = ws;
     memcpy(sub->name, sub_name.p, sub_name.len);
     sub->name_len = (uint8_t)sub_name.len;
-    sub->number = ++worker->next_stream;
+    sub->handle = (struct weft_handle){
+        .ops = &weft_ws_handle_ops, .standing = &ws->standing, .secret = weft_stream_secret()};
+    sub->rx.waiting.handle = &sub->handle;
     sub->began_ms = worker->now_ms;
     sub->rx.ready = ready;
     sub->rx.redis = redis;
@@ -156,26 +158,6 @@ void weft_ws_sub_end(struct weft_ws_sub *sub)
     free(sub);
 }
 
-int weft_ws_sub_retopic(struct weft_ws_sub *sub, const struct weft_str *topics, size_t n)
-{
-    struct weft_worker *worker = sub->ws->worker;
-
-    if (sub->tell_cursor || !weft_sub_may_leave(&sub->rx.sub)) {
-        return WEFT_EFULL;
-    }
-    /* A page on its way finds nobody. */
-    weft_ticket_free(worker, &sub->rx.waiting);
-    weft_ticket_take(worker, &sub->rx.waiting);
-    if (weft_sub_retopic(&sub->rx.sub, topics, n) != 0) {
-        weft_ws_sub_end(sub);
-        return WEFT_ENOMEM;
-    }
-    if (sub->ws->was_busy) {
-        weft_sub_blocked(&sub->rx.sub, worker->now_ms);
-    }
-    return 0;
-}
-
 /* ---- its turn ---- */
 
 static void end_told(struct weft_ws_sub *sub, const char *reason) WEFT_ON_WORKER
@@ -192,6 +174,10 @@ bool weft_ws_sub_serve(struct weft_ws_sub *sub)
     step_out(sub);
     if (sub->too_many) {
         end_told(sub, "too_many_topics");
+        return true;
+    }
+    if (sub->is_closed) {
+        end_told(sub, "closed");
         return true;
     }
     if (sub->tell_cursor) {

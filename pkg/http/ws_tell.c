@@ -54,12 +54,13 @@ static struct weft_buf *begin_control(struct weft_ws_sub *sub, const char *type)
 void weft_ws_tell_open(struct weft_ws_sub *sub)
 {
     struct weft_worker *worker = sub->ws->worker;
-    struct weft_buf *b = begin_control(sub, "weft.open");
+    struct weft_buf *b = begin_control(sub, sub->open_told ? "weft.topics" : "weft.open");
     struct weft_stream_name name;
     struct weft_str topic;
     size_t pos = 0;
     bool first = true;
 
+    sub->open_told = true;
     sub->rx.name(&sub->rx, &name);
     put(b, "stream", weft_str(name.stream, strlen(name.stream)));
     put(b, "node", weft_str(worker->o.node_id, strlen(worker->o.node_id)));
@@ -131,14 +132,13 @@ void weft_ws_tell_redis(struct weft_ws *ws, bool up)
     end(ws);
 }
 
-void weft_ws_tell_moved(struct weft_ws *ws)
+void weft_ws_tell_renewed(struct weft_ws *ws)
 {
-    struct weft_buf *b = begin(ws, "weft.moved");
+    struct weft_buf *b = begin(ws, "weft.renewed");
 
-    put(b, "reason", weft_str(ws->moving, strlen(ws->moving)));
-    weft_buf_printf(b, ",\"retry_ms\":%u", weft_moved_retry_ms(ws->worker));
+    weft_buf_puts(b, ",");
+    weft_renewed_print(b, &ws->standing);
     weft_count(ws->worker->o.shard, WEFT_M_CONTROL_EVENTS, 1);
-    weft_count(ws->worker->o.shard, WEFT_M_STREAMS_MOVED, 1);
     end(ws);
 }
 
@@ -150,7 +150,6 @@ void weft_ws_tell_expiring(struct weft_ws *ws)
     weft_expiring_print(b, &ws->standing);
     weft_count(ws->worker->o.shard, WEFT_M_CONTROL_EVENTS, 1);
     end(ws);
-    weft_ws_queue(ws);
 }
 
 void weft_ws_tell_expired(struct weft_ws *ws, const char *reason)
@@ -158,6 +157,17 @@ void weft_ws_tell_expired(struct weft_ws *ws, const char *reason)
     put(begin(ws, "weft.expired"), "reason", weft_str(reason, strlen(reason)));
     weft_count(ws->worker->o.shard, WEFT_M_CONTROL_EVENTS, 1);
     weft_count(ws->worker->o.shard, WEFT_M_STREAMS_EXPIRED, 1);
+    end(ws);
+}
+
+void weft_ws_tell_moved(struct weft_ws *ws)
+{
+    struct weft_buf *b = begin(ws, "weft.moved");
+
+    put(b, "reason", weft_str(ws->moving, strlen(ws->moving)));
+    weft_buf_printf(b, ",\"retry_ms\":%u", weft_moved_retry_ms(ws->worker));
+    weft_count(ws->worker->o.shard, WEFT_M_CONTROL_EVENTS, 1);
+    weft_count(ws->worker->o.shard, WEFT_M_STREAMS_MOVED, 1);
     end(ws);
 }
 

@@ -91,6 +91,7 @@ bool weft_ws_write_runs(struct weft_ws_sub *sub, const struct weft_run *runs, si
     }
     ok = weft_peer_write(&sub->ws->peer, g.pieces, g.n);
     weft_buf_clear(g.b);
+    sub->ws->events += events;
     weft_count(worker->o.shard, WEFT_M_DELIVERIES, events);
     if (sub->rx.sub.mode == WEFT_SUB_RING) {
         weft_observe_ns(worker->o.shard, WEFT_H_PUBLISH_TO_FLUSH,

@@ -1,4 +1,4 @@
-// The first page. A person opens the node's address in a browser: the page and its two files come from the node itself, under a
+// The first page. A person opens the node's address in a browser: the page and its files come from the node itself, under a
 // policy that lets nothing else in.
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
@@ -10,6 +10,7 @@ const files = [
   ['/', 'index.html', /^text\/html; ?charset=utf-8$/i],
   ['/app.js', 'app.js', /^(text|application)\/javascript/i],
   ['/style.css', 'style.css', /^text\/css/i],
+  ['/icon.svg', 'icon.svg', /^image\/svg\+xml$/i],
 ];
 
 story('the page and its files, as they lie in the repository', async (w) => {

@@ -2,50 +2,15 @@
 // refuses to connect, says why in the log, once, and serves nothing. Sentinels speak TLS as well.
 import assert from 'node:assert/strict';
 import path from 'node:path';
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { Certificates } from './lib/certificates.mjs';
 import { story } from './lib/story.mjs';
 import { until } from './lib/wait.mjs';
 import { event, events } from './lib/http.mjs';
 import { logLine } from './lib/node.mjs';
-import { run } from './lib/process.mjs';
 import { anyPort } from './lib/redis.mjs';
 import { Sentinels } from './lib/sentinel.mjs';
 
 const FAST = { backoff_min_ms: 10, backoff_max_ms: 50 };
-
-// Authorities and what they sign, made with openssl in the story's folder.
-class Certificates {
-  constructor(folder) {
-    this.folder = path.join(folder, 'certificates');
-    mkdirSync(this.folder, { recursive: true });
-  }
-
-  file(name) {
-    return path.join(this.folder, name);
-  }
-
-  async #openssl(...words) {
-    const done = await run('openssl', words);
-    assert.equal(done.code, 0, `openssl ${words.join(' ')}: ${done.stderr}`);
-  }
-
-  async authority(name) {
-    await this.#openssl('req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '2',
-      '-subj', `/CN=${name}`, '-keyout', this.file(`${name}.key`), '-out', this.file(`${name}.pem`));
-    return this.file(`${name}.pem`);
-  }
-
-  // alt: 'DNS:localhost,IP:127.0.0.1'; days < 0: expired
-  async sign(authority, name, alt, { days = 2 } = {}) {
-    const ext = this.file(`${name}.ext`);
-    writeFileSync(ext, `subjectAltName=${alt}\n`);
-    await this.#openssl('req', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-subj', `/CN=${name}`,
-      '-keyout', this.file(`${name}.key`), '-out', this.file(`${name}.csr`));
-    await this.#openssl('x509', '-req', '-in', this.file(`${name}.csr`), '-CA', this.file(`${authority}.pem`), '-CAkey', this.file(`${authority}.key`),
-      '-CAcreateserial', '-days', String(days), '-extfile', ext, '-out', this.file(`${name}.pem`));
-    return { cert: this.file(`${name}.pem`), key: this.file(`${name}.key`) };
-  }
-}
 
 function serverArgs(ca, pair, more = []) {
   return ['--tls-cert-file', pair.cert, '--tls-key-file', pair.key, '--tls-ca-cert-file', ca, '--tls-auth-clients', 'no', ...more];

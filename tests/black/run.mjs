@@ -1,6 +1,6 @@
 // Runs the stories: each file in a process (and process group) of its own, with a hard end.
 //
-//   node run.mjs [--quick] [name ...]      names of files, with or without .test.mjs, here or in ../fault
+//   node run.mjs [--quick] [name ...]      names of files, with or without .test.mjs, here, in ../browser or in ../fault
 //
 // WEFT_BIN      folder of weftd and weft (default ../../build/bin)
 // WEFT_QUICK=1  fewer events and rounds
@@ -18,7 +18,7 @@ const env = { ...process.env };
 if (words.includes('--quick')) env.WEFT_QUICK = '1';
 const names = words.filter((word) => !word.startsWith('--')).map((word) => path.basename(word).replace(/\.test\.mjs$/, ''));
 const files = new Map();
-for (const where of [folder, path.join(folder, '../fault')]) {
+for (const where of [folder, path.join(folder, '../browser'), path.join(folder, '../fault')]) {
   for (const file of readdirSync(where).sort()) {
     if (file.endsWith('.test.mjs')) files.set(file.replace(/\.test\.mjs$/, ''), path.join(where, file));
   }

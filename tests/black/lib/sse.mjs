@@ -1,5 +1,6 @@
 // An SSE client on a bare socket, which sees each byte: framing, field order, comments, retry.
 import net from 'node:net';
+import tls from 'node:tls';
 import { parseHead } from './head.mjs';
 import { deadline } from './wait.mjs';
 
@@ -79,62 +80,33 @@ export class SseParser {
 
 function ignore() {}
 
-// A stream. Events arrive in `all` (control events included) and `events` (the others, as objects).
-export class SseStream {
-  constructor(node, query, { headers = {}, http = '1.1', lastEventId, onEvent = ignore, keep = true, accept = 'text/event-stream' } = {}) {
-    this.node = node;
+// What every stream is, however its bytes come. Events arrive in `all` (control events included) and `events` (the others, as objects).
+export class SseReader {
+  constructor({ onEvent = ignore, keep = true } = {}) {
     this.all = [];
     this.events = [];
-    this.bytes = 0;
     this.waiting = new Set();
     this.onEvent = onEvent;
     this.keep = keep; // false: only control events are kept
     this.parser = new SseParser((event) => this.#take(event));
-    this.headBytes = '';
-    this.body = null;
-    const lines = [`GET /api/events?${query} HTTP/${http}`, `Host: 127.0.0.1:${node.port}`];
-    if (accept !== null) lines.push(`Accept: ${accept}`);
-    if (lastEventId !== undefined) lines.push(`Last-Event-ID: ${lastEventId}`);
-    for (const [name, value] of Object.entries(headers)) lines.push(`${name}: ${value}`);
-    this.socket = net.connect({ port: node.port, host: '127.0.0.1' });
-    this.socket.on('connect', () => this.socket.write(`${lines.join('\r\n')}\r\n\r\n`));
-    this.socket.on('data', (data) => this.#feed(data));
-    this.socket.on('error', (error) => {
-      this.error = error;
-    });
+    this.errorBody = '';
     this.closed = new Promise((resolve) => {
-      this.socket.on('close', () => {
+      this.end = () => {
         this.ended = true;
-        this.#wake();
+        this.wake();
         resolve();
-      });
+      };
     });
   }
 
-  #wake() {
+  wake() {
     for (const check of [...this.waiting]) check();
   }
 
-  #feed(data) {
-    this.bytes += data.length;
-    // latin1 keeps bytes as they are; a whole SSE line is decoded when its event is complete.
-    let text = data.toString('latin1');
-    if (!this.head) {
-      this.headBytes += text;
-      const end = this.headBytes.indexOf('\r\n\r\n');
-      if (end < 0) return;
-      this.head = parseHead(this.headBytes.slice(0, end));
-      text = this.headBytes.slice(end + 4);
-      this.body = /chunked/i.test(this.head.headers['transfer-encoding'] ?? '') ? new Chunked() : new Plain();
-      this.errorBody = '';
-    }
-    const payload = this.body.feed(text);
-    if (this.head.status === 200) this.parser.feed(payload);
-    else this.errorBody += payload;
-    if (this.body.done && !this.complete) {
-      this.complete = true;
-    }
-    this.#wake();
+  // Text of the body, in latin1.
+  received(text) {
+    if (this.head.status === 200) this.parser.feed(text);
+    else this.errorBody += text;
   }
 
   #take(event) {
@@ -216,6 +188,46 @@ export class SseStream {
 
   take(n, options = {}) {
     return this.until(() => (this.events.length >= n ? this.events : null), { what: `${n} events`, ...options });
+  }
+}
+
+// A stream on a socket of its own.
+export class SseStream extends SseReader {
+  constructor(node, query, { headers = {}, http = '1.1', lastEventId, accept = 'text/event-stream', secure = {}, ...options } = {}) {
+    super(options);
+    this.node = node;
+    this.bytes = 0;
+    this.headBytes = '';
+    this.body = null;
+    const lines = [`GET /api/events?${query} HTTP/${http}`, `Host: 127.0.0.1:${node.port}`];
+    if (accept !== null) lines.push(`Accept: ${accept}`);
+    if (lastEventId !== undefined) lines.push(`Last-Event-ID: ${lastEventId}`);
+    for (const [name, value] of Object.entries(headers)) lines.push(`${name}: ${value}`);
+    const to = { port: node.port, host: '127.0.0.1' };
+    this.socket = node.ca ? tls.connect({ ...to, ca: node.ca, ...secure }) : net.connect(to);
+    this.socket.on(node.ca ? 'secureConnect' : 'connect', () => this.socket.write(`${lines.join('\r\n')}\r\n\r\n`));
+    this.socket.on('data', (data) => this.#feed(data));
+    this.socket.on('error', (error) => {
+      this.error = error;
+    });
+    this.socket.on('close', this.end);
+  }
+
+  #feed(data) {
+    this.bytes += data.length;
+    // latin1 keeps bytes as they are; a whole SSE line is decoded when its event is complete.
+    let text = data.toString('latin1');
+    if (!this.head) {
+      this.headBytes += text;
+      const end = this.headBytes.indexOf('\r\n\r\n');
+      if (end < 0) return;
+      this.head = parseHead(this.headBytes.slice(0, end));
+      text = this.headBytes.slice(end + 4);
+      this.body = /chunked/i.test(this.head.headers['transfer-encoding'] ?? '') ? new Chunked() : new Plain();
+    }
+    this.received(this.body.feed(text));
+    if (this.body.done) this.complete = true;
+    this.wake();
   }
 
   // Cuts the connection without a word.

@@ -64,8 +64,8 @@ export class World {
     return nodes;
   }
 
-  client(node) {
-    const client = new Client(node.origin);
+  client(node, tls = {}) {
+    const client = new Client(node.origin, { ca: node.ca, ...tls });
     this.atEnd(() => client.close());
     return client;
   }
