@@ -144,6 +144,7 @@ int resume_run(int argc, char **argv);
 int roll_run(int argc, char **argv);
 int guard_run(int argc, char **argv);
 int limits_run(int argc, char **argv);
+int token_run(int argc, char **argv);
 int stall_run(int argc, char **argv);
 int suite_run(int argc, char **argv);
 

@@ -22,6 +22,7 @@ static const struct command {
     {"guard", "breakers: what an allow costs, and how late the last call is after one has opened",
      guard_run},
     {"limits", "buckets: exact takes a second, and leased ones", limits_run},
+    {"token", "what it costs to check a token", token_run},
     {"stall", "what readers that stop reading cost the others", stall_run},
     {"suite", "all of them against programs of its own, as one table", suite_run},
 };

@@ -25,7 +25,7 @@ bool api_open(struct api *api, const struct arg *table, void (*help)(const struc
         break;
     }
     *ret_code = EXIT_USAGE;
-    if (!servers_init(&api->servers, &api->urls))
+    if (!servers_init(&api->servers, &api->given))
         return false;
     *ret_code = EXIT_REFUSED;
     api->http = http_create(&api->servers);

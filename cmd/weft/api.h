@@ -16,8 +16,8 @@
 
 struct api {
     struct args_list words;
-    struct args_list urls; /* for ARG_IS_URL */
-    bool json;             /* for an ARG_IS_FLAG: print answers as they are */
+    struct servers_given given; /* for ARGS_ARE_SERVERS */
+    bool json;                  /* for an ARG_IS_FLAG: print answers as they are */
     struct servers servers;
     struct http *http;
 };

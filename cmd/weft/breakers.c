@@ -148,7 +148,7 @@ int breakers_run(int argc, char **argv)
     int code;
     const struct arg table[] = {
         ARG_IS_FLAG("json", &api.json, "a JSON object for each breaker"),
-        ARG_IS_URL(&api.urls),
+        ARGS_ARE_SERVERS(&api.given),
         ARG_END,
     };
 

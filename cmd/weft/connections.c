@@ -81,7 +81,7 @@ int connections_run(int argc, char **argv)
     const struct arg table[] = {
         ARG_IS_NUMBER("limit", 1, 100, &limit, "at most so many of each (default: 20)"),
         ARG_IS_FLAG("json", &api.json, "the answer as the node gives it"),
-        ARG_IS_URL(&api.urls),
+        ARGS_ARE_SERVERS(&api.given),
         ARG_END,
     };
 

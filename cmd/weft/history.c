@@ -126,7 +126,8 @@ static int run(struct history *h, uint64_t limit)
 int history_run(int argc, char **argv)
 {
     struct history h = {0};
-    struct args_list words, urls = {.n = 0};
+    struct args_list words;
+    struct servers_given given = {.ca = NULL};
     struct servers servers;
     uint64_t limit = 100;
     bool all = false;
@@ -137,7 +138,7 @@ int history_run(int argc, char **argv)
         ARG_IS_NUMBER("limit", 1, UINT64_MAX, &limit, "at most so many events (default: 100)"),
         ARG_IS_FLAG("desc", &h.desc, "newest first"),
         ARG_IS_FLAG("all", &all, "all of them, page by page"),
-        ARG_IS_URL(&urls),
+        ARGS_ARE_SERVERS(&given),
         ARG_END,
     };
 
@@ -155,7 +156,7 @@ int history_run(int argc, char **argv)
         args_complain("topic: empty");
         return EXIT_USAGE;
     }
-    if (!servers_init(&servers, &urls))
+    if (!servers_init(&servers, &given))
         return EXIT_USAGE;
     h.http = http_create(&servers);
     if (h.http == NULL)

@@ -106,6 +106,7 @@ static CURLcode call_once(struct http *http, const struct http_request *rq,
     curl_easy_setopt(http->curl, CURLOPT_URL, url);
     curl_easy_setopt(http->curl, CURLOPT_PATH_AS_IS, 1L); /* "." is a topic */
     curl_easy_setopt(http->curl, CURLOPT_NOSIGNAL, 1L);
+    servers_trust(http->servers, http->curl);
     curl_easy_setopt(http->curl, CURLOPT_ERRORBUFFER, http->error);
     curl_easy_setopt(http->curl, CURLOPT_USERAGENT, "weft/" WEFT_VERSION);
     curl_easy_setopt(http->curl, CURLOPT_CONNECTTIMEOUT_MS, CONNECT_TIMEOUT_MS);

@@ -152,7 +152,7 @@ int limits_run(int argc, char **argv)
         ARG_IS_STRING("without-redis", "WHAT", &l.without,
                       "set: open (default), closed or local, while Redis is away"),
         ARG_IS_NUMBER("tokens", 1, 1000000000, &l.tokens, "take: how many (1)"),
-        ARG_IS_URL(&l.api.urls),
+        ARGS_ARE_SERVERS(&l.api.given),
         ARG_END,
     };
 

@@ -25,6 +25,7 @@ static const struct command commands[] = {
     {"connections", "list the slowest streams and the busiest topics", connections_run},
     {"services", "what is probed and run, and how it is", services_run},
     {"nodes", "list the nodes", nodes_run},
+    {"token", "make keys and tokens, and read them", token_run},
 };
 
 static const struct command *find(const char *name)
@@ -45,7 +46,7 @@ static int usage(FILE *out)
     fputs("  help        this text, or that of a command: weft help COMMAND\n"
           "\n"
           "weft COMMAND --help tells a command's options; weft --version the version.\n"
-          "Every command takes --url, the address of one or several nodes ($WEFT_URL).\n"
+          "Every command but token takes --url, the address of one or several nodes ($WEFT_URL).\n"
           "\n"
           "exit codes: 0 done, 1 the server refused, 2 wrong usage,\n"
           "            3 a gap (tail --fail-on-gap), 4 no server could be reached\n",

@@ -35,7 +35,7 @@ int nodes_run(int argc, char **argv)
     int code;
     const struct arg table[] = {
         ARG_IS_FLAG("json", &api.json, "a JSON object for each node"),
-        ARG_IS_URL(&api.urls),
+        ARGS_ARE_SERVERS(&api.given),
         ARG_END,
     };
 

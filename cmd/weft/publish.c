@@ -245,7 +245,8 @@ int publish_run(int argc, char **argv)
 {
     struct publish_options opt = {.epoch = NO_EPOCH};
     struct publish pub = {0};
-    struct args_list words, urls = {.n = 0};
+    struct args_list words;
+    struct servers_given given = {.ca = NULL};
     struct servers servers;
     struct weft_buf target;
     int code;
@@ -270,7 +271,7 @@ int publish_run(int argc, char **argv)
         ARG_IS_STRING("ack", "replicas:N", &opt.ack,
                       "taken only when N replicas of Redis have the events"),
         ARG_IS_FLAG("json", &opt.json, "print the server's answer instead of the ids alone"),
-        ARG_IS_URL(&urls),
+        ARGS_ARE_SERVERS(&given),
         ARG_END,
     };
 
@@ -284,7 +285,7 @@ int publish_run(int argc, char **argv)
         break;
     }
     if (!usage_is_good(&opt, &words) || !key_is_good("--key", opt.key) ||
-        !key_is_good("--producer", opt.producer) || !servers_init(&servers, &urls))
+        !key_is_good("--producer", opt.producer) || !servers_init(&servers, &given))
         return EXIT_USAGE;
 
     weft_buf_init(&target, 4096);

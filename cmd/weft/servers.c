@@ -1,8 +1,10 @@
 #include "servers.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static bool add(struct servers *servers, const char *url, size_t len)
 {
@@ -44,14 +46,34 @@ static bool add_list(struct servers *servers, const char *list)
     return true;
 }
 
-bool servers_init(struct servers *servers, const struct args_list *given)
+static bool set_ca(struct servers *servers, const char *given)
+{
+    const char *env = getenv("WEFT_CA");
+
+    servers->ca = given != NULL ? given : env != NULL && env[0] != '\0' ? env : NULL;
+    if (servers->ca != NULL && access(servers->ca, R_OK) != 0) {
+        args_complain("--ca: %s: %s", servers->ca, strerror(errno));
+        return false;
+    }
+    return true;
+}
+
+void servers_trust(const struct servers *servers, CURL *curl)
+{
+    if (servers->ca != NULL)
+        curl_easy_setopt(curl, CURLOPT_CAINFO, servers->ca);
+}
+
+bool servers_init(struct servers *servers, const struct servers_given *given)
 {
     const char *env = getenv("WEFT_URL");
 
     servers->n = 0;
     servers->current = 0;
-    for (size_t i = 0; i < given->n; i++) {
-        if (!add_list(servers, given->items[i]))
+    if (!set_ca(servers, given->ca))
+        return false;
+    for (size_t i = 0; i < given->urls.n; i++) {
+        if (!add_list(servers, given->urls.items[i]))
             return false;
     }
     if (servers->n == 0 && env != NULL && !add_list(servers, env))

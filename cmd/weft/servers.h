@@ -2,7 +2,8 @@
  * servers - the base addresses of the nodes, and which of them is the present one.
  *
  * From --url (several times, or parted by commas), else from WEFT_URL, else
- * http://127.0.0.1:8080. It opens nothing.
+ * http://127.0.0.1:8080; and what the certificates of those with https:// have to come from: --ca, else
+ * WEFT_CA, else what the system believes. It opens nothing.
  */
 #ifndef WEFT_CMD_SERVERS_H
 #define WEFT_CMD_SERVERS_H
@@ -10,26 +11,40 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include <curl/curl.h>
+
 #include "args.h"
 
 #define SERVERS_MAX     16
 #define SERVERS_URL_MAX 512
 
+/* As they are given. */
+struct servers_given {
+    struct args_list urls;
+    const char *ca; /* NULL: none */
+};
+
 struct servers {
     char urls[SERVERS_MAX][SERVERS_URL_MAX]; /* without a slash at the end */
     size_t n;
     size_t current;
+    const char *ca; /* a file; NULL: what the system believes */
 };
 
 /* clang-format off */
-#define ARG_IS_URL(ret) \
-    ARG_IS_LIST("url", "URL[,URL]", (ret), \
+#define ARGS_ARE_SERVERS(given) \
+    ARG_IS_LIST("url", "URL[,URL]", &(given)->urls, \
                 "a node's address; several are tried in turn\n" \
-                "(default: $WEFT_URL, else http://127.0.0.1:8080)")
+                "(default: $WEFT_URL, else http://127.0.0.1:8080)"), \
+    ARG_IS_STRING("ca", "FILE", &(given)->ca, \
+                  "certificates (PEM) that those of https:// have to come from\n" \
+                  "(default: $WEFT_CA, else those that the system believes)")
 /* clang-format on */
 
-/* False: an address is wrong, said on stderr. */
-bool servers_init(struct servers *servers, const struct args_list *given);
+/* False: an address is wrong, or the file cannot be read, said on stderr. */
+bool servers_init(struct servers *servers, const struct servers_given *given);
+/* For a transfer of libcurl. */
+void servers_trust(const struct servers *servers, CURL *curl);
 const char *servers_current(const struct servers *servers);
 /* The next one, after this one failed. */
 void servers_rotate(struct servers *servers);

@@ -163,7 +163,7 @@ int services_run(int argc, char **argv)
     int code;
     const struct arg table[] = {
         ARG_IS_FLAG("json", &api.json, "JSON instead of lines"),
-        ARG_IS_URL(&api.urls),
+        ARGS_ARE_SERVERS(&api.given),
         ARG_END,
     };
 

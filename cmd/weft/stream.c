@@ -70,6 +70,7 @@ static void set_options(struct run *run, struct curl_slist *headers, char *error
 
     curl_easy_setopt(easy, CURLOPT_URL, run->url);
     curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+    servers_trust(run->stream->servers, easy);
     curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, error);
     curl_easy_setopt(easy, CURLOPT_USERAGENT, "weft/" WEFT_VERSION);
     curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, CONNECT_TIMEOUT_MS);

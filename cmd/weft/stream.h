@@ -14,6 +14,8 @@
 #include <weft/base/str.h>
 #include <weft/wire/sse.h>
 
+#include "servers.h"
+
 enum stream_end {
     STREAM_UNREACHABLE, /* no connection */
     STREAM_CUT,         /* it was cut, closed or fell silent; or the server said 429 or 5xx */
@@ -27,7 +29,8 @@ struct stream {
     weft_sse_event_arrived
         *event_arrived; /* sets `done` to end the stream; not called after that */
     void *ctx;
-    int signal_fd; /* readable when a signal came */
+    const struct servers *servers; /* borrowed: whose certificates are believed */
+    int signal_fd;                 /* readable when a signal came */
     bool done;
     uint64_t silence_ms; /* longest time without a byte; the callback may change it */
     /* Told by the last run. */

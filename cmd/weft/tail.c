@@ -327,6 +327,7 @@ static int run(struct tail *tail, const struct args_list *topics)
     if (make_target(&target, topics, tail->opt) && begin_cursor(tail)) {
         tail->stream.event_arrived = event_arrived;
         tail->stream.ctx = tail;
+        tail->stream.servers = &tail->servers;
         tail->stream.signal_fd = open_signals();
         if (tail->stream.signal_fd < 0) {
             args_complain("signals: %s", strerror(errno));
@@ -345,7 +346,8 @@ int tail_run(int argc, char **argv)
 {
     struct tail_options opt = {.retry_max_ms = BACKOFF_CAP_MS};
     struct tail tail = {.opt = &opt};
-    struct args_list topics, urls = {.n = 0};
+    struct args_list topics;
+    struct servers_given given = {.ca = NULL};
     const struct arg table[] = {
         ARG_IS_LIST("types", "GLOB", &opt.types,
                     "only events whose type matches, e.g. task.*; any number of times"),
@@ -362,7 +364,7 @@ int tail_run(int argc, char **argv)
                        "longest pause between two tries (default: 30)"),
         ARG_IS_SECONDS("give-up", &opt.give_up_ms,
                        "end with 4 after so long without a stream (default: never)"),
-        ARG_IS_URL(&urls),
+        ARGS_ARE_SERVERS(&given),
         ARG_END,
     };
 
@@ -375,7 +377,7 @@ int tail_run(int argc, char **argv)
     case ARGS_OK:
         break;
     }
-    if (!servers_init(&tail.servers, &urls))
+    if (!servers_init(&tail.servers, &given))
         return EXIT_USAGE;
     return run(&tail, &topics);
 }

@@ -3,6 +3,8 @@
  *
  *   weftd [flags]        a node on the Redis of --redis
  *   weftd dev [flags]    a node with a redis-server of its own, on loopback, open to everybody there
+ *
+ * SIGTERM and SIGINT end it. SIGHUP has a node read its configuration again; `weftd dev` ends with its terminal.
  */
 #include <signal.h>
 #include <stdio.h>
@@ -47,19 +49,22 @@ static int complain(const struct weft_err *err)
 }
 
 /* The three lines; --url only where the CLI's default is another. */
-static void next_steps(const char *address, const char *data)
+static void next_steps(const char *address, bool tls, const char *data)
 {
     const char *colon = strrchr(address, ':');
-    bool usual = colon != NULL && strcmp(colon, ":8080") == 0;
-    const char *flag = usual ? "" : " --url http://";
-    const char *where = usual ? "" : address;
+    const char *scheme = tls ? "https" : "http";
+    char flag[320] = "";
+
+    if (tls || colon == NULL || strcmp(colon, ":8080") != 0) {
+        (void)snprintf(flag, sizeof(flag), " --url %s://%s", scheme, address);
+    }
 
     (void)printf("\nweft is running; its data is in %s. Type next, in another terminal:\n\n"
-                 "  build/bin/weft tail demo%s%s\n"
-                 "  build/bin/weft publish demo greeting.said '{\"text\":\"hello\"}'%s%s\n"
-                 "  xdg-open http://%s/        (or open this address in a browser)\n\n"
+                 "  build/bin/weft tail demo%s\n"
+                 "  build/bin/weft publish demo greeting.said '{\"text\":\"hello\"}'%s\n"
+                 "  xdg-open %s://%s/        (or open this address in a browser)\n\n"
                  "Ctrl-C ends it.\n\n",
-                 data, flag, where, flag, where, address);
+                 data, flag, flag, scheme, address);
     (void)fflush(stdout);
 }
 
@@ -97,11 +102,38 @@ static void drain(struct weft_node *node, struct weft_log *log, const sigset_t *
     }
 }
 
+/* What the program was called with, which is what the configuration comes from. */
+struct call {
+    int argc;
+    char **argv;
+    char **envp;
+};
+
+static void reload(struct weft_node *node, const struct call *call)
+{
+    struct weft_config_cmdline cmd = {0};
+    struct weft_config fresh;
+    struct weft_err err = {0};
+
+    if (weft_config_defaults(&fresh, WEFT_CONFIG_NODE) != 0) {
+        (void)weft_err_set(&err, WEFT_ENOMEM, "", "out of memory");
+        weft_node_reload_failed(node, &err);
+        return;
+    }
+    if (weft_config_load(&fresh, call->argc, call->argv, call->envp, &cmd, &err) != 0) {
+        weft_node_reload_failed(node, &err);
+    } else {
+        weft_node_reload(node, &fresh);
+    }
+    weft_config_fini(&fresh);
+}
+
 /*
  * Serves until a signal ends it, and drains. data: the folder of `weftd dev`, or NULL. Returns the exit code.
  */
-static int serve(struct weft_node *node, struct weft_log *log, const sigset_t *signals,
-                 const struct weft_private_redis *redis, const char *data)
+static int serve(struct weft_node *node, const struct weft_config *cfg, struct weft_log *log,
+                 const sigset_t *signals, const struct weft_private_redis *redis,
+                 const struct call *call, const char *data)
 {
     static const struct timespec soon = {.tv_sec = 0, .tv_nsec = 50 * 1000 * 1000};
     static const struct timespec look = {.tv_sec = 1, .tv_nsec = 0};
@@ -110,6 +142,11 @@ static int serve(struct weft_node *node, struct weft_log *log, const sigset_t *s
     for (;;) {
         int sig = sigtimedwait(signals, NULL, ready ? &look : &soon);
 
+        if (sig == SIGHUP) {
+            weft_node_reopen(node);
+            reload(node, call);
+            weft_node_reopen(node);
+        }
         weft_node_look(node);
         if (is_end(sig)) {
             drain(node, log, signals, sig, redis);
@@ -125,7 +162,7 @@ static int serve(struct weft_node *node, struct weft_log *log, const sigset_t *s
             ready = true;
             weft_log(log, WEFT_LOG_INFO, "node.ready", WEFT_S("address", weft_node_address(node)));
             if (data != NULL) {
-                next_steps(weft_node_address(node), data);
+                next_steps(weft_node_address(node), cfg->tls.cert[0] != '\0', data);
             }
         }
     }
@@ -142,7 +179,7 @@ static bool is_loopback(const char *listen)
             strcmp(host, "localhost") == 0);
 }
 
-static int run(const struct weft_config *cfg, bool dev)
+static int run(const struct weft_config *cfg, bool dev, const struct call *call)
 {
     struct weft_private_redis redis = {.pid = 0};
     struct weft_config effective = *cfg; /* borrows its strings */
@@ -163,7 +200,10 @@ static int run(const struct weft_config *cfg, bool dev)
     (void)sigaddset(&signals, SIGTERM);
     (void)sigaddset(&signals, SIGINT);
     (void)sigaddset(&signals, SIGCHLD);
-    (void)sigaddset(&signals, SIGHUP);
+    if (!dev) {
+        (void)signal(SIGHUP, SIG_DFL); /* nohup ignores it: then it would not come */
+        (void)sigaddset(&signals, SIGHUP);
+    }
     (void)pthread_sigmask(SIG_BLOCK, &signals, NULL);
 
     weft_node_make_id(cfg->node.id, id);
@@ -179,7 +219,7 @@ static int run(const struct weft_config *cfg, bool dev)
     if (weft_node_create(&node, &effective, log, &err) != 0 || weft_node_start(node, &err) != 0) {
         (void)complain(&err);
     } else {
-        rc = serve(node, log, &signals, &redis, dev ? cfg->dev.data : NULL);
+        rc = serve(node, cfg, log, &signals, &redis, call, dev ? cfg->dev.data : NULL);
         weft_node_stop(node);
     }
     weft_node_destroy(node);
@@ -240,7 +280,7 @@ int main(int argc, char **argv, char **envp)
     } else if (cmd.check) {
         rc = EXIT_SUCCESS;
     } else {
-        rc = run(&cfg, dev);
+        rc = run(&cfg, dev, &(struct call){argc, argv, envp});
     }
     weft_config_fini(&cfg);
     return rc;

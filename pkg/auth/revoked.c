@@ -22,6 +22,7 @@ struct weft_revoked {
     size_t max; /* const after create */
     _Atomic uint64_t version;
     int64_t swept_ms;      /* of the owner: when it looked for entries that are over */
+    int64_t soonest_ms;    /* of the owner: none is over before */
     pthread_rwlock_t lock; /* for reading: any thread; for writing: the owner */
     struct entry *by_jti;  /* lock held */
 };
@@ -32,7 +33,7 @@ struct weft_revoked *weft_revoked_create(size_t max)
 
     WEFT_ASSERT(rv != NULL);
     rv->max = max;
-    rv->swept_ms = INT64_MIN / 2;
+    rv->soonest_ms = INT64_MAX;
     atomic_init(&rv->version, 1);
     WEFT_ASSERT(pthread_rwlock_init(&rv->lock, NULL) == 0);
     return rv;
@@ -77,18 +78,25 @@ static struct entry *find(struct entry *table, struct weft_str jti)
     return entry;
 }
 
-/* Nothing is in it for long that is over, and nobody walks the whole table for every entry. */
+/*
+ * Takes out what is over, but does not walk the whole table for every entry: only if some may be, and
+ * once a second unless the room is needed.
+ */
 static void sweep(struct weft_revoked *rv, int64_t now_ms)
 {
+    bool recent = now_ms >= rv->swept_ms && now_ms - rv->swept_ms < SWEEP_EVERY_MS;
     struct entry *entry, *next;
 
-    if (now_ms - rv->swept_ms < SWEEP_EVERY_MS && now_ms >= rv->swept_ms) {
+    if (now_ms < rv->soonest_ms || (recent && HASH_COUNT(rv->by_jti) < rv->max)) {
         return;
     }
     rv->swept_ms = now_ms;
+    rv->soonest_ms = INT64_MAX;
     HASH_ITER(hh, rv->by_jti, entry, next) {
         if (entry->until_ms <= now_ms) {
             drop(&rv->by_jti, entry);
+        } else if (entry->until_ms < rv->soonest_ms) {
+            rv->soonest_ms = entry->until_ms;
         }
     }
 }
@@ -135,6 +143,9 @@ int weft_revoked_add(struct weft_revoked *rv, struct weft_str jti, int64_t until
     pthread_rwlock_wrlock(&rv->lock);
     sweep(rv, now_ms);
     rc = add_to(&rv->by_jti, rv->max, jti, until_ms, now_ms, &is_new);
+    if (until_ms < rv->soonest_ms) {
+        rv->soonest_ms = until_ms;
+    }
     pthread_rwlock_unlock(&rv->lock);
     if (is_new) {
         changed(rv);
@@ -177,6 +188,7 @@ int weft_revoked_replace(struct weft_revoked *rv, const struct weft_revoked_entr
     pthread_rwlock_wrlock(&rv->lock);
     before = rv->by_jti;
     rv->by_jti = table;
+    rv->soonest_ms = INT64_MIN; /* looked for when there is reason to */
     pthread_rwlock_unlock(&rv->lock);
     drop_all(&before);
     changed(rv);

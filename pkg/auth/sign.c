@@ -129,30 +129,29 @@ int weft_sign_public(struct weft_buf *out, struct weft_str keys, size_t *ret_sec
     return rc;
 }
 
-/* Borrowed from the set. */
-static const json_t *choose(const json_t *set, struct weft_str kid, struct weft_err *err)
+/* *ret is borrowed from the set. */
+static int choose(const json_t **ret, const json_t *set, struct weft_str kid, struct weft_err *err)
 {
     const json_t *list = json_object_get(set, "keys");
     const json_t *jwk;
     size_t i;
 
     if (kid.len == 0) {
-        if (json_array_size(list) == 1) {
-            return json_array_get(list, 0);
-        }
-        (void)weft_err_set(err, WEFT_EINVAL, "kid", "must say which of the %zu keys",
-                           json_array_size(list));
-        return NULL;
+        *ret = json_array_get(list, 0);
+        return json_array_size(list) == 1
+                   ? 0
+                   : weft_err_set(err, WEFT_EINVAL, "kid", "must say which of the %zu keys",
+                                  json_array_size(list));
     }
     json_array_foreach(list, i, jwk) {
         const json_t *name = json_object_get(jwk, "kid");
 
         if (weft_str_eq(weft_str(json_string_value(name), json_string_length(name)), kid)) {
-            return jwk;
+            *ret = jwk;
+            return 0;
         }
     }
-    (void)weft_err_set(err, WEFT_ENOTFOUND, "kid", "no key has this kid");
-    return NULL;
+    return weft_err_set(err, WEFT_ENOTFOUND, "kid", "no key has this kid");
 }
 
 /* NULL, and err says why. */
@@ -243,14 +242,14 @@ int weft_token_sign(struct weft_buf *out, struct weft_str keys, struct weft_str 
                     struct weft_str alg, struct weft_str claims, struct weft_err *err)
 {
     json_t *set = read_set(keys, err);
-    const json_t *jwk;
-    int rc = WEFT_EINVAL;
+    const json_t *jwk = NULL;
+    int rc;
 
     if (set == NULL) {
         return WEFT_EINVAL;
     }
-    jwk = choose(set, kid, err);
-    if (jwk != NULL) {
+    rc = choose(&jwk, set, kid, err);
+    if (rc == 0) {
         rc = sign_with(out, jwk, alg, claims, err);
     }
     json_decref(set);

@@ -206,6 +206,9 @@ int weft_config_check(const struct weft_config *cfg, struct weft_err *err)
         return weft_err_set(err, WEFT_EINVAL, "redis.backoff_min_ms",
                             "must not be more than redis.backoff_max_ms (%u)",
                             cfg->redis.backoff_max_ms);
+    if (cfg->tls.cert[0] == '\0' && (cfg->tls.key[0] != '\0' || cfg->tls.ticket_keys[0] != '\0'))
+        return weft_err_set(err, WEFT_EINVAL, "tls.cert",
+                            "must be given with tls.key or tls.ticket_keys");
     if (cfg->publish.queue_events < cfg->publish.max_batch)
         return weft_err_set(err, WEFT_EINVAL, "publish.queue_events",
                             "must not be less than publish.max_batch (%u), or the largest batch "

@@ -31,6 +31,12 @@ static const char *const weft_config_unknown_types_words[] = {
     NULL,
 };
 
+static const char *const weft_config_tls_version_words[] = {
+    [WEFT_CONFIG_TLS_12] = "1.2",
+    [WEFT_CONFIG_TLS_13] = "1.3",
+    NULL,
+};
+
 static const char *const weft_config_log_level_words[] = {
     [WEFT_CONFIG_LOG_DEBUG] = "debug",
     [WEFT_CONFIG_LOG_INFO] = "info",

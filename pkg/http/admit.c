@@ -1,6 +1,5 @@
 #include "worker_priv.h"
 
-#include <arpa/inet.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,58 +33,6 @@ struct admission {
 
 /* ---- whose bucket ---- */
 
-/* An IPv6 address counts with its whole /64, which one host has to itself. */
-static bool print_address(char *out, int family, const void *address)
-{
-    struct in6_addr net;
-    size_t n = strlen(out);
-
-    if (family == AF_INET6) {
-        memcpy(&net, address, sizeof(net));
-        if (IN6_IS_ADDR_V4MAPPED(&net)) {
-            return inet_ntop(AF_INET, &net.s6_addr[12], out + n, (socklen_t)(NAME_MAX_LEN - n)) !=
-                   NULL;
-        }
-        memset(&net.s6_addr[8], 0, 8);
-        address = &net;
-    }
-    return inet_ntop(family, address, out + n, (socklen_t)(NAME_MAX_LEN - n)) != NULL;
-}
-
-/* Entry number `from_right`, from 1, of all X-Forwarded-For together. */
-static bool forwarded(h2o_req_t *req, uint32_t from_right, char *out)
-{
-    struct weft_str entry = {NULL, 0};
-    unsigned char address[sizeof(struct in6_addr)];
-    char text[INET6_ADDRSTRLEN];
-
-    for (size_t i = req->headers.size; i > 0 && from_right > 0; i--) {
-        struct weft_str rest = weft_str_of(req->headers.entries[i - 1].value);
-
-        if (!weft_str_ieq(weft_str_of(*req->headers.entries[i - 1].name),
-                          WEFT_STR("x-forwarded-for"))) {
-            continue;
-        }
-        while (from_right > 0 && rest.p != NULL) {
-            const char *comma = rest.len == 0 ? NULL : memrchr(rest.p, ',', rest.len);
-            size_t at = comma == NULL ? 0 : (size_t)(comma - rest.p) + 1;
-
-            entry = weft_str_trim(weft_str(rest.p + at, rest.len - at));
-            rest = comma == NULL ? weft_str(NULL, 0) : weft_str(rest.p, at - 1);
-            from_right--;
-        }
-    }
-    if (from_right > 0 || entry.len == 0 || entry.len >= sizeof(text)) {
-        return false;
-    }
-    memcpy(text, entry.p, entry.len);
-    text[entry.len] = '\0';
-    if (inet_pton(AF_INET, text, address) == 1) {
-        return print_address(out, AF_INET, address);
-    }
-    return inet_pton(AF_INET6, text, address) == 1 && print_address(out, AF_INET6, address);
-}
-
 /* A subject that cannot stand in a bucket's name is put there as a hash that nobody can aim at. */
 static void bucket_of_subject(struct weft_str subject, char *out)
 {
@@ -115,35 +62,18 @@ static bool has_subject(const struct weft_call *call)
 /* The name of the sender's bucket: that of his token's subject, else that of his address. */
 static void bucket_of_sender(struct weft_call *call, char *out) WEFT_ON_WORKER
 {
-    uint32_t proxies = call->worker->o.cfg->limits.api_proxies;
-    struct sockaddr_storage peer;
-    struct sockaddr *sa = (struct sockaddr *)&peer;
+    char address[WEFT_ADDRESS_MAX];
 
     if (has_subject(call)) {
         bucket_of_subject(call->grant->is.subject, out);
         return;
     }
-    (void)snprintf(out, NAME_MAX_LEN, "weft.address:");
-    if (proxies > 0 && forwarded(call->req, proxies, out)) {
-        return;
-    }
-    if (call->req->conn->callbacks->get_peername(call->req->conn, sa) > 0) {
-        if (sa->sa_family == AF_INET) {
-            const struct sockaddr_in *v4 = (const struct sockaddr_in *)(const void *)sa;
-
-            (void)print_address(out, AF_INET, &v4->sin_addr);
-        } else if (sa->sa_family == AF_INET6) {
-            const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)(const void *)sa;
-
-            (void)print_address(out, AF_INET6, &v6->sin6_addr);
-        }
-    }
+    weft_address_of(call->req, call->worker->o.cfg->limits.api_proxies, address);
+    (void)snprintf(out, NAME_MAX_LEN, "weft.address:%s", address);
 }
 
-static struct weft_bucket_conf conf_of(const struct weft_call *call)
+static struct weft_bucket_conf conf_of(const struct weft_config *cfg, bool subject)
 {
-    const struct weft_config *cfg = call->worker->o.cfg;
-    bool subject = has_subject(call);
     uint32_t per_s = subject ? cfg->limits.subject_per_s : cfg->limits.api_per_s;
     uint32_t burst = subject ? cfg->limits.subject_burst : cfg->limits.api_burst;
 
@@ -157,7 +87,7 @@ static struct weft_bucket_conf conf_of(const struct weft_call *call)
 /* ---- refusals ---- */
 
 /* An EventSource gives up for ever on any other status than 200: it is told when to come back. */
-static void turn_stream_away(struct weft_call *call, int64_t retry_ms) WEFT_ON_WORKER
+void weft_turn_stream_away(struct weft_call *call, int64_t retry_ms)
 {
     const struct weft_config *cfg = call->worker->o.cfg;
     struct weft_buf *b = &call->worker->scratch;
@@ -176,9 +106,10 @@ static void turn_away(struct weft_call *call, const char *name, const struct wef
     WEFT_ON_WORKER
 {
     weft_count(call->worker->o.shard, WEFT_M_API_LIMITED, 1);
+    weft_count(call->worker->o.shard, WEFT_M_REFUSED_RATE, 1);
     weft_limit_headers(call->req, weft_str(name, strlen(name)), told, true);
     if (weft_call_is_stream(call)) {
-        turn_stream_away(call, told->retry_ms);
+        weft_turn_stream_away(call, told->retry_ms);
     } else {
         weft_respond_problem(
             call->req, 429, "limited", "",
@@ -258,7 +189,7 @@ bool weft_admit(struct weft_call *call)
     enum weft_stocks_take how;
     char name[NAME_MAX_LEN];
 
-    conf = conf_of(call);
+    conf = conf_of(worker->o.cfg, has_subject(call));
     if (conf.rate == 0) {
         return true;
     }
@@ -269,4 +200,76 @@ bool weft_admit(struct weft_call *call)
         return false;
     }
     return decided(call, name, how == WEFT_STOCKS_TAKEN, &told);
+}
+
+/* ---- messages of a WebSocket, each as good as a request ---- */
+
+char *weft_admit_bucket(struct weft_call *call)
+{
+    char name[NAME_MAX_LEN];
+    char *copy;
+
+    if (conf_of(call->worker->o.cfg, has_subject(call)).rate == 0) {
+        return NULL;
+    }
+    bucket_of_sender(call, name);
+    copy = strdup(name);
+    WEFT_ASSERT(copy != NULL);
+    return copy;
+}
+
+static bool is_subjects(const char *bucket)
+{
+    return weft_str_starts(weft_str(bucket, strlen(bucket)), "weft.subject:");
+}
+
+static bool admitted(struct weft_worker *worker, bool taken, const struct weft_bucket_told *told,
+                     int64_t *ret_retry_ms) WEFT_ON_WORKER
+{
+    if (taken && told->stands != WEFT_STANDS_DRY) {
+        return true;
+    }
+    if (worker->o.cfg->limits.api_dry_run) {
+        weft_count(worker->o.shard, WEFT_M_API_WOULD_LIMIT, 1);
+        return true;
+    }
+    *ret_retry_ms = told->retry_ms;
+    return taken;
+}
+
+enum weft_admit weft_admit_message(struct weft_worker *worker, const char *bucket,
+                                   struct weft_waiting *waiting, int64_t *ret_retry_ms)
+{
+    struct weft_take_msg *m;
+    struct weft_bucket_told told;
+    enum weft_stocks_take how = weft_stocks_take(worker->stocks, weft_str(bucket, strlen(bucket)),
+                                                 1, worker->now_ms, &told);
+
+    if (how != WEFT_STOCKS_ASK) {
+        return admitted(worker, how == WEFT_STOCKS_TAKEN, &told, ret_retry_ms) ? WEFT_ADMIT_YES
+                                                                               : WEFT_ADMIT_NO;
+    }
+    m = weft_take_create(1);
+    (void)snprintf(m->items[0].name, sizeof(m->items[0].name), "%s", bucket);
+    m->items[0].tokens = 1;
+    m->items[0].conf = conf_of(worker->o.cfg, is_subjects(bucket));
+    if (!weft_take_post(worker, waiting, m)) {
+        *ret_retry_ms = 1000; /* control has too much to do */
+        return WEFT_ADMIT_NO;
+    }
+    return WEFT_ADMIT_WAITS;
+}
+
+bool weft_admit_answered(struct weft_worker *worker, const char *bucket,
+                         struct weft_answer_msg *answer, int64_t *ret_retry_ms)
+{
+    const struct weft_taken_msg *m = WEFT_CONTAINER_OF(answer, struct weft_taken_msg, answer);
+    struct weft_bucket_told told = m->told[0];
+
+    if (m->by == WEFT_DECIDED_REDIS) {
+        told.conf = conf_of(worker->o.cfg, is_subjects(bucket));
+        weft_stocks_seen(worker->stocks, weft_str(bucket, strlen(bucket)), &told, true,
+                         worker->now_ms);
+    }
+    return admitted(worker, m->taken, &told, ret_retry_ms);
 }

@@ -161,6 +161,7 @@ void weft_call_authenticate(struct weft_call *call)
 
     holder->grant = grant; /* as long as the request */
     call->grant = grant;
+    weft_asked_by(call->req, grant->is.subject);
 }
 
 /* ---- what he may do ---- */
@@ -204,6 +205,8 @@ static bool token_may(const struct weft_grant *grant, enum weft_right right)
         return operates || grant->is.publish.n > 0;
     case WEFT_RIGHT_OPERATE:
         return operates;
+    case WEFT_RIGHT_OWN:
+        return true;
     }
     return false;
 }
@@ -273,6 +276,7 @@ static bool may_call(struct weft_call *call, enum weft_right right) WEFT_ON_WORK
         [WEFT_RIGHT_PUBLISH] = "topics that may be published to",
         [WEFT_RIGHT_GUARD] = "the role operator, or topics that may be published to",
         [WEFT_RIGHT_OPERATE] = "the role operator",
+        [WEFT_RIGHT_OWN] = "",
     };
 
     if (everybody_may(call->worker, right) ||
@@ -285,7 +289,7 @@ static bool may_call(struct weft_call *call, enum weft_right right) WEFT_ON_WORK
 
 bool weft_call_permitted(struct weft_call *call, enum weft_right right)
 {
-    if (right == WEFT_RIGHT_NONE) {
+    if (right == WEFT_RIGHT_NONE || right == WEFT_RIGHT_OWN) {
         return true;
     }
     if (call->refused != NULL) {
@@ -356,4 +360,15 @@ void weft_expiring_print(struct weft_buf *out, const struct weft_standing *stand
 
     weft_buf_printf(out, "\"expires_ms\":%lld,\"in_ms\":%lld", (long long)at_ms,
                     (long long)(in_ms > 0 ? in_ms : 0));
+}
+
+void weft_renewed_print(struct weft_buf *out, const struct weft_standing *standing)
+{
+    int64_t at_ms = standing->grant == NULL ? 0 : standing->grant->is.expires_ms;
+
+    if (at_ms == 0) {
+        weft_buf_puts(out, "\"expires_ms\":null");
+    } else {
+        weft_buf_printf(out, "\"expires_ms\":%lld", (long long)at_ms);
+    }
 }

@@ -43,6 +43,11 @@ static bool is_asked(const struct weft_worker *worker)
     return atomic_load_explicit(&worker->drain_asked, memory_order_acquire);
 }
 
+bool weft_drain_is_moving(const struct weft_worker *worker)
+{
+    return is_asked(worker);
+}
+
 static void set_left(struct weft_worker *worker, uint32_t left) WEFT_ON_WORKER
 {
     atomic_store_explicit(&worker->drain_left, left, memory_order_release);
@@ -73,6 +78,7 @@ static void begin(struct weft_worker *worker) WEFT_ON_WORKER
         .parts = worker->o.n_workers,
     };
     set_left(worker, drain->waits);
+    weft_ws_drain(worker);
 }
 
 /* Slots are taken anew meanwhile, but not by those who were there at the beginning. */

@@ -143,7 +143,7 @@ static void poll_tick(struct weft_waiting *w, uint64_t now_ms)
     if (!still_allowed(p)) {
         return;
     }
-    if (now_ms >= p->until_ms) {
+    if (now_ms >= p->until_ms || weft_watch_again(p->req)) {
         answer(p);
     }
 }

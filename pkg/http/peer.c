@@ -1,7 +1,10 @@
 #include "peer_priv.h"
 
+#include "conn_priv.h"
+
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/sockios.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -14,6 +17,7 @@
 #include <unistd.h>
 
 #include <weft/base/assert.h>
+#include <weft/tls/session.h>
 #include <weft/wire/frame.h>
 
 /* The rest of a write that the socket did not take. */
@@ -49,6 +53,13 @@ static void keep_early(struct weft_peer *peer, const h2o_buffer_t *input, size_t
     memcpy(peer->early, input->bytes + reqsize, peer->early_len);
 }
 
+static void free_early(struct weft_peer *peer)
+{
+    free(peer->early);
+    peer->early = NULL;
+    peer->early_len = peer->early_at = 0;
+}
+
 static void socket_ready(struct weft_poll *poll, bool readable, bool writable)
 {
     struct weft_peer *peer = WEFT_CONTAINER_OF(poll, struct weft_peer, poll);
@@ -56,9 +67,29 @@ static void socket_ready(struct weft_poll *poll, bool readable, bool writable)
     peer->ready(peer, readable, writable);
 }
 
+/*
+ * Of h2o's socket only the descriptor is kept, and the session on it. h2o gives its own things back together with the
+ * descriptor, hence the second one.
+ */
+static bool take_session(struct weft_peer *peer, h2o_socket_export_t *bare, struct ssl_st *ssl)
+{
+    int fd = fcntl(bare->fd, F_DUPFD_CLOEXEC, 0);
+    bool ok = fd >= 0 && weft_tls_session_begin(ssl, fd);
+
+    if (ok) {
+        peer->ssl = ssl;
+        peer->poll.fd = fd;
+    } else if (fd >= 0) {
+        (void)close(fd);
+    }
+    h2o_socket_dispose_export(bare);
+    return ok;
+}
+
 bool weft_peer_open(struct weft_peer *peer, struct weft_worker *worker, h2o_socket_t *sock,
                     size_t reqsize)
 {
+    struct ssl_st *ssl = weft_conn_of(sock)->ssl;
     h2o_socket_export_t bare;
 
     peer->worker = worker;
@@ -66,13 +97,18 @@ bool weft_peer_open(struct weft_peer *peer, struct weft_worker *worker, h2o_sock
         return false;
     }
     keep_early(peer, bare.input, reqsize);
-    h2o_buffer_dispose(&bare.input);
-    peer->poll.fd = bare.fd;
+    if (ssl == NULL) {
+        h2o_buffer_dispose(&bare.input);
+        peer->poll.fd = bare.fd;
+    } else if (!take_session(peer, &bare, ssl)) {
+        free_early(peer);
+        return false;
+    }
     peer->poll.ready = socket_ready;
     peer->progress_ms = worker->now_ms;
     peer->open = true;
     weft_connection_kept(worker);
-    tune(worker, bare.fd);
+    tune(worker, peer->poll.fd);
     if (weft_poller_add(worker->poller, &peer->poll) != 0) {
         weft_peer_close(peer);
         return false;
@@ -95,13 +131,6 @@ static void free_unsent(struct weft_peer *peer)
     peer->unsent = NULL;
 }
 
-static void free_early(struct weft_peer *peer)
-{
-    free(peer->early);
-    peer->early = NULL;
-    peer->early_len = peer->early_at = 0;
-}
-
 void weft_peer_close(struct weft_peer *peer)
 {
     if (!peer->open) {
@@ -109,6 +138,10 @@ void weft_peer_close(struct weft_peer *peer)
     }
     peer->open = false;
     weft_poller_remove(peer->worker->poller, &peer->poll);
+    if (peer->ssl != NULL) {
+        weft_tls_session_end(peer->ssl, peer->broken);
+        peer->ssl = NULL;
+    }
     (void)close(peer->poll.fd);
     weft_connection_gone(peer->worker);
     free_unsent(peer);
@@ -117,22 +150,48 @@ void weft_peer_close(struct weft_peer *peer)
 
 /* ---- writing ---- */
 
-/* Bytes taken by the socket, 0 if none now, or -1: it is broken. */
-static ssize_t push(struct weft_peer *peer, struct iovec *iov, size_t n)
+/* -1: broken. *ret_moved: something went to the socket, if only a part of a record of which nothing counts as taken yet. */
+static ssize_t push_records(struct weft_peer *peer, const struct iovec *iov, size_t n,
+                            bool *ret_moved)
+{
+    size_t wire;
+    ssize_t sent = weft_tls_session_write(peer->ssl, iov, n, &wire);
+
+    peer->broken = peer->broken || sent < 0;
+    *ret_moved = wire > 0;
+    return sent;
+}
+
+/* The same, in the clear. */
+static ssize_t push_bytes(struct weft_peer *peer, struct iovec *iov, size_t n, bool *ret_moved)
 {
     struct msghdr mh = {.msg_iov = iov, .msg_iovlen = n};
     ssize_t sent =
         n == 1 ? send(peer->poll.fd, iov[0].iov_base, iov[0].iov_len, MSG_DONTWAIT | MSG_NOSIGNAL)
                : sendmsg(peer->poll.fd, &mh, MSG_DONTWAIT | MSG_NOSIGNAL);
 
-    if (sent < 0) {
-        return errno == EAGAIN || errno == EINTR ? 0 : -1;
+    if (sent < 0 && (errno == EAGAIN || errno == EINTR)) {
+        sent = 0;
+    }
+    *ret_moved = sent > 0;
+    return sent;
+}
+
+/* Bytes taken by the socket, 0 if none now, or -1: it is broken. */
+static ssize_t push(struct weft_peer *peer, struct iovec *iov, size_t n) WEFT_ON_WORKER
+{
+    bool moved;
+    ssize_t sent =
+        peer->ssl != NULL ? push_records(peer, iov, n, &moved) : push_bytes(peer, iov, n, &moved);
+
+    if (moved) {
+        peer->progress_ms = peer->worker->now_ms;
     }
     if (sent > 0) {
-        peer->progress_ms = peer->worker->now_ms;
+        peer->sent_bytes += (uint64_t)sent;
         weft_count(peer->worker->o.shard, WEFT_M_DELIVERY_BYTES, (uint64_t)sent);
     }
-    return sent;
+    return sent < 0 ? -1 : sent;
 }
 
 static void point(struct iovec *iov, const struct weft_piece *pieces, size_t n)
@@ -231,6 +290,15 @@ bool weft_peer_write_on(struct weft_peer *peer)
     return true;
 }
 
+void weft_peer_finish(struct weft_peer *peer)
+{
+    WEFT_ASSERT(!weft_peer_busy(peer));
+    if (peer->ssl != NULL && !peer->broken) {
+        weft_tls_session_finish(peer->ssl);
+    }
+    (void)shutdown(peer->poll.fd, SHUT_WR);
+}
+
 /* ---- reading ---- */
 
 ssize_t weft_peer_read(struct weft_peer *peer, char *out, size_t size)
@@ -245,6 +313,12 @@ ssize_t weft_peer_read(struct weft_peer *peer, char *out, size_t size)
             free_early(peer);
         }
         return (ssize_t)n;
+    }
+    if (peer->ssl != NULL) {
+        ssize_t got = weft_tls_session_read(peer->ssl, out, size);
+
+        peer->broken = peer->broken || got < 0;
+        return got;
     }
     ssize_t got = recv(peer->poll.fd, out, size, MSG_DONTWAIT);
 

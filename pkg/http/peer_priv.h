@@ -4,7 +4,7 @@
  * h2o's connection and request are gone then (h2o_http1_upgrade frees them); what is left is a descriptor in the
  * worker's poller and this struct. Nothing is queued: a write that the socket does not take whole leaves its rest
  * (`unsent`: references into shared batches, and a copy of what was the caller's), and nothing may be written until that is
- * gone. Bounded by one write.
+ * gone. Bounded by one write. With TLS the descriptor takes records: what OpenSSL keeps of a write is one of them at most.
  *
  * All of it on the worker's thread; embedded by its user, who owns it.
  */
@@ -21,6 +21,7 @@
 #define WEFT_PEER_PIECES_MAX 64 /* in one write */
 
 struct weft_unsent;
+struct ssl_st;
 
 /* Bytes to write. batch: they lie in it, and a reference is taken if they have to wait; NULL: they are copied then. */
 struct weft_piece {
@@ -36,6 +37,9 @@ struct weft_peer {
     char *early; /* what it sent behind its request; malloc'd or NULL */
     size_t early_len, early_at;
     uint64_t progress_ms; /* when the socket last took a byte */
+    struct ssl_st *ssl;   /* NULL: in the clear */
+    bool broken;          /* with TLS: nothing more can be said */
+    uint64_t sent_bytes;
     bool open;
     /* The socket can be read, or written again after weft_peer_busy(). The peer may be closed in it. */
     void (*ready)(struct weft_peer *peer, bool readable, bool writable);
@@ -61,7 +65,12 @@ bool weft_peer_write(struct weft_peer *peer, const struct weft_piece *pieces, si
     WEFT_ON_WORKER;
 /* Writes on where the last write stopped; when ready says writable. False: broken. */
 bool weft_peer_write_on(struct weft_peer *peer) WEFT_ON_WORKER;
-/* Bytes of what the peer has sent; 0: none now; -1: it has gone. */
+/* Nothing more will be written; reading goes on. The peer must not be busy. */
+void weft_peer_finish(struct weft_peer *peer) WEFT_ON_WORKER;
+/*
+ * Bytes of what the peer has sent; 0: none now; -1: it has gone. To be asked until it says 0: ready is not called again for
+ * what was there already.
+ */
 ssize_t weft_peer_read(struct weft_peer *peer, char *out, size_t size) WEFT_ON_WORKER;
 
 size_t weft_peer_unsent_bytes(const struct weft_peer *peer);

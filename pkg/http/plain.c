@@ -82,8 +82,8 @@ void weft_handle_asset(struct weft_call *call)
         &req->pool, &req->res.headers, H2O_STRLIT("content-security-policy"), 0, NULL,
         H2O_STRLIT(
             "default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'"));
-    h2o_add_header_by_str(&req->pool, &req->res.headers, H2O_STRLIT("referrer-policy"), 0, NULL,
-                          H2O_STRLIT("no-referrer"));
+    h2o_add_header_by_str(&req->pool, &req->res.headers, H2O_STRLIT("x-frame-options"), 0, NULL,
+                          H2O_STRLIT("deny"));
     if (weft_str_eq(seen, weft_str(asset->etag, strlen(asset->etag)))) {
         weft_respond(req, 304, NULL, weft_str(NULL, 0));
         return;

@@ -6,27 +6,62 @@
 
 #include <weft/base/assert.h>
 
+/* Of IANA's registry. Buckets' checks may be answered with any status (`refused=`). */
 static const char *reason_of(int status)
 {
     static const struct {
         int status;
         const char *reason;
     } reasons[] = {
+        {101, "Switching Protocols"},
         {200, "OK"},
         {201, "Created"},
+        {202, "Accepted"},
         {204, "No Content"},
+        {206, "Partial Content"},
+        {301, "Moved Permanently"},
+        {302, "Found"},
+        {303, "See Other"},
         {304, "Not Modified"},
+        {307, "Temporary Redirect"},
+        {308, "Permanent Redirect"},
         {400, "Bad Request"},
         {401, "Unauthorized"},
+        {402, "Payment Required"},
         {403, "Forbidden"},
         {404, "Not Found"},
         {405, "Method Not Allowed"},
         {406, "Not Acceptable"},
+        {407, "Proxy Authentication Required"},
+        {408, "Request Timeout"},
         {409, "Conflict"},
+        {410, "Gone"},
+        {411, "Length Required"},
+        {412, "Precondition Failed"},
         {413, "Content Too Large"},
+        {414, "URI Too Long"},
         {415, "Unsupported Media Type"},
+        {416, "Range Not Satisfiable"},
+        {417, "Expectation Failed"},
+        {421, "Misdirected Request"},
+        {422, "Unprocessable Content"},
+        {423, "Locked"},
+        {424, "Failed Dependency"},
+        {425, "Too Early"},
+        {426, "Upgrade Required"},
+        {428, "Precondition Required"},
         {429, "Too Many Requests"},
+        {431, "Request Header Fields Too Large"},
+        {451, "Unavailable For Legal Reasons"},
+        {500, "Internal Server Error"},
+        {501, "Not Implemented"},
+        {502, "Bad Gateway"},
         {503, "Service Unavailable"},
+        {504, "Gateway Timeout"},
+        {505, "HTTP Version Not Supported"},
+        {507, "Insufficient Storage"},
+        {508, "Loop Detected"},
+        {511, "Network Authentication Required"},
     };
 
     for (size_t i = 0; i < WEFT_COUNT_OF(reasons); i++) {
@@ -43,28 +78,6 @@ static void add_header(h2o_req_t *req, const char *name, const char *value, size
                           value_len);
 }
 
-/* Whoever may read us from another origin: http.cors_origins, `*` for all. */
-void weft_respond_cors(h2o_req_t *req)
-{
-    const struct weft_config_list *allowed = &weft_worker_of(req)->o.cfg->http.cors_origins;
-    struct weft_str origin;
-
-    if (allowed->len == 0) {
-        return;
-    }
-    origin = weft_header(req, "origin");
-    for (size_t i = 0; i < allowed->len && origin.p != NULL; i++) {
-        const char *item = allowed->items[i];
-        bool all = strcmp(item, "*") == 0;
-
-        if (all || weft_str_eq(origin, weft_str(item, strlen(item)))) {
-            add_header(req, "access-control-allow-origin", all ? "*" : item, strlen(item));
-            break;
-        }
-    }
-    add_header(req, "vary", H2O_STRLIT("origin"));
-}
-
 void weft_respond(h2o_req_t *req, int status, const char *content_type, struct weft_str body)
 {
     static h2o_generator_t generator;
@@ -77,12 +90,11 @@ void weft_respond(h2o_req_t *req, int status, const char *content_type, struct w
         h2o_add_header(&req->pool, &req->res.headers, H2O_TOKEN_CONTENT_TYPE, NULL, content_type,
                        strlen(content_type));
     }
-    add_header(req, "x-content-type-options", H2O_STRLIT("nosniff"));
     if (h2o_find_header(&req->res.headers, H2O_TOKEN_CACHE_CONTROL, -1) == -1) {
         h2o_add_header(&req->pool, &req->res.headers, H2O_TOKEN_CACHE_CONTROL, NULL,
                        H2O_STRLIT("no-store"));
     }
-    weft_respond_cors(req);
+    weft_answer_headers(req);
     weft_count(worker->o.shard, WEFT_M_HTTP_REQUESTS, 1);
     if (status >= 500) {
         weft_count(worker->o.shard, WEFT_M_HTTP_ERRORS_5XX, 1);

@@ -19,6 +19,8 @@ static const struct weft_route routes[] = {
     {"GET", "/api/topics/{topic}", WEFT_RIGHT_SUBSCRIBE, weft_handle_topic},
     {"GET", "/api/topics", WEFT_RIGHT_SUBSCRIBE, weft_handle_topics},
     {"GET", "/api/events", WEFT_RIGHT_SUBSCRIBE, weft_handle_events},
+    {"GET", "/api/ws", WEFT_RIGHT_OWN, weft_handle_ws},
+    {"GET", "/ws", WEFT_RIGHT_OWN, weft_handle_ws},
     {"GET", "/api/breakers", WEFT_RIGHT_READ, weft_handle_breakers},
     {"GET", "/api/breakers/{name}", WEFT_RIGHT_READ, weft_handle_breaker},
     {"PUT", "/api/breakers/{name}", WEFT_RIGHT_OPERATE, weft_handle_breaker_put},
@@ -34,6 +36,13 @@ static const struct weft_route routes[] = {
     {"POST", "/api/limits/{bucket}/take", WEFT_RIGHT_GUARD, weft_handle_limits_take},
     {"GET", "/api/limits/{bucket}/check", WEFT_RIGHT_GUARD, weft_handle_limits_check},
     {"GET", "/api/connections", WEFT_RIGHT_OPERATE, weft_handle_connections},
+    {"GET", "/api/streams/{stream}", WEFT_RIGHT_READ, weft_handle_stream},
+    {"DELETE", "/api/streams/{stream}", WEFT_RIGHT_READ, weft_handle_stream_close},
+    {"POST", "/api/streams/{stream}/topics", WEFT_RIGHT_READ, weft_handle_stream_topics},
+    {"POST", "/api/streams/{stream}/token", WEFT_RIGHT_OWN, weft_handle_stream_token},
+    {"GET", "/api/revocations", WEFT_RIGHT_OPERATE, weft_handle_revocations},
+    {"PUT", "/api/revocations/{jti}", WEFT_RIGHT_OPERATE, weft_handle_revocation_put},
+    {"DELETE", "/api/revocations/{jti}", WEFT_RIGHT_OPERATE, weft_handle_revocation_delete},
     {"GET", "/api/services", WEFT_RIGHT_READ, weft_handle_services},
     {"GET", "/api/services/health", WEFT_RIGHT_READ, weft_handle_services_health},
     {"GET", "/api/services/{id}", WEFT_RIGHT_READ, weft_handle_service},
@@ -135,20 +144,51 @@ void weft_call_go_on(struct weft_call *call)
 static void options(h2o_req_t *req, struct weft_str path) WEFT_ON_WORKER
 {
     h2o_iovec_t list = allowed(req, path);
-    struct weft_str headers = weft_header(req, "access-control-request-headers");
 
     h2o_add_header_by_str(&req->pool, &req->res.headers, H2O_STRLIT("allow"), 1, NULL, list.base,
                           list.len);
-    if (headers.p != NULL) {
-        h2o_add_header_by_str(&req->pool, &req->res.headers,
-                              H2O_STRLIT("access-control-allow-methods"), 0, NULL, list.base,
-                              list.len);
-        h2o_add_header_by_str(
-            &req->pool, &req->res.headers, H2O_STRLIT("access-control-allow-headers"), 0, NULL,
-            H2O_STRLIT("content-type, last-event-id, idempotency-key, producer-id, producer-epoch, "
-                       "producer-seq, authorization"));
-    }
+    weft_answer_preflight(req, list);
     weft_respond(req, 204, NULL, weft_str(NULL, 0));
+}
+
+static void unknown(struct weft_call *call)
+{
+    weft_role_assert_worker(call->worker->owner);
+    weft_respond_problem(call->req, 404, "not_found", "", "there is nothing at this path");
+}
+
+/* The path without its query. */
+static struct weft_str path_of(const h2o_req_t *req)
+{
+    return weft_str(req->path.base, req->query_at != SIZE_MAX ? req->query_at : req->path.len);
+}
+
+static void wrong_method(struct weft_call *call)
+{
+    h2o_req_t *req = call->req;
+    h2o_iovec_t list = allowed(req, path_of(req));
+
+    weft_role_assert_worker(call->worker->owner);
+    h2o_add_header_by_str(&req->pool, &req->res.headers, H2O_STRLIT("allow"), 1, NULL, list.base,
+                          list.len);
+    weft_respond_problem(req, 405, "method_not_allowed", "", "this path does not know the method");
+}
+
+/* What leads nowhere costs a token as well: else it could be asked for without end. */
+static void dispatch_nowhere(struct weft_call *call, struct weft_str path, bool path_known)
+    WEFT_ON_WORKER
+{
+    static const struct weft_route unknown_path = {"", "", WEFT_RIGHT_NONE, unknown};
+    static const struct weft_route unknown_method = {"", "", WEFT_RIGHT_NONE, wrong_method};
+
+    call->route = path_known ? &unknown_method : &unknown_path;
+    if (weft_str_starts(path, "/api/")) {
+        weft_call_authenticate(call); /* whose token it costs */
+        if (!weft_admit(call)) {
+            return;
+        }
+    }
+    weft_call_go_on(call);
 }
 
 static void dispatch(struct weft_call *call, struct weft_str path) WEFT_ON_WORKER
@@ -188,22 +228,15 @@ static void dispatch(struct weft_call *call, struct weft_str path) WEFT_ON_WORKE
         }
         return;
     }
-    if (!path_known) {
-        weft_respond_problem(req, 404, "not_found", "", "there is nothing at this path");
-    } else if (method_is(req, "OPTIONS")) {
+    if (path_known && method_is(req, "OPTIONS")) {
         options(req, path);
     } else {
-        h2o_iovec_t list = allowed(req, path);
-
-        h2o_add_header_by_str(&req->pool, &req->res.headers, H2O_STRLIT("allow"), 1, NULL,
-                              list.base, list.len);
-        weft_respond_problem(req, 405, "method_not_allowed", "",
-                             "this path does not know the method");
+        dispatch_nowhere(call, path, path_known);
     }
 }
 
 /* The head as it came begins the connection's input until the request is answered. */
-static const char *head_problem(h2o_req_t *req)
+static const char *head_problem(h2o_req_t *req, size_t *ret_bytes)
 {
     h2o_socket_t *sock = req->conn->callbacks->get_socket(req->conn);
     const char *problem;
@@ -218,9 +251,9 @@ static const char *head_problem(h2o_req_t *req)
     if (end == NULL) {
         return "a line of the head ends without CR";
     }
-    problem =
-        weft_rawhead_check(weft_str(sock->input->bytes, (size_t)(end + 4 - sock->input->bytes)),
-                           req->version >= 0x101, &chunked);
+    *ret_bytes = (size_t)(end + 4 - sock->input->bytes);
+    problem = weft_rawhead_check(weft_str(sock->input->bytes, *ret_bytes), req->version >= 0x101,
+                                 &chunked);
     if (chunked) {
         /* libh2o reads chunk sizes more freely than others do: nothing behind such a body is read. */
         req->http1_is_persistent = 0;
@@ -255,9 +288,10 @@ int weft_router_handle(h2o_handler_t *handler, h2o_req_t *req)
 {
     struct weft_worker *worker = weft_worker_of(req);
     struct weft_call call = {.req = req, .worker = worker, .query = &no_query};
-    struct weft_str path = weft_str_of(req->path);
+    struct weft_str path = path_of(req);
     struct weft_err err;
-    const char *problem = head_problem(req);
+    size_t head_bytes = 0;
+    const char *problem = head_problem(req, &head_bytes);
 
     weft_role_assert_worker(worker->owner);
     (void)handler;
@@ -266,10 +300,13 @@ int weft_router_handle(h2o_handler_t *handler, h2o_req_t *req)
         weft_respond_problem(req, 400, "invalid", "", "%s", problem);
         return 0;
     }
-    if (req->query_at != SIZE_MAX) {
-        path.len = req->query_at;
+    if (!weft_edge_head_fits(req, head_bytes)) {
+        return 0;
     }
     call.as_get = cut_check(&path);
+    if (!call.as_get && !weft_edge_origin_ok(req)) {
+        return 0;
+    }
     if (req->query_at != SIZE_MAX && !call.as_get) {
         struct weft_query *query = h2o_mem_alloc_pool(&req->pool, sizeof(*query));
         struct weft_str text =

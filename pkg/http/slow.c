@@ -49,22 +49,17 @@ static enum weft_slow of_topic(const struct weft_config_list *rows, struct weft_
     return slow;
 }
 
-bool weft_call_slow(struct weft_call *call, struct weft_sub_opts *opts)
+int weft_take_slow(const struct weft_config *cfg, struct weft_str word, struct weft_sub_opts *opts,
+                   struct weft_err *err)
 {
-    const struct weft_config_list *rows = &call->worker->o.cfg->slow.policies;
-    struct weft_str word = weft_query_get(call->query, "slow");
-
     opts->slow = WEFT_SLOW_REPLAY;
     if (word.p != NULL) {
-        if (!parse(word, &opts->slow)) {
-            weft_respond_problem(call->req, 400, "invalid", "slow",
-                                 "it must be replay, latest or close");
-            return false;
-        }
-        return true;
+        return parse(word, &opts->slow)
+                   ? 0
+                   : weft_err_set(err, WEFT_EINVAL, "slow", "it must be replay, latest or close");
     }
     for (size_t i = 0; i < opts->n_topics; i++) {
-        enum weft_slow slow = of_topic(rows, opts->topics[i]);
+        enum weft_slow slow = of_topic(&cfg->slow.policies, opts->topics[i]);
 
         if (i == 0) {
             opts->slow = slow;
@@ -73,5 +68,5 @@ bool weft_call_slow(struct weft_call *call, struct weft_sub_opts *opts)
             break;
         }
     }
-    return true;
+    return 0;
 }

@@ -152,7 +152,7 @@ static void warn(struct weft_worker *worker) WEFT_ON_WORKER
     for (size_t i = 0; i < round->n; i++) {
         const struct weft_seen *seen = &round->slowest[i];
         struct weft_receiver *rx = receiver_of(worker, seen->ticket);
-        struct weft_stream_name name;
+        struct weft_stream_name name = {.request_id = ""};
 
         if (seen->behind_ms < SLOW_MS || rx == NULL) {
             continue;
@@ -163,10 +163,10 @@ static void warn(struct weft_worker *worker) WEFT_ON_WORKER
         worker->warned_ms = worker->now_ms;
         rx->name(rx, &name);
         weft_log(worker->o.log, WEFT_LOG_WARN, "subscriber.slow", WEFT_S("stream", name.stream),
-                 WEFT_S("peer", name.peer), WEFT_S("slow", weft_slow_word(rx->sub.slow)),
-                 WEFT_U("lag", seen->lag), WEFT_U("unsent_bytes", seen->unsent_bytes),
-                 WEFT_U("behind_ms", seen->behind_ms), WEFT_U("stalled_ms", seen->stalled_ms),
-                 WEFT_U("stalled", round->stalled));
+                 WEFT_S("peer", name.peer), WEFT_S("request_id", name.request_id),
+                 WEFT_S("slow", weft_slow_word(rx->sub.slow)), WEFT_U("lag", seen->lag),
+                 WEFT_U("unsent_bytes", seen->unsent_bytes), WEFT_U("behind_ms", seen->behind_ms),
+                 WEFT_U("stalled_ms", seen->stalled_ms), WEFT_U("stalled", round->stalled));
         return;
     }
 }

@@ -8,6 +8,8 @@
 #include <weft/base/assert.h>
 #include <weft/base/random.h>
 
+#include "look_priv.h"
+
 /*
  * An event stream. The head goes out by h2o (h2o_http1_upgrade, which then frees connection and
  * request and hands the socket over); from then on it is a peer (peer_priv.h) and this struct.
@@ -28,7 +30,7 @@ static struct weft_stream *stream_of(struct weft_receiver *rx)
     return WEFT_CONTAINER_OF(rx, struct weft_stream, rx);
 }
 
-static void destroy(struct weft_stream *st) WEFT_ON_WORKER
+void weft_stream_destroy(struct weft_stream *st)
 {
     struct weft_worker *worker = st->rx.worker;
 
@@ -36,6 +38,8 @@ static void destroy(struct weft_stream *st) WEFT_ON_WORKER
         weft_peer_close(&st->peer);
         weft_gauge_add(worker->o.shard, WEFT_G_SUBSCRIBERS, -1);
     }
+    weft_kept_end(worker, &st->kept, "sse", st->peer.sent_bytes, st->events,
+                  st->why != NULL ? st->why : "client");
     weft_standing_end(&st->standing);
     weft_receiver_fini(&st->rx);
     free(st);
@@ -57,10 +61,14 @@ static bool pump(struct weft_stream *st) WEFT_ON_WORKER
         }
         if (st->over != NULL) {
             ok = weft_stream_tell_expired(st);
+        } else if (st->closing != NULL) {
+            ok = weft_stream_tell_closed(st, st->closing);
         } else if (st->tell_id) {
             ok = weft_stream_tell_id(st);
         } else if (st->tell_degraded || st->tell_recovered) {
             ok = weft_stream_tell_redis(st);
+        } else if (st->tell_renewed) {
+            ok = weft_stream_tell_renewed(st);
         } else if (st->tell_expiring && st->rx.sub.opened) {
             ok = weft_stream_tell_expiring(st);
         } else if (st->moving != NULL &&
@@ -80,7 +88,7 @@ static bool pump(struct weft_stream *st) WEFT_ON_WORKER
                 ok = weft_stream_write_runs(st, runs, n);
                 break;
             case WEFT_PULL_CLOSE:
-                ok = weft_stream_tell_closed(st);
+                ok = weft_stream_tell_closed(st, "slow");
                 break;
             }
         }
@@ -91,13 +99,26 @@ static bool pump(struct weft_stream *st) WEFT_ON_WORKER
     return true;
 }
 
+static void stream_name(struct weft_receiver *rx, struct weft_stream_name *ret_name)
+{
+    weft_role_assert_worker(rx->worker->owner);
+    weft_look_name(rx, &stream_of(rx)->peer, stream_of(rx)->kept.request_id, ret_name);
+}
+
+static void stream_describe(struct weft_receiver *rx, const struct weft_seen *seen,
+                            struct weft_buf *out)
+{
+    weft_role_assert_worker(rx->worker->owner);
+    weft_look_describe(rx, &stream_of(rx)->peer, stream_of(rx)->began_ms, seen, out);
+}
+
 static void stream_ready(struct weft_receiver *rx)
 {
     struct weft_stream *st = stream_of(rx);
 
     weft_role_assert_worker(st->rx.worker->owner);
     if (st->peer.open && !pump(st)) {
-        destroy(st);
+        weft_stream_destroy(st);
     }
 }
 
@@ -125,7 +146,7 @@ static void peer_ready(struct weft_peer *peer, bool readable, bool writable)
 
     weft_role_assert_worker(st->rx.worker->owner);
     if ((readable && !client_is_there(st)) || (writable && !weft_peer_write_on(peer))) {
-        destroy(st);
+        weft_stream_destroy(st);
         return;
     }
     if (writable && !weft_peer_busy(peer)) {
@@ -185,7 +206,7 @@ static void stream_tick(struct weft_waiting *w, uint64_t now_ms)
     if (!st->peer.open) {
         return;
     }
-    weft_stream_show(st);
+    weft_look_show(&st->rx, &st->peer);
     look_at_token(st);
     /* Ticks come once a second: rather early than late. */
     if (st->end_ms != 0 && now_ms + 1000 > st->end_ms) {
@@ -194,14 +215,15 @@ static void stream_tick(struct weft_waiting *w, uint64_t now_ms)
     if (weft_peer_busy(&st->peer)) {
         if (now_ms - st->peer.progress_ms > worker->o.cfg->http.write_stall_ms) {
             weft_count(worker->o.shard, WEFT_M_SUBSCRIBER_STALLED, 1);
-            destroy(st);
+            st->why = "stalled";
+            weft_stream_destroy(st);
         }
         return;
     }
     if (now_ms - st->peer.progress_ms + 1000 > worker->o.cfg->sse.heartbeat_ms) {
         weft_buf_append(&worker->scratch, ":\n\n", 3);
         if (!weft_stream_write_scratch(st)) {
-            destroy(st);
+            weft_stream_destroy(st);
         }
     }
 }
@@ -229,7 +251,8 @@ static void stream_stop(struct weft_receiver *rx)
 
             (void)weft_peer_write(&st->peer, &end, 1);
         }
-        destroy(st);
+        st->why = "stopping";
+        weft_stream_destroy(st);
     }
 }
 
@@ -244,13 +267,13 @@ static void head_sent(void *ctx, h2o_socket_t *sock, size_t reqsize)
     weft_role_assert_worker(worker->owner);
     /* What a client may have sent behind its request means nothing here. */
     if (sock == NULL || !weft_peer_open(&st->peer, worker, sock, reqsize)) {
-        destroy(st);
+        weft_stream_destroy(st);
         return;
     }
     weft_gauge_add(worker->o.shard, WEFT_G_SUBSCRIBERS, 1);
     st->began_ms = worker->now_ms;
     if (worker->stopping) {
-        destroy(st);
+        weft_stream_destroy(st);
         return;
     }
     if (worker->o.cfg->sse.max_lifetime_ms > 0) {
@@ -280,8 +303,8 @@ void weft_sse_begin(struct weft_call *call, const struct weft_subscription *s)
     st->rx.redis = stream_redis;
     st->rx.move = stream_move;
     st->rx.stop = stream_stop;
-    st->rx.name = weft_stream_name;
-    st->rx.describe = weft_stream_describe;
+    st->rx.name = stream_name;
+    st->rx.describe = stream_describe;
     st->rx.waiting.tick = stream_tick;
     st->rx.waiting.recheck = stream_recheck;
     st->peer.ready = peer_ready;
@@ -289,12 +312,18 @@ void weft_sse_begin(struct weft_call *call, const struct weft_subscription *s)
     weft_standing_begin(&st->standing, s->grant);
     st->named = s->named;
     st->chunked = req->version >= 0x101;
-    st->number = ++worker->next_stream;
+    st->handle = (struct weft_handle){
+        .ops = &weft_stream_handle_ops, .standing = &st->standing, .secret = weft_stream_secret()};
+    st->rx.waiting.handle = &st->handle;
     st->told_degraded = !weft_fanout_is_up(worker->fanout);
     st->tell_degraded = st->told_degraded;
     if (weft_sub_init(&st->rx.sub, worker->fanout, &s->opts) != 0) {
-        destroy(st);
+        weft_stream_destroy(st);
         weft_respond_problem(req, 503, "busy", "", "out of memory");
+        return;
+    }
+    if (!weft_kept_begin(call, "sse", &st->kept)) {
+        weft_stream_destroy(st);
         return;
     }
 
@@ -312,13 +341,11 @@ void weft_sse_begin(struct weft_call *call, const struct weft_subscription *s)
                    H2O_STRLIT("no-store"));
     h2o_add_header_by_str(&req->pool, &req->res.headers, H2O_STRLIT("x-accel-buffering"), 0, NULL,
                           H2O_STRLIT("no"));
-    h2o_add_header_by_str(&req->pool, &req->res.headers, H2O_STRLIT("x-content-type-options"), 0,
-                          NULL, H2O_STRLIT("nosniff"));
     if (st->chunked) {
         h2o_add_header(&req->pool, &req->res.headers, H2O_TOKEN_TRANSFER_ENCODING, NULL,
                        H2O_STRLIT("chunked"));
     }
-    weft_respond_cors(req);
+    weft_answer_headers(req);
     weft_count(worker->o.shard, WEFT_M_HTTP_REQUESTS, 1);
 
     h2o_iovec_t body = h2o_iovec_init(st->head, st->head_len);

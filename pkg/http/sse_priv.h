@@ -4,7 +4,7 @@
  *   sse.c        a stream's life: beginning, turns, ticks, end
  *   sse_write.c  events and control events as bytes for the peer (peer_priv.h)
  *   sse_tell.c   control events
- *   sse_look.c   what it shows of itself to those who look for slow ones
+ *   sse_asked.c  what is wanted of it by name (streams_priv.h)
  */
 #ifndef WEFT_HTTP_SSE_PRIV_H
 #define WEFT_HTTP_SSE_PRIV_H
@@ -23,20 +23,25 @@ struct weft_stream {
     struct weft_receiver rx;
     struct weft_peer peer; /* open once the head is out */
     uint64_t began_ms;
-    uint64_t number;
+    struct weft_handle handle;
     struct weft_id sent; /* highest id that the client was given */
     uint64_t end_ms;     /* when its life is over; 0: never */
     const char *moving;  /* NULL, or why the client is told to go on elsewhere */
-    const char *over;    /* NULL, or what became of its token: `expired`, `revoked` */
+    struct weft_kept kept;
+    const char *why;  /* it ends, for the access log; NULL: the client left */
+    uint64_t events;  /* that it was given */
+    const char *over; /* NULL, or what became of its token: `expired`, `revoked` */
     struct weft_standing standing;
+    const char *closing; /* NULL, or who ends it: `operator` */
     uint32_t client_bytes;
     bool chunked;
     bool named;
     bool ended; /* nothing follows what was written, or is unsent */
     bool told_degraded;
     bool tell_degraded, tell_recovered;
-    bool tell_expiring;
-    bool tell_id; /* events came late: the client's last id is not the highest */
+    bool tell_expiring, tell_renewed;
+    bool open_told; /* weft.open: what comes again is weft.topics */
+    bool tell_id;   /* events came late: the client's last id is not the highest */
     size_t head_len;
     char head[160]; /* first bytes of the body, sent with the head */
 };
@@ -61,8 +66,13 @@ bool weft_stream_tell_open(struct weft_stream *st) WEFT_ON_WORKER;
 bool weft_stream_tell_gaps(struct weft_stream *st) WEFT_ON_WORKER;
 /* Redis has gone, or is back. */
 bool weft_stream_tell_redis(struct weft_stream *st) WEFT_ON_WORKER;
-/* It is slow, and its policy is to end: the client goes on with this event's id. The last thing written. */
-bool weft_stream_tell_closed(struct weft_stream *st) WEFT_ON_WORKER;
+/*
+ * It is slow, and its policy is to end: the client goes on with this event's id; or somebody closes it. The last thing
+ * written.
+ */
+bool weft_stream_tell_closed(struct weft_stream *st, const char *reason) WEFT_ON_WORKER;
+/* It has another token. */
+bool weft_stream_tell_renewed(struct weft_stream *st) WEFT_ON_WORKER;
 /* Its token ends soon. */
 bool weft_stream_tell_expiring(struct weft_stream *st) WEFT_ON_WORKER;
 /* Its token is no longer good (st->over). The last thing written. */
@@ -75,12 +85,11 @@ bool weft_stream_tell_moved(struct weft_stream *st) WEFT_ON_WORKER;
  */
 bool weft_stream_tell_id(struct weft_stream *st) WEFT_ON_WORKER;
 
-/* ---- sse_look.c ---- */
-/* Once a second. */
-void weft_stream_show(struct weft_stream *st) WEFT_ON_WORKER;
-/* For weft_receiver. */
-void weft_stream_name(struct weft_receiver *rx, struct weft_stream_name *ret_name);
-void weft_stream_describe(struct weft_receiver *rx, const struct weft_seen *seen,
-                          struct weft_buf *out);
+/* ---- sse_asked.c ---- */
+extern const struct weft_handle_ops weft_stream_handle_ops;
+
+/* ---- sse.c ---- */
+/* Its end, from wherever it is seen. */
+void weft_stream_destroy(struct weft_stream *st) WEFT_ON_WORKER;
 
 #endif

@@ -9,14 +9,16 @@ bool weft_stream_tell_open(struct weft_stream *st)
     bool floats = weft_sub_floats(&st->rx.sub);
     char id[WEFT_ID_MAX_LEN];
     size_t id_len = weft_id_print(id, st->rx.sub.cursor);
+    struct weft_str type = st->open_told ? WEFT_STR("weft.topics") : WEFT_STR("weft.open");
+    char name[100];
     struct weft_str topic;
     struct weft_buf b;
     size_t pos = 0;
     bool first = true;
 
     weft_buf_init(&b, 65536);
-    weft_buf_printf(&b, "{\"stream\":\"%s-%u-%llu\",\"node\":\"%s\",\"cursor\":", worker->o.node_id,
-                    worker->o.index, (unsigned long long)st->number, worker->o.node_id);
+    weft_stream_id_print(worker, &st->rx.waiting, name, sizeof(name));
+    weft_buf_printf(&b, "{\"stream\":\"%s\",\"node\":\"%s\",\"cursor\":", name, worker->o.node_id);
     if (floats) {
         weft_buf_puts(&b, "null");
     } else {
@@ -31,8 +33,8 @@ bool weft_stream_tell_open(struct weft_stream *st)
         first = false;
     }
     weft_buf_printf(&b, "],\"heartbeat_ms\":%u}", worker->o.cfg->sse.heartbeat_ms);
-    bool ok =
-        weft_stream_write_control(st, WEFT_STR("weft.open"), weft_str(id, floats ? 0 : id_len), &b);
+    st->open_told = true;
+    bool ok = weft_stream_write_control(st, type, weft_str(id, floats ? 0 : id_len), &b);
     weft_buf_fini(&b);
     return ok;
 }
@@ -87,7 +89,7 @@ bool weft_stream_tell_id(struct weft_stream *st)
     return weft_stream_write_scratch(st);
 }
 
-bool weft_stream_tell_closed(struct weft_stream *st)
+bool weft_stream_tell_closed(struct weft_stream *st, const char *reason)
 {
     char id[WEFT_ID_MAX_LEN];
     size_t id_len = weft_id_print(id, st->rx.sub.cursor);
@@ -95,7 +97,8 @@ bool weft_stream_tell_closed(struct weft_stream *st)
     bool ok;
 
     weft_buf_init(&b, 128);
-    weft_buf_puts(&b, "{\"reason\":\"slow\",\"cursor\":");
+    st->why = reason;
+    weft_buf_printf(&b, "{\"reason\":\"%s\",\"cursor\":", reason);
     weft_buf_json(&b, weft_str(id, id_len));
     weft_buf_puts(&b, "}");
     st->ended = true;
@@ -111,6 +114,7 @@ bool weft_stream_tell_moved(struct weft_stream *st)
     weft_moved_print(&worker->scratch, st->moving, weft_moved_retry_ms(worker), st->named);
     weft_count(worker->o.shard, WEFT_M_CONTROL_EVENTS, 1);
     weft_count(worker->o.shard, WEFT_M_STREAMS_MOVED, 1);
+    st->why = st->moving;
     st->ended = true;
     return weft_stream_write_scratch(st);
 }
@@ -139,10 +143,26 @@ bool weft_stream_tell_expired(struct weft_stream *st)
     bool ok;
 
     weft_buf_init(&b, 128);
+    st->why = st->over;
     weft_buf_printf(&b, "{\"reason\":\"%s\"}", st->over);
     weft_count(st->rx.worker->o.shard, WEFT_M_STREAMS_EXPIRED, 1);
     st->ended = true;
     ok = weft_stream_write_control(st, WEFT_STR("weft.expired"), weft_str(NULL, 0), &b);
+    weft_buf_fini(&b);
+    return ok;
+}
+
+bool weft_stream_tell_renewed(struct weft_stream *st)
+{
+    struct weft_buf b;
+    bool ok;
+
+    st->tell_renewed = false;
+    weft_buf_init(&b, 128);
+    weft_buf_puts(&b, "{");
+    weft_renewed_print(&b, &st->standing);
+    weft_buf_puts(&b, "}");
+    ok = weft_stream_write_control(st, WEFT_STR("weft.renewed"), weft_str(NULL, 0), &b);
     weft_buf_fini(&b);
     return ok;
 }

@@ -99,6 +99,7 @@ bool weft_stream_write_runs(struct weft_stream *st, const struct weft_run *runs,
     }
     ok = st->chunked && st->named ? write_pieces(st, pieces, n) : write_copied(st, runs, n);
     weft_count(worker->o.shard, WEFT_M_DELIVERIES, events);
+    st->events += events;
     if (st->rx.sub.mode == WEFT_SUB_RING) {
         weft_observe_ns(worker->o.shard, WEFT_H_PUBLISH_TO_FLUSH,
                         weft_clock_mono_ns() - runs[n - 1].batch->born_ns);

@@ -19,46 +19,106 @@ static bool refuse(struct weft_call *call, const char *field, const char *why) W
     return false;
 }
 
+/* ---- the parts of a subscription, however it is asked for ---- */
+
+int weft_take_topic(struct weft_sub_opts *opts, struct weft_str *room, uint32_t max,
+                    struct weft_str topic, const char *field, struct weft_err *err)
+{
+    if (!weft_pattern_valid(topic)) {
+        return weft_err_set(err, WEFT_EINVAL, field,
+                            "a topic is 1 to 200 of A-Z a-z 0-9 . _ : -, at the end perhaps one *");
+    }
+    for (size_t i = 0; i < opts->n_topics; i++) {
+        if (weft_str_eq(room[i], topic)) {
+            return 0;
+        }
+    }
+    if (opts->n_topics == max) {
+        return weft_err_set(err, WEFT_EINVAL, field, "at most %u topics in one request", max);
+    }
+    room[opts->n_topics++] = topic;
+    opts->topics = room;
+    return 0;
+}
+
+int weft_take_type(struct weft_sub_opts *opts, struct weft_str *room, struct weft_str glob,
+                   struct weft_err *err)
+{
+    if (!weft_type_glob_valid(glob)) {
+        return weft_err_set(err, WEFT_EINVAL, "types",
+                            "a type glob is 1 to 200 of A-Z a-z 0-9 . _ - *");
+    }
+    if (opts->n_types == WEFT_GLOBS_MAX) {
+        return weft_err_set(err, WEFT_EINVAL, "types", "too many type globs");
+    }
+    room[opts->n_types++] = glob;
+    opts->types = room;
+    return 0;
+}
+
+int weft_take_cursor(struct weft_sub_opts *opts, struct weft_str text, const char *field,
+                     struct weft_err *err)
+{
+    if (!weft_id_parse(text, &opts->start)) {
+        return weft_err_set(err, WEFT_EINVAL, field, "it must be an event id, <ms>-<seq>");
+    }
+    opts->from = WEFT_FROM_CURSOR;
+    return 0;
+}
+
+int weft_take_since(struct weft_sub_opts *opts, struct weft_str text, struct weft_err *err)
+{
+    static const enum weft_sub_from from[] = {
+        [WEFT_SINCE_EARLIEST] = WEFT_FROM_EARLIEST,
+        [WEFT_SINCE_ID] = WEFT_FROM_CURSOR,
+        [WEFT_SINCE_TIME] = WEFT_FROM_TIME,
+        [WEFT_SINCE_AGO] = WEFT_FROM_AGO,
+    };
+    struct weft_since parsed;
+
+    if (weft_since_parse(text, &parsed) != 0) {
+        return weft_err_set(
+            err, WEFT_EINVAL, "since",
+            "it must be `earliest`, an event id, a time in ms, or a span back such as -5m");
+    }
+    opts->from = from[parsed.kind];
+    opts->start = parsed.kind == WEFT_SINCE_EARLIEST ? (struct weft_id){0, 0} : parsed.id;
+    return 0;
+}
+
+/* ---- of a query ---- */
+
+/* If not, answers and returns false. */
+static bool took(struct weft_call *call, int rc, const struct weft_err *err) WEFT_ON_WORKER
+{
+    if (rc != 0) {
+        weft_respond_err(call->req, err);
+    }
+    return rc == 0;
+}
+
 static bool take_topics(struct weft_call *call, struct weft_subscription *s) WEFT_ON_WORKER
 {
     uint32_t max = call->worker->o.cfg->http.max_topics;
-    struct weft_str *topics = h2o_mem_alloc_pool(&call->req->pool, (max + 1) * sizeof(*topics));
-    size_t n = 0;
+    struct weft_str *topics = h2o_mem_alloc_pool(&call->req->pool, max * sizeof(*topics));
+    struct weft_err err = {0};
 
     for (size_t i = 0; i < call->query->n; i++) {
         const struct weft_param *p = &call->query->params[i];
-        bool twice = false;
 
-        if (!weft_str_eq(p->key, WEFT_STR("topic"))) {
-            continue;
-        }
-        if (!weft_pattern_valid(p->value)) {
-            return refuse(call, "topic",
-                          "a topic is 1 to 200 of A-Z a-z 0-9 . _ : -, at the end perhaps one *");
-        }
-        for (size_t k = 0; k < n; k++) {
-            twice = twice || weft_str_eq(topics[k], p->value);
-        }
-        if (twice) {
-            continue;
-        }
-        if (n == max) {
-            weft_respond_problem(call->req, 400, "invalid", "topic",
-                                 "at most %u topics in one request", max);
+        if (weft_str_eq(p->key, WEFT_STR("topic")) &&
+            !took(call, weft_take_topic(&s->opts, topics, max, p->value, "topic", &err), &err)) {
             return false;
         }
-        topics[n++] = p->value;
     }
-    if (n == 0) {
+    if (s->opts.n_topics == 0) {
         return refuse(call, "topic", "at least one topic is needed");
     }
-    for (size_t i = 0; i < n; i++) {
-        if (!weft_call_may_subscribe(call, topics[i], "topic")) {
+    for (size_t i = 0; i < s->opts.n_topics; i++) {
+        if (!weft_call_may_subscribe(call, s->opts.topics[i], "topic")) {
             return false;
         }
     }
-    s->opts.topics = topics;
-    s->opts.n_topics = n;
     return true;
 }
 
@@ -66,7 +126,7 @@ static bool take_topics(struct weft_call *call, struct weft_subscription *s) WEF
 static bool take_types(struct weft_call *call, struct weft_subscription *s) WEFT_ON_WORKER
 {
     struct weft_str *types = h2o_mem_alloc_pool(&call->req->pool, WEFT_GLOBS_MAX * sizeof(*types));
-    size_t n = 0;
+    struct weft_err err = {0};
 
     for (size_t i = 0; i < call->query->n; i++) {
         const struct weft_param *p = &call->query->params[i];
@@ -80,13 +140,9 @@ static bool take_types(struct weft_call *call, struct weft_subscription *s) WEFT
             struct weft_str glob =
                 weft_str(rest.p, comma == NULL ? rest.len : (size_t)(comma - rest.p));
 
-            if (!weft_type_glob_valid(glob)) {
-                return refuse(call, "types", "a type glob is 1 to 200 of A-Z a-z 0-9 . _ - *");
+            if (!took(call, weft_take_type(&s->opts, types, glob, &err), &err)) {
+                return false;
             }
-            if (n == WEFT_GLOBS_MAX) {
-                return refuse(call, "types", "too many type globs");
-            }
-            types[n++] = glob;
             if (comma == NULL) {
                 break;
             }
@@ -94,8 +150,6 @@ static bool take_types(struct weft_call *call, struct weft_subscription *s) WEFT
             rest.len -= glob.len + 1;
         }
     }
-    s->opts.types = types;
-    s->opts.n_types = n;
     return true;
 }
 
@@ -105,37 +159,24 @@ static bool take_start(struct weft_call *call, struct weft_subscription *s) WEFT
     struct weft_str header = weft_header(call->req, "last-event-id");
     struct weft_str query = weft_query_get(call->query, "lastEventId");
     struct weft_str since = weft_query_get(call->query, "since");
-    struct weft_since parsed;
+    struct weft_err err = {0};
 
     s->opts.from = WEFT_FROM_NOW;
-    if (since.p != NULL && weft_since_parse(since, &parsed) != 0) {
-        return refuse(
-            call, "since",
-            "it must be `earliest`, an event id, a time in ms, or a span back such as -5m");
-    }
-    if (query.len > 0 && !weft_id_parse(query, &s->opts.start)) {
-        return refuse(call, "lastEventId", "it must be an event id, <ms>-<seq>");
-    }
-    if (header.len > 0 && !weft_id_parse(header, &s->opts.start)) {
-        return refuse(call, "Last-Event-ID", "it must be an event id, <ms>-<seq>");
-    }
-    if (header.len > 0 || query.len > 0) {
-        s->opts.from = WEFT_FROM_CURSOR;
-    } else if (since.p != NULL) {
-        static const enum weft_sub_from from[] = {
-            [WEFT_SINCE_EARLIEST] = WEFT_FROM_EARLIEST,
-            [WEFT_SINCE_ID] = WEFT_FROM_CURSOR,
-            [WEFT_SINCE_TIME] = WEFT_FROM_TIME,
-            [WEFT_SINCE_AGO] = WEFT_FROM_AGO,
-        };
+    return (since.p == NULL || took(call, weft_take_since(&s->opts, since, &err), &err)) &&
+           (query.len == 0 ||
+            took(call, weft_take_cursor(&s->opts, query, "lastEventId", &err), &err)) &&
+           (header.len == 0 ||
+            took(call, weft_take_cursor(&s->opts, header, "Last-Event-ID", &err), &err));
+}
 
-        s->opts.from = from[parsed.kind];
-        s->opts.start = parsed.id;
-        if (parsed.kind == WEFT_SINCE_EARLIEST) {
-            s->opts.start = (struct weft_id){0, 0};
-        }
-    }
-    return true;
+static bool take_slow(struct weft_call *call, struct weft_subscription *s) WEFT_ON_WORKER
+{
+    struct weft_err err = {0};
+
+    return took(
+        call,
+        weft_take_slow(call->worker->o.cfg, weft_query_get(call->query, "slow"), &s->opts, &err),
+        &err);
 }
 
 /* Whether one of the media ranges of an Accept header is this one; parameters are not looked at. */
@@ -181,7 +222,7 @@ void weft_handle_events(struct weft_call *call)
     uint32_t max_wait = call->worker->o.cfg->longpoll.wait_ms;
 
     if (!weft_query_allow(call, known) || !take_topics(call, &s) || !take_types(call, &s) ||
-        !take_start(call, &s) || !weft_call_slow(call, &s.opts) ||
+        !take_start(call, &s) || !take_slow(call, &s) ||
         !weft_query_u32(call, "wait_ms", 0, max_wait, max_wait, &s.wait_ms) ||
         !weft_query_u32(call, "limit", 1, 1000, 100, &s.limit)) {
         return;

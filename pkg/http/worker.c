@@ -11,6 +11,7 @@
 #include <weft/guard/breaker_cache.h>
 #include <weft/guard/stocks.h>
 #include <weft/loop/wake.h>
+#include <weft/tls/server.h>
 
 #define TICK_MS         100
 #define DRAIN_MS        10 /* the longest turn while streams are moved away */
@@ -57,6 +58,14 @@ void weft_ticket_free(struct weft_worker *worker, struct weft_waiting *w)
     slot->next_free = worker->free_slot;
     worker->free_slot = w->ticket.slot;
     worker->n_waiting--;
+}
+
+void weft_ticket_renew(struct weft_worker *worker, struct weft_waiting *w)
+{
+    struct weft_slot *slot = &worker->slots[w->ticket.slot];
+
+    WEFT_ASSERT(slot->waiting == w);
+    w->ticket.generation = ++slot->generation;
 }
 
 struct weft_waiting *weft_ticket_find(const struct weft_worker *worker, struct weft_ticket ticket)
@@ -199,6 +208,7 @@ static void deliver_redis(struct weft_msg *msg, void *owner)
         weft_fanout_down(worker->fanout);
     }
     weft_fanout_each(worker->fanout, tell_redis, &m->up);
+    weft_ws_redis(worker);
     free(m);
 }
 
@@ -331,6 +341,7 @@ static void begin_stop(struct weft_worker *worker) WEFT_ON_WORKER
     h2o_context_request_shutdown(&worker->ctx.h2o);
     weft_fanout_each(worker->fanout, move_receiver, NULL);
     weft_fanout_flush(worker->fanout);
+    weft_ws_stop(worker);
     weft_fanout_each(worker->fanout, stop_receiver, NULL); /* who could not be told */
 }
 
@@ -369,6 +380,15 @@ static void dispose(struct weft_worker *worker) WEFT_ON_WORKER
     h2o_config_dispose(&worker->globalconf);
 }
 
+/* How long the loop may sleep. */
+static int32_t wait_ms(const struct weft_worker *worker) WEFT_ON_WORKER
+{
+    if (worker->ws_turns != NULL) {
+        return 0;
+    }
+    return worker->drain.waits > 0 ? DRAIN_MS : TICK_MS;
+}
+
 static void *run(void *arg)
 {
     struct weft_worker *worker = arg;
@@ -380,7 +400,7 @@ static void *run(void *arg)
     worker->now_ms = worker->tick_ms = worker->round.began_ms = weft_clock_mono_ms();
     weft_accept_start(worker);
     for (;;) {
-        (void)h2o_evloop_run(worker->ctx.h2o.loop, worker->drain.waits > 0 ? DRAIN_MS : TICK_MS);
+        (void)h2o_evloop_run(worker->ctx.h2o.loop, wait_ms(worker));
         worker->now_ms = weft_clock_mono_ms();
         if (worker->now_ms - worker->tick_ms >= TICK_MS) {
             worker->tick_ms = worker->now_ms;
@@ -388,6 +408,8 @@ static void *run(void *arg)
         }
         weft_drain_turn(worker);
         weft_fanout_flush(worker->fanout);
+        weft_ws_turns(worker);
+        weft_fanout_flush(worker->fanout); /* subscriptions that have just been made */
         if (!worker->stopping && atomic_load_explicit(&worker->stop_asked, memory_order_acquire)) {
             begin_stop(worker);
         }
@@ -415,15 +437,18 @@ static void configure(struct weft_worker *worker)
     /* h2o refuses at the limit. */
     worker->globalconf.max_request_entity_size = cfg->http.max_body_bytes;
     worker->globalconf.http1.req_timeout = cfg->http.request_timeout_ms;
+    worker->globalconf.handshake_timeout = cfg->tls.handshake_timeout_ms;
     worker->globalconf.http1.upgrade_to_http2 = 0; /* this libh2o can be aborted through HTTP/2 */
     /* Its timer would outlive the context. */
     worker->globalconf.http2.callbacks.request_shutdown = NULL;
     host =
         h2o_config_register_host(&worker->globalconf, h2o_iovec_init(H2O_STRLIT("default")), 65535);
     weft_fallback_register(host);
+    weft_access_register(&host->fallback_path);
     path = h2o_config_register_path(host, "/", 0);
     handler = h2o_create_handler(path, sizeof(*handler));
     handler->on_req = weft_router_handle;
+    weft_access_register(path);
 }
 
 int weft_worker_create(struct weft_worker **ret_worker, const struct weft_worker_opts *opts)
@@ -452,9 +477,11 @@ int weft_worker_create(struct weft_worker **ret_worker, const struct weft_worker
     worker->rng = opts->seed | 1;
     worker->free_slot = NO_SLOT;
     worker->ctx.worker = worker;
+    worker->tls = weft_tls_ref(opts->tls);
     weft_buf_init(&worker->scratch, SCRATCH_MAX);
     weft_buf_init(&worker->what, (size_t)1024 * 1024);
     weft_buf_init(&worker->form, (size_t)4 * 1024 * 1024);
+    weft_buf_init(&worker->line, (size_t)32 * 1024);
     worker->checker = weft_checker_create(opts->cfg);
     configure(worker);
     h2o_context_init(&worker->ctx.h2o, h2o_evloop_create(), &worker->globalconf);
@@ -504,6 +531,8 @@ int weft_worker_start(struct weft_worker *worker, struct weft_mailbox *hub,
         return rc;
     }
     worker->parts.of[WEFT_PART_BUCKETS] = worker->stocks;
+    worker->streams = weft_streams_part_of(worker);
+    worker->parts.of[WEFT_PART_STREAMS] = &worker->streams;
     if (pthread_create(&worker->thread, NULL, run, worker) != 0) {
         return WEFT_ESYS;
     }
@@ -514,6 +543,13 @@ int weft_worker_start(struct weft_worker *worker, struct weft_mailbox *hub,
 void weft_worker_stop(struct weft_worker *worker)
 {
     atomic_store_explicit(&worker->stop_asked, true, memory_order_release);
+}
+
+void weft_worker_use_tls(struct weft_worker *worker, struct weft_tls *tls)
+{
+    /* One that was not taken yet is not wanted any more. */
+    weft_tls_unref(
+        atomic_exchange_explicit(&worker->next_tls, weft_tls_ref(tls), memory_order_acq_rel));
 }
 
 void weft_worker_join(struct weft_worker *worker)
@@ -536,8 +572,11 @@ void weft_worker_destroy(struct weft_worker *worker)
     weft_buf_fini(&worker->scratch);
     weft_buf_fini(&worker->what);
     weft_buf_fini(&worker->form);
+    weft_buf_fini(&worker->line);
     weft_stocks_destroy(worker->stocks);
     weft_checker_destroy(worker->checker);
+    weft_tls_unref(worker->tls);
+    weft_tls_unref(atomic_load(&worker->next_tls));
     free(worker->slots);
     free(worker);
 }

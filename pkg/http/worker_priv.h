@@ -3,17 +3,22 @@
  *
  *   worker.c     thread, loop, ticks, messages of the hub
  *   accept.c     listener, connection cap, running out of descriptors
+ *   handshake.c  TLS, before h2o reads requests
  *   rawhead.c    refuses requests that two parsers could read in two ways
  *   router.c     method and path -> handler
- *   auth.c       who sends, and what he may do
+ *   auth.c       who sends, and what he may do   revocations.c  tokens that are not good any more
+ *   streams*.c   open streams, for those who want something of them
  *   respond.c    JSON answers, problems, CORS
+ *   edge_priv.h  who is let in, and how it is written down
  *   fallback.c   problems instead of the answers that h2o makes itself
  *   subscribe.c  parameters of a subscription
  *   slow.c       which policy a slow subscriber has
  *   peer.c       the socket of a stream, once h2o has handed it over
  *   sse*.c       event streams         longpoll.c  the same as one answer
- *   drain.c      sends both elsewhere  pace.c      when (pure)
- *   publish.c    publishing            read.c      history and topics
+ *   ws*.c        WebSockets            peer.c      the client's end of them and of streams
+ *   drain.c      sends all elsewhere   pace.c      when (pure)
+ *   publish.c    publishing            publishing.c  what of it does not depend on HTTP
+ *   read.c       history and topics
  *   control.c    what the control thread answers: breakers.c, services.c
  *   slowest.c    who is slow, once a second      connections.c  ... for those who ask
  *   limits.c     buckets               admit.c     the limits of the API itself
@@ -29,6 +34,7 @@
 
 #include <h2o.h>
 
+#include <weft/access/streams.h>
 #include <weft/base/assert.h>
 #include <weft/base/buf.h>
 #include <weft/base/role.h>
@@ -55,7 +61,9 @@ struct weft_grant;
 struct weft_route;
 struct weft_stocks;
 struct weft_take_msg;
+struct weft_tls;
 struct weft_wake;
+struct weft_ws;
 
 /* ---- tickets: who waits for an answer of the hub ---- */
 
@@ -77,6 +85,28 @@ struct weft_waiting {
     /* Tokens were revoked: look whether yours is among them. NULL: it has none. May end the waiting. */
     void (*recheck)(struct weft_waiting *w);
     enum weft_drain_state drain; /* of a receiver */
+    struct weft_handle *handle;  /* of an open stream; NULL: it cannot be asked for by name */
+};
+
+struct weft_standing;
+struct weft_stream_ask;
+struct weft_stream_result;
+
+/* By which an open stream, or a subscription of a WebSocket, is reached from outside: /api/streams/{stream}. */
+struct weft_handle {
+    const struct weft_handle_ops *ops;
+    struct weft_standing *standing; /* its token */
+    uint64_t secret;                /* part of its name */
+};
+
+/* What may be wanted of it (streams_priv.h). Refusals go into the result, JSON into body. */
+struct weft_handle_ops {
+    void (*describe)(struct weft_handle *handle, struct weft_buf *body);
+    void (*topics)(struct weft_handle *handle, const struct weft_stream_ask *ask,
+                   struct weft_stream_result *result, struct weft_buf *body);
+    void (*token)(struct weft_handle *handle, struct weft_grant *grant,
+                  struct weft_stream_result *result, struct weft_buf *body);
+    void (*close)(struct weft_handle *handle);
 };
 
 struct weft_slot {
@@ -115,8 +145,9 @@ struct weft_drain {
 /* ---- who is slow: slowest.c ---- */
 
 struct weft_stream_name {
-    char stream[100]; /* as weft.open has it */
-    char peer[64];    /* address:port */
+    char stream[100];    /* as weft.open has it */
+    char peer[64];       /* address:port */
+    char request_id[65]; /* of the request that began it; "": not known */
 };
 
 /* How far a stream is behind, as of its tick. */
@@ -143,7 +174,8 @@ struct weft_context {
 };
 
 struct weft_worker {
-    struct weft_parts parts; /* first: features find theirs by the owner of the mailbox */
+    struct weft_parts parts;          /* first: features find theirs by the owner of the mailbox */
+    struct weft_streams_part streams; /* const after start */
     /* Const after create; hub and control after start. */
     struct weft_worker_opts o;
     struct weft_mailbox *mb, *hub, *control;
@@ -154,7 +186,8 @@ struct weft_worker {
 
     /* Any thread. */
     atomic_bool stop_asked, leaving, drain_asked;
-    uint32_t drain_period_ms; /* const once drain_asked */
+    _Atomic(struct weft_tls *) next_tls; /* a reference that the worker takes; NULL: nothing new */
+    uint32_t drain_period_ms;            /* const once drain_asked */
     atomic_uint drain_left; /* receivers that the drain has still to see gone; the worker writes */
 
     pthread_t owner; /* who has the rest: the creator, then run(), then who destroys the worker */
@@ -162,6 +195,7 @@ struct weft_worker {
     h2o_globalconf_t globalconf;
     h2o_accept_ctx_t accept_ctx;
     h2o_socket_t *listener WEFT_OF_WORKER;
+    struct weft_tls *tls WEFT_OF_WORKER; /* a reference; NULL: in the clear */
     bool accept_paused WEFT_OF_WORKER;
     uint64_t accept_resume_ms WEFT_OF_WORKER;
     size_t connections WEFT_OF_WORKER;      /* of this worker: h2o's and streams */
@@ -173,6 +207,8 @@ struct weft_worker {
     struct weft_stocks *stocks;           /* the worker's, once it runs */
     struct weft_checker *checker;         /* const after create */
     uint64_t revoked_seen WEFT_OF_WORKER; /* version of the list when streams last were rechecked */
+    struct weft_ws *sockets WEFT_OF_WORKER;  /* utlist DL: WebSockets */
+    struct weft_ws *ws_turns WEFT_OF_WORKER; /* utlist DL: those that have something to do */
     struct weft_slot *slots WEFT_OF_WORKER;
     uint32_t n_slots WEFT_OF_WORKER;
     uint32_t free_slot WEFT_OF_WORKER;
@@ -181,12 +217,12 @@ struct weft_worker {
     uint64_t now_ms WEFT_OF_WORKER;   /* monotonic, at the beginning of the turn */
     uint64_t tick_ms WEFT_OF_WORKER;  /* of the last tick */
     uint64_t rng WEFT_OF_WORKER;
-    uint64_t next_stream WEFT_OF_WORKER;
     struct weft_round round WEFT_OF_WORKER; /* the one under way */
     uint64_t warned_ms WEFT_OF_WORKER;      /* when a slow stream was last logged; 0: never */
     struct weft_buf scratch WEFT_OF_WORKER; /* for one answer or one write; empty between uses */
     struct weft_buf what WEFT_OF_WORKER;    /* the same, for the text of one read */
     struct weft_buf form WEFT_OF_WORKER;    /* the same, for the members of one body */
+    struct weft_buf line WEFT_OF_WORKER;    /* the same, for one line of the access log */
     size_t most_connections WEFT_OF_WORKER; /* since memory was last given back */
     uint64_t trim_at_ms WEFT_OF_WORKER;     /* 0: not due */
     struct weft_drain drain WEFT_OF_WORKER;
@@ -208,6 +244,8 @@ static inline struct weft_str weft_str_of(h2o_iovec_t iov)
 /* ---- worker.c ---- */
 void weft_ticket_take(struct weft_worker *worker, struct weft_waiting *w) WEFT_ON_WORKER;
 void weft_ticket_free(struct weft_worker *worker, struct weft_waiting *w) WEFT_ON_WORKER;
+/* Answers to what was asked before do not find it any more. */
+void weft_ticket_renew(struct weft_worker *worker, struct weft_waiting *w) WEFT_ON_WORKER;
 /* NULL: it has been freed. */
 struct weft_waiting *weft_ticket_find(const struct weft_worker *worker, struct weft_ticket ticket)
     WEFT_ON_WORKER;
@@ -233,6 +271,11 @@ struct weft_watcher {
 };
 /* watcher may be NULL: nobody minds. */
 void weft_watch(h2o_req_t *req, struct weft_watcher *watcher) WEFT_ON_WORKER;
+/*
+ * About once a second: has it left? With TLS its goodbye comes before its end, and at the goodbye it is not known yet.
+ * In the clear, never: gone is called.
+ */
+bool weft_watch_again(h2o_req_t *req) WEFT_ON_WORKER;
 void weft_unwatch(h2o_req_t *req) WEFT_ON_WORKER;
 
 /* ---- rawhead.c ---- */
@@ -272,7 +315,8 @@ enum weft_right {
     WEFT_RIGHT_SUBSCRIBE,
     WEFT_RIGHT_PUBLISH,
     WEFT_RIGHT_GUARD, /* breakers and buckets of calls: publishers, operators */
-    WEFT_RIGHT_OPERATE
+    WEFT_RIGHT_OPERATE,
+    WEFT_RIGHT_OWN /* the handler looks itself */
 };
 
 struct weft_checker *weft_checker_create(const struct weft_config *cfg);
@@ -327,6 +371,8 @@ enum weft_standing_state weft_standing_look(struct weft_standing *standing,
                                             const struct weft_worker *worker);
 /* The members of weft.expiring: expires_ms, in_ms. */
 void weft_expiring_print(struct weft_buf *out, const struct weft_standing *standing);
+/* The member of weft.renewed: expires_ms, null: never. */
+void weft_renewed_print(struct weft_buf *out, const struct weft_standing *standing);
 
 /* ---- respond.c ---- */
 void weft_respond(h2o_req_t *req, int status, const char *content_type, struct weft_str body)
@@ -338,7 +384,6 @@ void weft_respond_problem(h2o_req_t *req, int status, const char *code, const ch
     __attribute__((format(printf, 5, 6)));
 /* 400 or 413 from an err. */
 void weft_respond_err(h2o_req_t *req, const struct weft_err *err) WEFT_ON_WORKER;
-void weft_respond_cors(h2o_req_t *req) WEFT_ON_WORKER;
 struct weft_str weft_header(h2o_req_t *req, const char *name) WEFT_ON_WORKER;
 /* Is every query parameter one of allowed (NULL-terminated), or a token? If not, answers 400, returns false. */
 bool weft_query_allow(struct weft_call *call, const char *const *allowed) WEFT_ON_WORKER;
@@ -351,8 +396,9 @@ bool weft_query_id(struct weft_call *call, const char *name, bool *ret_has, stru
 bool weft_call_topic(struct weft_call *call, struct weft_str *ret_topic) WEFT_ON_WORKER;
 
 /* ---- slow.c ---- */
-/* The subscription's policy; answers 400 and returns false if the request's is none. */
-bool weft_call_slow(struct weft_call *call, struct weft_sub_opts *opts) WEFT_ON_WORKER;
+/* The subscription's policy: its own word, or (p NULL) what the configuration says of its topics. WEFT_EINVAL. */
+int weft_take_slow(const struct weft_config *cfg, struct weft_str word, struct weft_sub_opts *opts,
+                   struct weft_err *err) WEFT_MUST_CHECK;
 const char *weft_slow_word(unsigned slow);
 
 /* ---- slowest.c ---- */
@@ -370,6 +416,19 @@ struct weft_subscription {
     uint32_t wait_ms, limit; /* long-poll */
 };
 
+/*
+ * Each puts one part of a subscription into opts, whose topics and types point to room for http.max_topics and
+ * WEFT_GLOBS_MAX of them. 0, or WEFT_EINVAL with the field that it is called there.
+ */
+int weft_take_topic(struct weft_sub_opts *opts, struct weft_str *room, uint32_t max,
+                    struct weft_str topic, const char *field, struct weft_err *err) WEFT_MUST_CHECK;
+int weft_take_type(struct weft_sub_opts *opts, struct weft_str *room, struct weft_str glob,
+                   struct weft_err *err) WEFT_MUST_CHECK;
+int weft_take_cursor(struct weft_sub_opts *opts, struct weft_str text, const char *field,
+                     struct weft_err *err) WEFT_MUST_CHECK;
+int weft_take_since(struct weft_sub_opts *opts, struct weft_str text, struct weft_err *err)
+    WEFT_MUST_CHECK;
+
 void weft_handle_events(struct weft_call *call) WEFT_ON_WORKER;
 /* It is for an event stream, not for anything else. */
 bool weft_call_is_stream(struct weft_call *call) WEFT_ON_WORKER;
@@ -380,6 +439,32 @@ void weft_gap_print(struct weft_buf *b, const struct weft_gap *gap);
 extern const struct weft_fanout_ops weft_receiver_ops;
 void weft_receiver_init(struct weft_receiver *rx, struct weft_worker *worker) WEFT_ON_WORKER;
 void weft_receiver_fini(struct weft_receiver *rx) WEFT_ON_WORKER;
+
+/* ---- streams.c, streams_act.c ---- */
+uint64_t weft_stream_secret(void);
+/* <node>-<worker>-<slot>-<secret>, at most 97 bytes. */
+void weft_stream_id_print(const struct weft_worker *worker, const struct weft_waiting *w, char *out,
+                          size_t size);
+struct weft_streams_part weft_streams_part_of(struct weft_worker *worker);
+/*
+ * Changes the receiver's topics as asked, if the grant allows it: body says what they are now, or result why not.
+ * False: it was ended by that, and is to be destroyed.
+ */
+bool weft_receiver_retopic(struct weft_receiver *rx, const struct weft_grant *grant,
+                           const struct weft_stream_ask *ask, struct weft_stream_result *result,
+                           struct weft_buf *body) WEFT_ON_WORKER;
+/* May a token with this grant take its place? */
+bool weft_receiver_may_take(const struct weft_receiver *rx, const struct weft_grant *grant,
+                            struct weft_stream_result *result) WEFT_ON_WORKER;
+void weft_handle_stream(struct weft_call *call) WEFT_ON_WORKER;
+void weft_handle_stream_topics(struct weft_call *call) WEFT_ON_WORKER;
+void weft_handle_stream_token(struct weft_call *call) WEFT_ON_WORKER;
+void weft_handle_stream_close(struct weft_call *call) WEFT_ON_WORKER;
+
+/* ---- revocations.c ---- */
+void weft_handle_revocations(struct weft_call *call) WEFT_ON_WORKER;
+void weft_handle_revocation_put(struct weft_call *call) WEFT_ON_WORKER;
+void weft_handle_revocation_delete(struct weft_call *call) WEFT_ON_WORKER;
 
 /* ---- drain.c ---- */
 /* Not ready any more, and no connection is kept after its answer. */
@@ -398,6 +483,20 @@ bool weft_drain_turned_away(struct weft_call *call, const struct weft_subscripti
 void weft_moved_print(struct weft_buf *out, const char *reason, uint32_t retry_ms, bool named);
 /* When the next one that is moved may come back. */
 uint32_t weft_moved_retry_ms(struct weft_worker *worker) WEFT_ON_WORKER;
+
+/* Those who come now are told to go on elsewhere. */
+bool weft_drain_is_moving(const struct weft_worker *worker);
+
+/* ---- ws.c ---- */
+void weft_handle_ws(struct weft_call *call) WEFT_ON_WORKER;
+/* Once a turn, after the fanout's: those that have something to do. */
+void weft_ws_turns(struct weft_worker *worker) WEFT_ON_WORKER;
+/* Redis has gone or is back. */
+void weft_ws_redis(struct weft_worker *worker) WEFT_ON_WORKER;
+/* A drain moves those with subscriptions at their turn; the others go with this. */
+void weft_ws_drain(struct weft_worker *worker) WEFT_ON_WORKER;
+/* The worker stops: all are told, and those that cannot be are ended. */
+void weft_ws_stop(struct weft_worker *worker) WEFT_ON_WORKER;
 
 /* ---- control.c ---- */
 /*
@@ -432,9 +531,69 @@ void weft_handle_limits_check(struct weft_call *call) WEFT_ON_WORKER;
 /* ---- admit.c ---- */
 /* May it pass now? If not, it was answered, or waits and goes on by itself. */
 bool weft_admit(struct weft_call *call) WEFT_ON_WORKER;
+/* Answers an event stream: 200 and weft.moved, to come back after retry_ms or later. */
+void weft_turn_stream_away(struct weft_call *call, int64_t retry_ms) WEFT_ON_WORKER;
+
+/*
+ * The same for each message of a WebSocket. bucket: the name of its sender's, taken at the handshake (malloc'd; NULL:
+ * there is no limit). *ret_retry_ms is set where it is refused.
+ */
+enum weft_admit {
+    WEFT_ADMIT_YES,
+    WEFT_ADMIT_NO,
+    WEFT_ADMIT_WAITS /* waiting has a ticket and gets an answer: weft_admit_answered() */
+};
+char *weft_admit_bucket(struct weft_call *call) WEFT_ON_WORKER;
+enum weft_admit weft_admit_message(struct weft_worker *worker, const char *bucket,
+                                   struct weft_waiting *waiting, int64_t *ret_retry_ms)
+    WEFT_ON_WORKER;
+bool weft_admit_answered(struct weft_worker *worker, const char *bucket,
+                         struct weft_answer_msg *answer, int64_t *ret_retry_ms) WEFT_ON_WORKER;
 
 /* ---- fallback.c ---- */
 void weft_fallback_register(h2o_hostconf_t *host);
+
+/* ---- publishing.c ---- */
+/* What the parts of a request are called by who sends it. */
+struct weft_publish_names {
+    const char *key, *producer_id, *producer_epoch, *producer_seq, *ack;
+};
+
+/*
+ * Each puts its part into m: the producer before the key, both before the events; m->topic is set. 0, or the error that
+ * the request is refused with: WEFT_EINVAL, WEFT_ETOOBIG.
+ */
+int weft_publish_take_producer(struct weft_publish_msg *m, struct weft_str id, uint64_t epoch,
+                               uint64_t first, const struct weft_publish_names *names,
+                               struct weft_err *err) WEFT_MUST_CHECK;
+int weft_publish_take_key(struct weft_publish_msg *m, struct weft_str key,
+                          const struct weft_publish_names *names, struct weft_err *err)
+    WEFT_MUST_CHECK;
+int weft_publish_take_ack(struct weft_publish_msg *m, struct weft_str ack,
+                          const struct weft_publish_names *names, struct weft_err *err)
+    WEFT_MUST_CHECK;
+int weft_publish_take_events(struct weft_worker *worker, struct weft_publish_msg *m,
+                             enum weft_body_kind kind, struct weft_str body,
+                             const struct weft_ce_header *ce, size_t n_ce,
+                             struct weft_str traceparent, const struct weft_publish_names *names,
+                             struct weft_err *err) WEFT_ON_WORKER WEFT_MUST_CHECK;
+/* May these be published, to all of their topics? If not, err names one of them. */
+bool weft_publish_allowed(const struct weft_worker *worker, const struct weft_grant *grant,
+                          const struct weft_events *events, struct weft_err *err);
+/* Takes m; waiting gets a ticket and then the answer. False: the queue is full, and nobody waits. */
+bool weft_publish_post(struct weft_worker *worker, struct weft_waiting *waiting,
+                       struct weft_publish_msg *m) WEFT_ON_WORKER;
+/* Members of an answer: `"ids":[…]`. */
+void weft_published_ids(struct weft_buf *b, const struct weft_published_msg *m);
+
+struct weft_refusal {
+    int status;
+    const char *code, *field;
+    char message[256];
+};
+/* False: the events were taken. */
+bool weft_published_refused(const struct weft_published_msg *m,
+                            const struct weft_publish_names *names, struct weft_refusal *ret);
 
 /* ---- publish.c, read.c, connections.c, plain.c ---- */
 void weft_handle_publish(struct weft_call *call) WEFT_ON_WORKER;
@@ -463,5 +622,7 @@ void weft_handle_healthz(struct weft_call *call) WEFT_ON_WORKER;
 void weft_handle_readyz(struct weft_call *call) WEFT_ON_WORKER;
 void weft_handle_metrics(struct weft_call *call) WEFT_ON_WORKER;
 void weft_handle_asset(struct weft_call *call) WEFT_ON_WORKER;
+
+#include "edge_priv.h"
 
 #endif

@@ -281,27 +281,35 @@ static int begin_job(struct weft_control *control, const struct weft_job *job,
 
 /* ---- features ---- */
 
+/* What node has made for one feature alone. */
+static void *own_of(const struct weft_control *control, enum weft_part_of part)
+{
+    if (part == WEFT_PART_SERVICES) {
+        return (void *)(uintptr_t)control->o.services; /* it only reads it */
+    }
+    return part == WEFT_PART_REVOCATIONS ? control->o.revoked : NULL;
+}
+
 static int begin_feature(struct weft_control *control, const struct weft_feature *feature,
                          struct weft_err *err) WEFT_ON_CONTROL
 {
     struct featured *f = &control->features[control->n_features];
     int rc;
 
-    f->env = (struct weft_feature_env){
-        .base = control->base,
-        .cn = control->cn,
-        .keys = &control->keys,
-        .cfg = control->o.cfg,
-        .node_id = control->o.node_id,
-        .shard = control->o.shard,
-        .log = control->o.log,
-        .seed = control->o.seed + (control->n_features + 1) * 104729,
-        .publisher = control->publisher,
-        .parts = &control->parts,
-        .own = feature->part == WEFT_PART_SERVICES ? control->o.services : NULL,
-        .workers = control->o.workers,
-        .n_workers = control->o.n_workers,
-        .ops = control->o.ops};
+    f->env = (struct weft_feature_env){.base = control->base,
+                                       .cn = control->cn,
+                                       .keys = &control->keys,
+                                       .cfg = control->o.cfg,
+                                       .node_id = control->o.node_id,
+                                       .shard = control->o.shard,
+                                       .log = control->o.log,
+                                       .seed = control->o.seed + (control->n_features + 1) * 104729,
+                                       .publisher = control->publisher,
+                                       .parts = &control->parts,
+                                       .own = own_of(control, feature->part),
+                                       .workers = control->o.workers,
+                                       .n_workers = control->o.n_workers,
+                                       .ops = control->o.ops};
     rc = feature->create(&f->self, &f->env, err);
     if (rc != 0) {
         return rc;

@@ -24,6 +24,7 @@ struct weft_config;
 struct weft_control; /* opaque */
 struct weft_log;
 struct weft_redis_conn;
+struct weft_revoked;
 struct weft_service_guard;
 struct weft_services_opts;
 struct weft_shard;
@@ -38,6 +39,7 @@ struct weft_control_opts {
     struct weft_shard *shard;                  /* borrowed; its own */
     struct weft_log *log;                      /* borrowed */
     const struct weft_services_opts *services; /* borrowed; what services need of the node */
+    struct weft_revoked *revoked;              /* borrowed; control alone changes it */
     uint64_t seed;                             /* of jitter */
 };
 

@@ -3,6 +3,8 @@
 #include <pthread.h>
 #include <stddef.h>
 
+#include <weft/access/revocations.h>
+#include <weft/access/streams.h>
 #include <weft/base/assert.h>
 #include <weft/guard/breakers.h>
 #include <weft/guard/buckets.h>
@@ -136,6 +138,81 @@ static bool services_is_quiet(void *self)
     return weft_services_is_quiet(self);
 }
 
+/* ---- revocations ---- */
+
+static int revocations_create(void **ret_self, const struct weft_feature_env *env,
+                              struct weft_err *err)
+{
+    struct weft_revocations *rvs = NULL;
+    int rc;
+
+    weft_role_assert_control(pthread_self());
+    rc = weft_revocations_create(&rvs, env, env->own);
+    *ret_self = rvs;
+    return rc == 0 ? 0 : weft_err_set(err, rc, "", "no revocations: %s", weft_err_text(rc));
+}
+
+static void revocations_message(void *self, struct weft_str payload)
+{
+    weft_role_assert_control(pthread_self());
+    weft_revocations_message(self, payload);
+}
+
+static void revocations_up(void *self)
+{
+    weft_role_assert_control(pthread_self());
+    weft_revocations_up(self);
+}
+
+static void revocations_down(void *self)
+{
+    weft_role_assert_control(pthread_self());
+    weft_revocations_down(self);
+}
+
+static void revocations_destroy(void *self)
+{
+    weft_role_assert_control(pthread_self());
+    weft_revocations_destroy(self);
+}
+
+/* ---- streams ---- */
+
+static int streams_create(void **ret_self, const struct weft_feature_env *env, struct weft_err *err)
+{
+    struct weft_streams *sts = NULL;
+    int rc;
+
+    weft_role_assert_control(pthread_self());
+    rc = weft_streams_create(&sts, env);
+    *ret_self = sts;
+    return rc == 0 ? 0 : weft_err_set(err, rc, "", "no streams: %s", weft_err_text(rc));
+}
+
+static void streams_message(void *self, struct weft_str payload)
+{
+    weft_role_assert_control(pthread_self());
+    weft_streams_message(self, payload);
+}
+
+static void streams_up(void *self)
+{
+    weft_role_assert_control(pthread_self());
+    weft_streams_up(self);
+}
+
+static void streams_down(void *self)
+{
+    weft_role_assert_control(pthread_self());
+    weft_streams_down(self);
+}
+
+static void streams_destroy(void *self)
+{
+    weft_role_assert_control(pthread_self());
+    weft_streams_destroy(self);
+}
+
 const struct weft_feature weft_features[] = {
     {"breakers", WEFT_PART_BREAKERS, breakers_create, weft_chan_breakers, breakers_message,
      breakers_up, breakers_down, breakers_destroy, NULL, NULL},
@@ -144,6 +221,10 @@ const struct weft_feature weft_features[] = {
     /* Behind the breakers, which it asks: it goes before them. */
     {"services", WEFT_PART_SERVICES, services_create, weft_chan_services, services_message,
      services_up, services_down, services_destroy, services_stop, services_is_quiet},
+    {"revocations", WEFT_PART_REVOCATIONS, revocations_create, weft_chan_revoked,
+     revocations_message, revocations_up, revocations_down, revocations_destroy, NULL, NULL},
+    {"streams", WEFT_PART_STREAMS, streams_create, weft_chan_streams, streams_message, streams_up,
+     streams_down, streams_destroy, NULL, NULL},
 };
 
 const size_t weft_features_len = WEFT_COUNT_OF(weft_features);

@@ -20,6 +20,7 @@
 #include <weft/fabric/canary.h>
 #include <weft/fabric/hub.h>
 #include <weft/http/board.h>
+#include <weft/http/edge.h>
 #include <weft/http/pace.h>
 #include <weft/http/worker.h>
 #include <weft/service/services.h>
@@ -28,6 +29,7 @@
 #include <weft/telemetry/metrics.h>
 
 #include "control_priv.h"
+#include "tls_priv.h"
 
 #define BACKLOG         4096
 #define BRIEF_PERIOD_MS 1000
@@ -44,9 +46,13 @@ struct weft_node {
     atomic_uint connections;
     struct weft_canaries canaries;
     struct weft_board *board;
+    struct weft_edge *edge;
     struct weft_keychain *keychain; /* the main thread renews it */
     struct weft_revoked *revoked;   /* control keeps it */
-    struct weft_metrics *metrics;   /* shard 0: hub; 1..: workers; the last one: control */
+    struct weft_metrics
+        *metrics; /* shard 0: hub; 1..: workers; then control, the access log, and main */
+    struct weft_shard *shard;  /* main's */
+    struct weft_node_tls *tls; /* NULL: the listener speaks in the clear */
     uint32_t n_workers;
     struct weft_worker *workers[WEFT_WORKERS_MAX];
     struct weft_mailbox *mailboxes[WEFT_WORKERS_MAX];
@@ -80,14 +86,23 @@ void weft_node_make_id(const char *configured, char *out)
     WEFT_ASSERT(n > 0 && n < 65);
 }
 
-static void raise_descriptors(void)
+/* As many as the process may have. Returns how many. */
+static uint64_t raise_descriptors(void)
 {
     struct rlimit rl;
 
-    if (getrlimit(RLIMIT_NOFILE, &rl) == 0 && rl.rlim_cur < rl.rlim_max) {
-        rl.rlim_cur = rl.rlim_max;
-        (void)setrlimit(RLIMIT_NOFILE, &rl);
+    if (getrlimit(RLIMIT_NOFILE, &rl) != 0) {
+        return UINT64_MAX;
     }
+    if (rl.rlim_cur < rl.rlim_max) {
+        rlim_t before = rl.rlim_cur;
+
+        rl.rlim_cur = rl.rlim_max;
+        if (setrlimit(RLIMIT_NOFILE, &rl) != 0) {
+            return before;
+        }
+    }
+    return rl.rlim_cur;
 }
 
 /* One listening socket; port 0 is replaced by the one that the system chose, so that the next ones share it. */
@@ -208,8 +223,10 @@ static int create_workers(struct weft_node *node, struct weft_err *err)
             .connections = &node->connections,
             .canaries = &node->canaries,
             .board = node->board,
+            .edge = node->edge,
             .keychain = node->keychain,
             .revoked = node->revoked,
+            .tls = weft_node_tls_current(node->tls),
             .seed = random_seed(),
         };
 
@@ -259,12 +276,13 @@ int weft_node_create(struct weft_node **ret_node, const struct weft_config *cfg,
 {
     struct weft_node *node = calloc(1, sizeof(*node));
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    uint64_t descriptors;
     int rc;
 
     if (node == NULL) {
         return weft_err_set(err, WEFT_ENOMEM, "", "out of memory");
     }
-    raise_descriptors();
+    descriptors = raise_descriptors();
     node->cfg = cfg;
     node->log = log;
     node->n_workers = cfg->node.workers != 0 ? cfg->node.workers
@@ -275,7 +293,7 @@ int weft_node_create(struct weft_node **ret_node, const struct weft_config *cfg,
     }
     node->canaries.n = node->n_workers;
     weft_node_make_id(cfg->node.id, node->id);
-    node->metrics = weft_metrics_create(node->n_workers + 2);
+    node->metrics = weft_metrics_create(node->n_workers + 4);
     if (node->metrics == NULL || weft_board_create(&node->board, node->n_workers) != 0) {
         weft_node_destroy(node);
         return weft_err_set(err, WEFT_ENOMEM, "", "out of memory");
@@ -287,6 +305,7 @@ int weft_node_create(struct weft_node **ret_node, const struct weft_config *cfg,
         return weft_err_set(err, WEFT_ENOMEM, "", "out of memory");
     }
     weft_metrics_watch_log(node->metrics, log);
+    node->shard = weft_metrics_shard(node->metrics, node->n_workers + 3);
     rc = read_keys(node, err);
     if (rc != 0) {
         weft_node_destroy(node);
@@ -316,7 +335,17 @@ int weft_node_create(struct weft_node **ret_node, const struct weft_config *cfg,
         .log = log,
         .seed = random_seed(),
     };
+    struct weft_node_tls_opts tls = {
+        .cfg = cfg, .shard = node->shard, .log = log, .now_ms = weft_clock_mono_ms()};
+
     rc = weft_hub_create(&node->hub, &o, err);
+    if (rc == 0) {
+        rc = weft_edge_create(&node->edge, cfg, descriptors,
+                              weft_metrics_shard(node->metrics, node->n_workers + 2), log, err);
+    }
+    if (rc == 0) {
+        rc = weft_node_tls_create(&node->tls, &tls, err);
+    }
     if (rc == 0) {
         rc = create_workers(node, err);
     }
@@ -331,6 +360,7 @@ int weft_node_create(struct weft_node **ret_node, const struct weft_config *cfg,
             .shard = weft_metrics_shard(node->metrics, node->n_workers + 1),
             .log = log,
             .services = &node->services,
+            .revoked = node->revoked,
             .seed = random_seed(),
         };
 
@@ -362,11 +392,11 @@ int weft_node_start(struct weft_node *node, struct weft_err *err)
         return weft_err_set(err, rc, "", "a thread cannot be started");
     }
     weft_log(node->log, WEFT_LOG_INFO, "node.listening", WEFT_S("address", node->address),
-             WEFT_U("workers", node->n_workers));
+             WEFT_B("tls", node->tls != NULL), WEFT_U("workers", node->n_workers));
     return 0;
 }
 
-void weft_node_look(struct weft_node *node)
+static void look_for_keys(struct weft_node *node)
 {
     struct weft_err err;
 
@@ -387,15 +417,57 @@ void weft_node_look(struct weft_node *node)
     }
 }
 
+void weft_node_look(struct weft_node *node)
+{
+    look_for_keys(node);
+    weft_node_tls_tick(node->tls, weft_clock_mono_ms(), node->workers, node->n_workers);
+}
+
 const char *weft_node_address(const struct weft_node *node)
 {
     return node->address;
+}
+
+static void tell_unreloadable(void *arg, const char *name, bool reload)
+{
+    struct weft_node *node = arg;
+
+    if (!reload) {
+        weft_log(node->log, WEFT_LOG_WARN, "config.needs_restart", WEFT_S("field", name));
+    }
+}
+
+void weft_node_reload(struct weft_node *node, const struct weft_config *fresh)
+{
+    bool with_tls = fresh->tls.cert[0] != '\0';
+
+    (void)weft_config_diff(node->cfg, fresh, tell_unreloadable, node);
+    weft_log_set_level(node->log, (enum weft_log_level)fresh->log.level);
+    if (with_tls != (node->tls != NULL)) { /* a listener speaks one of both for its life */
+        tell_unreloadable(node, "tls.cert", false);
+    } else {
+        weft_node_tls_reload(node->tls, fresh, node->workers, node->n_workers);
+    }
+    weft_count(node->shard, WEFT_M_CONFIG_RELOADS, 1);
+    weft_log(node->log, WEFT_LOG_INFO, "config.reloaded", WEFT_S("address", node->address));
+}
+
+void weft_node_reload_failed(struct weft_node *node, const struct weft_err *why)
+{
+    weft_count(node->shard, WEFT_M_CONFIG_RELOADS_FAILED, 1);
+    weft_log(node->log, WEFT_LOG_ERROR, "config.reload_failed", WEFT_S("field", why->field),
+             WEFT_S("why", why->message));
 }
 
 bool weft_node_is_ready(const struct weft_node *node)
 {
     return weft_canaries_age_ms(&node->canaries, weft_clock_mono_ns()) <=
            node->cfg->canary.max_age_ms;
+}
+
+void weft_node_reopen(struct weft_node *node)
+{
+    weft_edge_reopen(node->edge);
 }
 
 /* One period for all workers, by the streams of the whole node. */
@@ -479,6 +551,8 @@ void weft_node_destroy(struct weft_node *node)
     for (uint32_t i = 0; i < node->n_workers; i++) {
         weft_worker_destroy(node->workers[i]);
     }
+    weft_edge_destroy(node->edge);
+    weft_node_tls_destroy(node->tls);
     weft_board_destroy(node->board);
     weft_keychain_destroy(node->keychain);
     weft_revoked_destroy(node->revoked);

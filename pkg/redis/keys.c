@@ -175,3 +175,25 @@ void weft_key_node(struct weft_buf *b, const struct weft_keys *k, const char *id
 {
     tagged(b, k, ":node:", id);
 }
+
+/* ---- access ---- */
+
+void weft_key_revoked(struct weft_buf *b, const struct weft_keys *k)
+{
+    plain(b, k, ":{revoked}");
+}
+
+void weft_key_revoked_version(struct weft_buf *b, const struct weft_keys *k)
+{
+    plain(b, k, ":{revoked}:version");
+}
+
+void weft_chan_revoked(struct weft_buf *b, const struct weft_keys *k)
+{
+    plain(b, k, ":{revoked}:live");
+}
+
+void weft_chan_streams(struct weft_buf *b, const struct weft_keys *k)
+{
+    plain(b, k, ":streams");
+}

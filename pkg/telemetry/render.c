@@ -2,6 +2,7 @@
 #include <weft/telemetry/metrics.h>
 
 #include <inttypes.h>
+#include <string.h>
 
 #include <weft/base/assert.h>
 #include <weft/base/buf.h>
@@ -13,7 +14,9 @@ struct row {
     const char *name;
     const char *unit;
     const char *help;
-    bool is_ms; /* kept in milliseconds, shown in seconds */
+    const char *label; /* of one of those that share a name; else NULL */
+    const char *about; /* what they are together */
+    bool is_ms;        /* kept in milliseconds, shown in seconds */
 };
 
 #define NAMED(n, u, h)                        \
@@ -24,6 +27,8 @@ struct row {
 
 static const struct row counters[] = {
 #define WEFT_COUNTER ROW
+#define WEFT_COUNTER_OF(id, n, a, l, u, h) \
+    {.name = (n), .unit = (u), .help = (h), .label = (l), .about = (a)},
 #include <weft/telemetry/metrics.def>
 };
 
@@ -79,7 +84,8 @@ static const char *const bound_texts[WEFT_METRICS_BOUNDS] = {
 
 static void render_head(struct weft_buf *out, const struct row *row, const char *type)
 {
-    weft_buf_printf(out, "# HELP %s %s\n# TYPE %s %s\n", row->name, row->help, row->name, type);
+    weft_buf_printf(out, "# HELP %s %s\n# TYPE %s %s\n", row->name,
+                    row->about != NULL ? row->about : row->help, row->name, type);
 }
 
 static void render_histogram(struct weft_buf *out, const struct row *row,
@@ -138,9 +144,14 @@ int weft_metrics_render(const struct weft_metrics *metrics, struct weft_buf *out
     struct weft_histogram_sum sum;
 
     for (unsigned i = 0; i < WEFT_M_COUNT_; i++) {
-        render_head(out, &counters[i], "counter");
-        weft_buf_printf(out, "%s %" PRIu64 "\n", counters[i].name,
-                        weft_metrics_counter(metrics, (enum weft_counter)i));
+        const struct row *row = &counters[i];
+
+        if (i == 0 || strcmp(row->name, counters[i - 1].name) != 0)
+            render_head(out, row, "counter");
+        weft_buf_puts(out, row->name);
+        if (row->label != NULL)
+            weft_buf_printf(out, "{%s}", row->label);
+        weft_buf_printf(out, " %" PRIu64 "\n", weft_metrics_counter(metrics, (enum weft_counter)i));
     }
     for (unsigned i = 0; i < WEFT_G_COUNT_; i++) {
         int64_t n = weft_metrics_gauge(metrics, (enum weft_gauge)i);
@@ -180,8 +191,13 @@ static void document_head(FILE *out, const char *title)
 static void document_rows(FILE *out, const char *title, const struct row *rows, size_t len)
 {
     document_head(out, title);
-    for (size_t i = 0; i < len; i++)
-        fprintf(out, "| `%s` | %s | %s |\n", rows[i].name, rows[i].unit, rows[i].help);
+    for (size_t i = 0; i < len; i++) {
+        if (rows[i].label != NULL)
+            fprintf(out, "| `%s{%s}` | %s | %s |\n", rows[i].name, rows[i].label, rows[i].unit,
+                    rows[i].help);
+        else
+            fprintf(out, "| `%s` | %s | %s |\n", rows[i].name, rows[i].unit, rows[i].help);
+    }
 }
 
 void weft_metrics_document(FILE *out)

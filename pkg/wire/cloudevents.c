@@ -127,7 +127,7 @@ static int apply(struct weft_draft *d, enum ce_attr which, struct weft_attr_text
     }
 }
 
-static int finish(const struct weft_draft *d, const struct weft_parse *ps, unsigned seen,
+static int finish(struct weft_draft *d, const struct weft_parse *ps, unsigned seen,
                   struct weft_err *err)
 {
     static const enum ce_attr required[] = {CE_SPECVERSION, CE_ID, CE_SOURCE, CE_TYPE};

@@ -345,13 +345,15 @@ static struct weft_event *new_event(struct weft_events *evs)
     return &evs->list[evs->n];
 }
 
-int weft_draft_emit(const struct weft_draft *d, const struct weft_parse *ps, struct weft_err *err)
+int weft_draft_emit(struct weft_draft *d, const struct weft_parse *ps, struct weft_err *err)
 {
     struct weft_event *ev = new_event(ps->evs);
     int rc;
 
     if (ev == NULL)
         return weft_err_set(err, WEFT_ENOMEM, "body", "needs more memory than there is");
+    if (d->attrs[WEFT_ATTR_TRACEPARENT].s.p == NULL)
+        d->attrs[WEFT_ATTR_TRACEPARENT] = (struct weft_attr_text){ps->ctx->traceparent, true};
     rc = check_type(d, ps->ctx, err);
     if (rc == 0)
         rc = check_trace(d, err);

@@ -66,15 +66,12 @@ void weft_draft_init(struct weft_draft *d);
 int weft_draft_text(struct weft_draft *d, const char *field, struct weft_json v, bool integer_ok,
                     struct weft_attr_text *ret_text, struct weft_err *err) WEFT_MUST_CHECK;
 
-/* The W3C form, version 00 or a later one that begins like it. */
-bool weft_traceparent_valid(struct weft_str s);
-
 /*
  * Checks what all forms have in common and appends the event to ps->evs: its topics if it names any,
  * right behind them its envelope, then its idempotency key. What it has appended of an event that
  * it refuses stays in the buffer: the caller gives up the whole.
  */
-int weft_draft_emit(const struct weft_draft *d, const struct weft_parse *ps, struct weft_err *err)
+int weft_draft_emit(struct weft_draft *d, const struct weft_parse *ps, struct weft_err *err)
     WEFT_MUST_CHECK;
 
 /* v: an object, a CloudEvent in structured mode. */

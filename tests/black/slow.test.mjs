@@ -158,6 +158,7 @@ story('the slowest is named: by the API, the command line and the log', async (w
   assert.equal(line.level, 'warn');
   assert.equal(line.stream, name);
   assert.equal(line.peer, peer);
+  assert.match(line.request_id, /^[0-9a-f]{32}$/);
   assert.ok((await node.metric('weft_subscriber_lag_max')) > 0);
 
   const shown = await run(bin('weft'), ['connections', '--url', node.origin, '--limit', '1']);

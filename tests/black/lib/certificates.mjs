@@ -26,10 +26,11 @@ export class Certificates {
   }
 
   // alt: 'DNS:localhost,IP:127.0.0.1'; days < 0: expired
-  async sign(authority, name, alt, { days = 2 } = {}) {
+  async sign(authority, name, alt, { days = 2, rsa = false } = {}) {
     const ext = this.file(`${name}.ext`);
     writeFileSync(ext, `subjectAltName=${alt}\n`);
-    await this.#openssl('req', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-subj', `/CN=${name}`,
+    const kind = rsa ? ['rsa:2048'] : ['ec', '-pkeyopt', 'ec_paramgen_curve:P-256'];
+    await this.#openssl('req', '-newkey', ...kind, '-nodes', '-subj', `/CN=${name}`,
       '-keyout', this.file(`${name}.key`), '-out', this.file(`${name}.csr`));
     await this.#openssl('x509', '-req', '-in', this.file(`${name}.csr`), '-CA', this.file(`${authority}.pem`), '-CAkey', this.file(`${authority}.key`),
       '-CAcreateserial', '-days', String(days), '-extfile', ext, '-out', this.file(`${name}.pem`));

@@ -8,9 +8,10 @@ export { parseHead };
 
 // One client for a test: keeps connections alive, closed with the test.
 export class Client {
-  constructor(origin) {
+  // tls: what tls.connect() takes, for an origin with https.
+  constructor(origin, tls = {}) {
     this.origin = origin;
-    this.agent = new Agent({ connections: 32, pipelining: 1, headersTimeout: 60_000, bodyTimeout: 60_000 });
+    this.agent = new Agent({ connections: 32, pipelining: 1, headersTimeout: 60_000, bodyTimeout: 60_000, connect: tls });
   }
 
   async send(method, path, { headers = {}, body } = {}) {

@@ -1,6 +1,7 @@
 // A node of one's own: build/bin/weftd on a port that it chose, and the questions tests ask it.
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { Agent } from 'undici';
 import { Program } from './process.mjs';
 import { until } from './wait.mjs';
 
@@ -42,12 +43,14 @@ export function settings(set = {}) {
 
 export class Weftd {
   // `wrap` puts words in front of the program: ['sh', '-c', 'ulimit -n 64; exec "$@"', 'sh'].
-  constructor({ redis, id, set = {}, args = [], env = {}, wrap = [], port = 0 }) {
+  // `ca`: what its certificate comes from (PEM), where its listener speaks TLS.
+  constructor({ redis, id, set = {}, args = [], env = {}, wrap = [], port = 0, ca }) {
     const words = [
       ...wrap, bin('weftd'), '--listen', `127.0.0.1:${port}`, '--redis', redis, '--node-id', id,
       ...settings({ auth: { anonymous: 'all' }, drain: { period_ms: 200 }, ...set }), ...args,
     ];
     this.id = id;
+    this.ca = ca;
     this.program = new Program(words[0], words.slice(1), { env: cleanEnv({ WEFT_WORKERS: '2', ...env }) });
   }
 
@@ -60,7 +63,7 @@ export class Weftd {
   }
 
   get origin() {
-    return `http://127.0.0.1:${this.port}`;
+    return `${this.ca ? 'https' : 'http'}://127.0.0.1:${this.port}`;
   }
 
   // The first log line with this event name, from log line number `from` on.
@@ -100,14 +103,23 @@ export class Weftd {
 
   // All samples of /metrics: name (with labels) to number.
   async metrics() {
-    const answer = await fetch(`${this.origin}/metrics`);
+    const answer = this.ca ? await this.#encrypted('/metrics') : await (await fetch(`${this.origin}/metrics`)).text();
     const samples = {};
-    for (const line of (await answer.text()).split('\n')) {
+    for (const line of answer.split('\n')) {
       if (line === '' || line.startsWith('#')) continue;
       const at = line.lastIndexOf(' ');
       samples[line.slice(0, at)] = Number(line.slice(at + 1));
     }
     return samples;
+  }
+
+  async #encrypted(target) {
+    const agent = new Agent({ connect: { ca: this.ca } });
+    try {
+      return await (await agent.request({ origin: this.origin, method: 'GET', path: target })).body.text();
+    } finally {
+      await agent.destroy();
+    }
   }
 
   async metric(name) {

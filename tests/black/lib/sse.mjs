@@ -1,5 +1,6 @@
 // An SSE client on a bare socket, which sees each byte: framing, field order, comments, retry.
 import net from 'node:net';
+import tls from 'node:tls';
 import { parseHead } from './head.mjs';
 import { deadline } from './wait.mjs';
 
@@ -192,7 +193,7 @@ export class SseReader {
 
 // A stream on a socket of its own.
 export class SseStream extends SseReader {
-  constructor(node, query, { headers = {}, http = '1.1', lastEventId, accept = 'text/event-stream', ...options } = {}) {
+  constructor(node, query, { headers = {}, http = '1.1', lastEventId, accept = 'text/event-stream', secure = {}, ...options } = {}) {
     super(options);
     this.node = node;
     this.bytes = 0;
@@ -202,8 +203,9 @@ export class SseStream extends SseReader {
     if (accept !== null) lines.push(`Accept: ${accept}`);
     if (lastEventId !== undefined) lines.push(`Last-Event-ID: ${lastEventId}`);
     for (const [name, value] of Object.entries(headers)) lines.push(`${name}: ${value}`);
-    this.socket = net.connect({ port: node.port, host: '127.0.0.1' });
-    this.socket.on('connect', () => this.socket.write(`${lines.join('\r\n')}\r\n\r\n`));
+    const to = { port: node.port, host: '127.0.0.1' };
+    this.socket = node.ca ? tls.connect({ ...to, ca: node.ca, ...secure }) : net.connect(to);
+    this.socket.on(node.ca ? 'secureConnect' : 'connect', () => this.socket.write(`${lines.join('\r\n')}\r\n\r\n`));
     this.socket.on('data', (data) => this.#feed(data));
     this.socket.on('error', (error) => {
       this.error = error;

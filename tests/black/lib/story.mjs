@@ -8,6 +8,7 @@ import { endStrays, Program } from './process.mjs';
 import { Random } from './random.mjs';
 import { Redis } from './redis.mjs';
 import { SseStream } from './sse.mjs';
+import { WebSocketStream } from './ws.mjs';
 import { bin, Weftd } from './node.mjs';
 import { deadline } from './wait.mjs';
 
@@ -63,8 +64,8 @@ export class World {
     return nodes;
   }
 
-  client(node) {
-    const client = new Client(node.origin);
+  client(node, tls = {}) {
+    const client = new Client(node.origin, { ca: node.ca, ...tls });
     this.atEnd(() => client.close());
     return client;
   }
@@ -84,6 +85,18 @@ export class World {
 
   follow(node, query, options) {
     return this.stream(node, query, options).open();
+  }
+
+  // A WebSocket that may not be one yet, and one that is open.
+  websocket(node, options) {
+    const socket = new WebSocketStream(node, options);
+    this.streams.add(socket);
+    socket.closed.then(() => this.streams.delete(socket));
+    return socket;
+  }
+
+  ws(node, options) {
+    return this.websocket(node, options).open();
   }
 
   // Clients first, then the nodes, which may still want their Redis to end in order, then Redis.

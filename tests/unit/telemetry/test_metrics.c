@@ -25,6 +25,9 @@
 #define WEFT_SOURCE_DIR "."
 #endif
 
+/* Counters that are not the first of their name. */
+#define SHARED (WEFT_M_REFUSED_ORIGIN - WEFT_M_REFUSED_CONNECTIONS)
+
 #define DOCUMENT WEFT_SOURCE_DIR "/docs/metrics.md"
 
 static const char *render(const struct weft_metrics *metrics, struct weft_buf *buf)
@@ -62,6 +65,7 @@ static void shards_are_summed(void **state)
         weft_gauge_add(shard, WEFT_G_CONNECTIONS, 5);
         weft_gauge_set(shard, WEFT_G_REDIS_UP, i == 1);
     }
+    weft_count(weft_metrics_shard(metrics, 2), WEFT_M_REFUSED_URL, 7);
     /* One thread takes down what others have put up. */
     weft_gauge_add(weft_metrics_shard(metrics, 0), WEFT_G_CONNECTIONS, -14);
     assert_int_equal(weft_metrics_counter(metrics, WEFT_M_DELIVERIES), 33);
@@ -72,6 +76,8 @@ static void shards_are_summed(void **state)
     assert_true(value_of(text, "weft_connections") == 1);
     assert_true(value_of(text, "weft_redis_up") == 1);
     assert_true(value_of(text, "weft_gaps_total") == 0);
+    assert_true(value_of(text, "weft_requests_refused_total{reason=\"url\"}") == 7);
+    assert_true(value_of(text, "weft_requests_refused_total{reason=\"head\"}") == 0);
     weft_buf_fini(&buf);
     weft_metrics_destroy(metrics);
     weft_metrics_destroy(NULL);
@@ -170,7 +176,7 @@ static void the_text_is_well_formed(void **state)
         assert_true(line[len] == ' ' || line[len] == '{');
         assert_non_null(strchr(line, '\n'));
     }
-    assert_int_equal(families, WEFT_M_COUNT_ + WEFT_G_COUNT_ + WEFT_H_COUNT_ + 7);
+    assert_int_equal(families, WEFT_M_COUNT_ - SHARED + WEFT_G_COUNT_ + WEFT_H_COUNT_ + 7);
     assert_int_equal(text[buf.len - 1], '\n');
     weft_buf_fini(&buf);
     weft_metrics_destroy(metrics);

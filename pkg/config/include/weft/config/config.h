@@ -49,6 +49,12 @@ enum weft_config_unknown_types {
     WEFT_UNKNOWN_TYPES_REFUSE,
 };
 
+/* Oldest TLS of the listener (tls.min_version). */
+enum weft_config_tls_version {
+    WEFT_CONFIG_TLS_12,
+    WEFT_CONFIG_TLS_13,
+};
+
 /* In the order of enum weft_log_level (log.level). */
 enum weft_config_log_level {
     WEFT_CONFIG_LOG_DEBUG,

@@ -40,6 +40,8 @@ enum weft_part_of {
     WEFT_PART_BREAKERS,
     WEFT_PART_BUCKETS,
     WEFT_PART_SERVICES,
+    WEFT_PART_REVOCATIONS, /* control only */
+    WEFT_PART_STREAMS,
     WEFT_PARTS
 };
 
@@ -67,7 +69,7 @@ struct weft_feature_env {
     uint64_t seed; /* each feature its own */
     struct weft_publisher *publisher;
     const struct weft_parts *parts; /* of control: how node lets one feature ask another */
-    const void *own;                /* what node has made for this feature alone; or NULL */
+    void *own;                      /* what node has made for this feature alone; or NULL */
     struct weft_mailbox *const *workers;
     size_t n_workers;
     const struct weft_worker_ops *ops; /* what workers do with answers */

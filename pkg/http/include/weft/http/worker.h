@@ -19,6 +19,7 @@
 struct weft_board;
 struct weft_canaries;
 struct weft_config;
+struct weft_edge;
 struct weft_keychain;
 struct weft_labels;
 struct weft_log;
@@ -26,7 +27,9 @@ struct weft_mailbox;
 struct weft_metrics;
 struct weft_revoked;
 struct weft_shard;
+struct weft_tls;
 struct weft_worker; /* opaque */
+struct ssl_st;
 
 struct weft_worker_opts {
     const struct weft_config *cfg;  /* borrowed */
@@ -40,8 +43,11 @@ struct weft_worker_opts {
     atomic_uint *connections;       /* borrowed; of the whole node */
     struct weft_canaries *canaries; /* borrowed; of the whole node: writes its own place */
     struct weft_board *board;       /* borrowed; of the whole node */
+    struct weft_edge *edge;         /* borrowed; of the whole node */
     struct weft_keychain *keychain; /* borrowed; keys for tokens */
     struct weft_revoked *revoked;   /* borrowed; tokens that are not good any more */
+    struct weft_tls
+        *tls; /* made with weft_worker_tls_told; a reference is taken. NULL: in the clear */
     uint64_t seed;
 };
 
@@ -57,6 +63,10 @@ int weft_worker_start(struct weft_worker *worker, struct weft_mailbox *hub,
                       struct weft_mailbox *control) WEFT_MUST_CHECK;
 /* Any thread: from now on it is not ready (/readyz), and ends each connection with its answer. */
 void weft_worker_leave(struct weft_worker *worker);
+/* Any thread: those who connect from now on get this one (a reference is taken). Only for a worker that was made with one. */
+void weft_worker_use_tls(struct weft_worker *worker, struct weft_tls *tls);
+/* For weft_tls_opts of what a worker is given. */
+void weft_worker_tls_told(const struct ssl_st *ssl, int where, int ret);
 /*
  * Any thread, once, after leave: its streams are told `weft.moved` and ended, spread over period_ms; new ones
  * are told so at once. All else is served as before.

@@ -27,8 +27,17 @@ int weft_node_start(struct weft_node *node, struct weft_err *err) WEFT_MUST_CHEC
 void weft_node_look(struct weft_node *node);
 /* host:port as bound (the real port where 0 was asked for); borrowed. */
 const char *weft_node_address(const struct weft_node *node);
+/*
+ * Somebody has asked for the configuration to be read again, and this is it; borrowed for the call. Takes the parameters that
+ * say *reload*; of others that differ it tells that they need a restart. May block on files.
+ */
+void weft_node_reload(struct weft_node *node, const struct weft_config *fresh);
+/* The same, but it is wrong: told and counted, and nothing changes. */
+void weft_node_reload_failed(struct weft_node *node, const struct weft_err *why);
 /* Whether events arrive, as /readyz says it. Any thread. */
 bool weft_node_is_ready(const struct weft_node *node);
+/* Any thread: files that it writes were moved away (SIGHUP). */
+void weft_node_reopen(struct weft_node *node);
 /*
  * The node is not ready from now on; after drain.grace_ms its streams are moved away one after another, while all else
  * is served. brief: without that time, and within a second. Returns at once.

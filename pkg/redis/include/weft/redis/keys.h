@@ -41,6 +41,8 @@
 #define WEFT_FN_SERVICE_METRICS "weft1_service_metrics"
 #define WEFT_FN_NODE_BEAT       "weft1_node_beat"
 
+#define WEFT_FN_REVOKE "weft1_revoke"
+
 /* Prefix and partition; the prefix is borrowed for the life of the struct. */
 struct weft_keys {
     const char *prefix;
@@ -87,5 +89,11 @@ void weft_chan_services(struct weft_buf *b, const struct weft_keys *k); /* weft:
 void weft_key_nodes(struct weft_buf *b, const struct weft_keys *k);     /* weft:nodes */
 void weft_key_node(struct weft_buf *b, const struct weft_keys *k,
                    const char *id); /* weft:node:{<id>} */
+
+void weft_key_revoked(struct weft_buf *b, const struct weft_keys *k); /* weft:{revoked} */
+void weft_key_revoked_version(struct weft_buf *b,
+                              const struct weft_keys *k);              /* weft:{revoked}:version */
+void weft_chan_revoked(struct weft_buf *b, const struct weft_keys *k); /* weft:{revoked}:live */
+void weft_chan_streams(struct weft_buf *b, const struct weft_keys *k); /* weft:streams */
 
 #endif

@@ -45,6 +45,8 @@ struct weft_event_ctx {
     struct weft_str topic; /* of the URL, valid; the topic of events that name none */
     struct weft_str node;  /* node id */
     int64_t now_ms;        /* Unix time, for events without ts */
+    /* Of the request, for events without one; p NULL: none. Valid, of printable ASCII without `"` and `\`. */
+    struct weft_str traceparent;
 };
 
 /* Offsets into weft_events.bytes, so that the buffer may move while it grows. */
@@ -63,6 +65,9 @@ struct weft_events {
     size_t cap;
     struct weft_buf scratch; /* the minified body, while it is parsed */
 };
+
+/* The W3C form, version 00 or a later one that begins like it. */
+bool weft_traceparent_valid(struct weft_str s);
 
 void weft_events_init(struct weft_events *evs);
 void weft_events_fini(struct weft_events *evs);
