@@ -150,6 +150,10 @@ export async function upgrades(w) {
     sockets.add(socket);
     socket.on('error', () => {});
     socket.once('data', (data) => {
+      if (data.toString('latin1').includes(' /readyz ')) {
+        socket.end('HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n');
+        return;
+      }
       heads.push(data.toString('latin1'));
       if (!/^upgrade: websocket/im.test(heads.at(-1))) {
         socket.destroy();
