@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import net from 'node:net';
 import tls from 'node:tls';
 import { EventSource } from 'eventsource';
+import WebSocket from 'ws';
 import { Agent, fetch as undiciFetch } from 'undici';
 import { H2Client } from './h2.mjs';
 import { SseParser } from './sse.mjs';
@@ -97,6 +98,36 @@ export class ByCurl extends Follower {
     program.exited.then(async () => {
       await sleep(50);
       if (!this.over) this.start();
+    });
+  }
+}
+
+// npm's ws, with a subscription of its own cursor.
+export class ByWebSocket extends Follower {
+  start() {
+    const socket = new WebSocket(`${this.front.origin.replace('https', 'wss')}/ws`, ['weft.v1'], { ca: this.front.ca });
+    this.cut = () => socket.terminate();
+    this.send = (message) => socket.send(JSON.stringify(message));
+    socket.on('open', () => this.send({ op: 'subscribe', topics: ['t'], ...(this.last === undefined ? {} : { cursor: this.last }) }));
+    socket.on('message', (text) => {
+      const message = JSON.parse(text);
+      this.last = message.id ?? message.cursor ?? this.last;
+      if (message.type === 'weft.error') this.problems.push(String(text));
+      this.arrived(message);
+      this.heard?.(message);
+    });
+    socket.on('unexpected-response', (_, answer) => {
+      if (answer.statusCode !== 503) this.problems.push(`status ${answer.statusCode}`); // it asks again after any
+      socket.terminate();
+    });
+    socket.on('error', () => {});
+    socket.on('close', async () => {
+      await sleep(50);
+      if (!this.over) this.start();
+    });
+    this.w.atEnd(() => {
+      this.over = true;
+      socket.terminate();
     });
   }
 }
