@@ -35,7 +35,7 @@ export async function openPage(context, origin, { at = '/healthz' } = {}) {
 }
 
 // Runs in the page. Each follower: the numbers that it got, the nodes that it was on, what it should not have seen.
-function followIn(url) {
+function streamIn(url) {
   const source = new EventSource(url);
   const follower = { source, got: [], nodes: [], gaps: 0, errors: 0 };
   (globalThis.testFollowers ??= []).push(follower);
@@ -46,11 +46,11 @@ function followIn(url) {
 }
 
 export function follow(page, url) {
-  return page.evaluate(followIn, url);
+  return page.evaluate(streamIn, url);
 }
 
 // The same by a WebSocket of this page's origin, which a page has to open again by itself.
-function followBySocketIn(topic) {
+function socketIn(topic) {
   const follower = { source: {}, got: [], nodes: [], gaps: 0, errors: 0 };
   let cursor;
   (globalThis.testFollowers ??= []).push(follower);
@@ -72,7 +72,7 @@ function followBySocketIn(topic) {
 }
 
 export function followBySocket(page, topic) {
-  return page.evaluate(followBySocketIn, topic);
+  return page.evaluate(socketIn, topic);
 }
 
 export function followers(page) {
