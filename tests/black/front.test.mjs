@@ -268,7 +268,7 @@ story('nothing of a query is logged, also when things go wrong', async (w) => {
   const secret = 'token=very-secret-7';
   const stream = client.follow(`topic=t&${secret}`, { headers: { referer: `https://app.example/?${secret}` } });
   await stream.answered();
-  const good = client.follow('topic=t');
+  const good = client.follow('topic=t', { headers: { cookie: 'other=very-secret-8', authorization: 'Basic very-secret-9' } });
   await good.open();
   await nodes[0].kill();
   await deadline(good.closed, { what: 'the stream to end' });
