@@ -152,6 +152,7 @@ void weft_peer_close(struct weft_peer *peer)
 
 /* The same as below, with TLS. */
 static ssize_t push_records(struct weft_peer *peer, const struct iovec *iov, size_t n)
+    WEFT_ON_WORKER
 {
     size_t wire;
     ssize_t sent = weft_tls_session_write(peer->ssl, iov, n, &wire);
@@ -161,13 +162,14 @@ static ssize_t push_records(struct weft_peer *peer, const struct iovec *iov, siz
         peer->progress_ms = peer->worker->now_ms;
     }
     if (sent > 0) {
+        peer->sent_bytes += (uint64_t)sent;
         weft_count(peer->worker->o.shard, WEFT_M_DELIVERY_BYTES, (uint64_t)sent);
     }
     return sent;
 }
 
 /* Bytes taken by the socket, 0 if none now, or -1: it is broken. */
-static ssize_t push(struct weft_peer *peer, struct iovec *iov, size_t n)
+static ssize_t push(struct weft_peer *peer, struct iovec *iov, size_t n) WEFT_ON_WORKER
 {
     struct msghdr mh = {.msg_iov = iov, .msg_iovlen = n};
     ssize_t sent;
