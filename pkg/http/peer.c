@@ -150,45 +150,48 @@ void weft_peer_close(struct weft_peer *peer)
 
 /* ---- writing ---- */
 
-/* The same as below, with TLS. */
-static ssize_t push_records(struct weft_peer *peer, const struct iovec *iov, size_t n)
-    WEFT_ON_WORKER
+/* -1: broken. *ret_moved: something went to the socket, if only a part of a record of which nothing counts as taken yet. */
+static ssize_t push_records(struct weft_peer *peer, const struct iovec *iov, size_t n,
+                            bool *ret_moved)
 {
     size_t wire;
     ssize_t sent = weft_tls_session_write(peer->ssl, iov, n, &wire);
 
     peer->broken = peer->broken || sent < 0;
-    if (wire > 0) { /* if only a part of a record */
-        peer->progress_ms = peer->worker->now_ms;
+    *ret_moved = wire > 0;
+    return sent;
+}
+
+/* The same, in the clear. */
+static ssize_t push_bytes(struct weft_peer *peer, struct iovec *iov, size_t n, bool *ret_moved)
+{
+    struct msghdr mh = {.msg_iov = iov, .msg_iovlen = n};
+    ssize_t sent =
+        n == 1 ? send(peer->poll.fd, iov[0].iov_base, iov[0].iov_len, MSG_DONTWAIT | MSG_NOSIGNAL)
+               : sendmsg(peer->poll.fd, &mh, MSG_DONTWAIT | MSG_NOSIGNAL);
+
+    if (sent < 0 && (errno == EAGAIN || errno == EINTR)) {
+        sent = 0;
     }
-    if (sent > 0) {
-        peer->sent_bytes += (uint64_t)sent;
-        weft_count(peer->worker->o.shard, WEFT_M_DELIVERY_BYTES, (uint64_t)sent);
-    }
+    *ret_moved = sent > 0;
     return sent;
 }
 
 /* Bytes taken by the socket, 0 if none now, or -1: it is broken. */
 static ssize_t push(struct weft_peer *peer, struct iovec *iov, size_t n) WEFT_ON_WORKER
 {
-    struct msghdr mh = {.msg_iov = iov, .msg_iovlen = n};
-    ssize_t sent;
+    bool moved;
+    ssize_t sent =
+        peer->ssl != NULL ? push_records(peer, iov, n, &moved) : push_bytes(peer, iov, n, &moved);
 
-    if (peer->ssl != NULL) {
-        return push_records(peer, iov, n);
-    }
-    sent = n == 1
-               ? send(peer->poll.fd, iov[0].iov_base, iov[0].iov_len, MSG_DONTWAIT | MSG_NOSIGNAL)
-               : sendmsg(peer->poll.fd, &mh, MSG_DONTWAIT | MSG_NOSIGNAL);
-    if (sent < 0) {
-        return errno == EAGAIN || errno == EINTR ? 0 : -1;
+    if (moved) {
+        peer->progress_ms = peer->worker->now_ms;
     }
     if (sent > 0) {
-        peer->progress_ms = peer->worker->now_ms;
         peer->sent_bytes += (uint64_t)sent;
         weft_count(peer->worker->o.shard, WEFT_M_DELIVERY_BYTES, (uint64_t)sent);
     }
-    return sent;
+    return sent < 0 ? -1 : sent;
 }
 
 static void point(struct iovec *iov, const struct weft_piece *pieces, size_t n)
@@ -290,9 +293,10 @@ bool weft_peer_write_on(struct weft_peer *peer)
 void weft_peer_finish(struct weft_peer *peer)
 {
     WEFT_ASSERT(!weft_peer_busy(peer));
-    if (peer->ssl == NULL) { /* else its goodbye is still to be said, at the end */
-        (void)shutdown(peer->poll.fd, SHUT_WR);
+    if (peer->ssl != NULL && !peer->broken) {
+        weft_tls_session_finish(peer->ssl);
     }
+    (void)shutdown(peer->poll.fd, SHUT_WR);
 }
 
 /* ---- reading ---- */

@@ -544,6 +544,8 @@ enum weft_admit {
     WEFT_ADMIT_WAITS /* waiting has a ticket and gets an answer: weft_admit_answered() */
 };
 char *weft_admit_bucket(struct weft_call *call) WEFT_ON_WORKER;
+/* Of a token that came later. */
+char *weft_admit_bucket_of(const struct weft_worker *worker, struct weft_str subject);
 enum weft_admit weft_admit_message(struct weft_worker *worker, const char *bucket,
                                    struct weft_waiting *waiting, int64_t *ret_retry_ms)
     WEFT_ON_WORKER;

@@ -22,13 +22,19 @@ bool weft_tls_session_begin(struct ssl_st *ssl, int fd)
     return true;
 }
 
+void weft_tls_session_finish(struct ssl_st *ssl)
+{
+    ERR_clear_error();
+    (void)SSL_shutdown(ssl);
+    ERR_clear_error();
+}
+
 void weft_tls_session_end(struct ssl_st *ssl, bool broken)
 {
-    if (!broken) {
-        (void)SSL_shutdown(ssl);
+    if (!broken && (SSL_get_shutdown(ssl) & SSL_SENT_SHUTDOWN) == 0) {
+        weft_tls_session_finish(ssl);
     }
     SSL_free(ssl);
-    ERR_clear_error();
 }
 
 /*

@@ -98,6 +98,29 @@ for (const version of VERSIONS) {
   });
 }
 
+story('WebSockets', async (w) => {
+  const { node } = await encrypted(w);
+  const api = w.client(node);
+  for (const version of VERSIONS) {
+    const [before] = await api.published('t', event(0));
+    const ws = await w.ws(node, { secure: only(version), headers: { Origin: node.origin } });
+    await ws.subscribe('t', { cursor: before });
+    const ids = [];
+    for (let n = 0; n < 20; n++) ids.push(...(await api.published('t', event(n, { payload: { text: `${n}`.repeat(30_000) } }))));
+    const said = await ws.ok('publish', { topic: 't', events: events(1, 100).map((e) => ({ ...e, payload: { text: 'z'.repeat(5000) } })) });
+    ids.push(...said.ids);
+    assert.deepEqual((await ws.take(ids.length)).map((e) => e.id), ids);
+    ws.close(1000);
+    await deadline(ws.closed, { what: 'the end of the socket' });
+    assert.equal(ws.closeCode, 1000);
+    // Broken by the client: told, and closed behind it.
+    const wrong = await w.ws(node, { secure: only(version) });
+    wrong.frame(3, 'what is that');
+    await deadline(wrong.closed, { what: 'the end of the socket' });
+    assert.equal(wrong.closeCode, 1002);
+  }
+});
+
 story('the command line', async (w) => {
   const { node, caFile, ca } = await encrypted(w);
   const weft = (words, env = {}) => run(bin('weft'), words, { env: { PATH: process.env.PATH, ...env } });

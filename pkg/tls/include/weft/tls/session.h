@@ -18,6 +18,8 @@ struct ssl_st;
 
 /* From now on ssl reads and writes fd, which is borrowed. Another reference to ssl is taken. False: out of memory. */
 bool weft_tls_session_begin(struct ssl_st *ssl, int fd) WEFT_MUST_CHECK;
+/* Says goodbye if the descriptor takes it; nothing may be written any more, reading goes on. */
+void weft_tls_session_finish(struct ssl_st *ssl);
 /*
  * Says goodbye if the descriptor takes it, and gives the reference back; the descriptor stays open. broken: a call of the
  * two below said -1.
