@@ -396,7 +396,7 @@ story('nothing of a query is logged, also when things go wrong', async (w) => {
   const secret = 'token=very-secret-7';
   const stream = client.follow(`topic=t&${secret}`, { headers: { referer: `https://app.example/?${secret}` } });
   await stream.answered();
-  const good = client.follow('topic=t', { headers: { authorization: 'Bearer very-secret-8' } });
+  const good = client.follow('topic=t', { headers: { cookie: 'other=very-secret-8', authorization: 'Basic very-secret-9' } });
   await good.open();
   await nodes[0].kill();
   await deadline(good.closed, { what: 'the stream to end' });
@@ -428,7 +428,7 @@ story('a body that is too long is refused as nodes refuse it; a long list of top
   const client = browser(w, nginx);
   const answer = await client.send('POST', '/api/topics/t/events', { headers: { 'content-type': 'application/json' }, body: 'x'.repeat(1_048_577) }).catch((error) => error);
   assert.deepEqual([answer.status, answer.json?.error.code], [413, 'too_large']);
-  const topics = count(100).map((n) => `topic=${String(n).padStart(200, 'x')}`).join('&');
+  const topics = count(38).map((n) => `topic=${String(n).padStart(200, 'x')}`).join('&'); // just below http.max_url_bytes
   const stream = browser(w, nginx).follow(topics);
   await stream.open();
 });
