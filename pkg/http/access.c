@@ -205,7 +205,7 @@ void weft_access_stream_end(struct weft_worker *worker, const char *about, const
     weft_buf_printf(b, ",\"stream\":\"%s\",\"bytes\":%" PRIu64 ",\"events\":%" PRIu64, as, bytes,
                     events);
     put_duration(b, lived_ns);
-    weft_buf_printf(b, ",\"reason\":\"%s\"", reason);
+    put_field(b, "reason", weft_str(reason, strlen(reason)), 128);
     put_line(worker, b);
 }
 

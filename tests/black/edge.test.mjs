@@ -342,6 +342,12 @@ story('behind a proxy streams are counted by the address that it forwards', asyn
   for (let i = 0; i < 5; i++) assert.equal((await api.poll('topic=t&since=earliest&wait_ms=0', { 'x-forwarded-for': '192.0.2.1' })).status, 200);
   assert.equal(refusedOf(await node.metrics(), 'address'), 3);
 
+  // A WebSocket is a stream like the others; its client is told by the status.
+  const socket = w.websocket(node, { headers: { 'X-Forwarded-For': '192.0.2.1' } });
+  await deadline(socket.closed, { what: 'the end of the connection' });
+  assert.equal(socket.head.status, 429);
+  assert.equal(socket.head.headers['retry-after'], '5');
+
   held[0].cut();
   await node.metricReaches('weft_subscribers', 4);
   assert.equal((await opened('192.0.2.1')).control('weft.open').length, 1);
