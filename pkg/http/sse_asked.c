@@ -1,3 +1,5 @@
+#include <weft/auth/grant.h>
+
 #include "look_priv.h"
 #include "sse_priv.h"
 #include "streams_priv.h"
@@ -53,6 +55,10 @@ static void renew_token(struct weft_handle *handle, struct weft_grant *grant,
 
     weft_role_assert_worker(st->rx.worker->owner);
     if (is_ending(st, result) || !weft_receiver_may_take(&st->rx, grant, result)) {
+        return;
+    }
+    if (!weft_kept_subject(st->rx.worker, &st->kept, grant->is.subject)) {
+        weft_stream_limited(result);
         return;
     }
     weft_standing_renew(&st->standing, grant);

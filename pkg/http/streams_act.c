@@ -215,6 +215,12 @@ bool weft_receiver_retopic(struct weft_receiver *rx, const struct weft_grant *gr
     return ok;
 }
 
+void weft_stream_limited(struct weft_stream_result *result)
+{
+    refuse(result, 429, WEFT_STR("limited"), WEFT_STR("token"),
+           WEFT_STR("there are too many streams of this subject (limits.connections_per_subject)"));
+}
+
 bool weft_receiver_may_take(const struct weft_receiver *rx, const struct weft_grant *grant,
                             struct weft_stream_result *r)
 {
