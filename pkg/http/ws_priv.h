@@ -61,7 +61,8 @@ struct weft_ws {
     size_t rest_at, rest_len;
     char *held; /* a message that waits for `asking`; malloc'd or NULL */
     size_t held_len;
-    char *bucket;               /* whose tokens its messages take; NULL: there is no limit */
+    char *held_bucket; /* whose token control is asked for: `bucket` may change meanwhile */
+    char *bucket;      /* whose tokens its messages take; NULL: there is no limit */
     struct weft_waiting asking; /* ... while control is asked for one */
     uint32_t limited;           /* messages refused for want of one, in a row */
 

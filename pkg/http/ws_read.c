@@ -18,6 +18,7 @@ void weft_ws_read_fini(struct weft_ws *ws)
     weft_ws_reader_fini(&ws->in);
     free(ws->rest);
     free(ws->held);
+    free(ws->held_bucket);
     free(ws->bucket);
     if (ws->is_asking) {
         weft_ticket_free(ws->worker, &ws->asking);
@@ -62,14 +63,15 @@ static void asked(struct weft_waiting *waiting, struct weft_answer_msg *answer)
 {
     struct weft_ws *ws = WEFT_CONTAINER_OF(waiting, struct weft_ws, asking);
     char *held = ws->held;
+    char *bucket = ws->held_bucket;
     int64_t retry_ms = 0;
 
     weft_role_assert_worker(ws->worker->owner);
     weft_ticket_free(ws->worker, &ws->asking);
     ws->is_asking = false;
-    ws->held = NULL;
+    ws->held = ws->held_bucket = NULL;
     if (ws->state == WEFT_WS_OPEN) {
-        if (weft_admit_answered(ws->worker, ws->bucket, answer, &retry_ms)) {
+        if (weft_admit_answered(ws->worker, bucket, answer, &retry_ms)) {
             ws->limited = 0;
             weft_ws_do(ws, weft_str(held, ws->held_len));
         } else {
@@ -77,6 +79,7 @@ static void asked(struct weft_waiting *waiting, struct weft_answer_msg *answer)
         }
     }
     free(held);
+    free(bucket);
     weft_ws_queue(ws);
 }
 
@@ -84,7 +87,8 @@ static void hold(struct weft_ws *ws, struct weft_str message) WEFT_ON_WORKER
 {
     ws->is_asking = true;
     ws->held = malloc(message.len + 1);
-    WEFT_ASSERT(ws->held != NULL);
+    ws->held_bucket = strdup(ws->bucket);
+    WEFT_ASSERT(ws->held != NULL && ws->held_bucket != NULL);
     memcpy(ws->held, message.p, message.len);
     ws->held_len = message.len;
 }

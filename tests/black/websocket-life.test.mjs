@@ -399,3 +399,22 @@ story('the limits of the API count messages too, and who does not stop is closed
     clearInterval(timer);
   }
 });
+
+story('a token that comes by another way while a message waits for its admission', async (w) => {
+  const issuer = new Issuer(w.folder);
+  const [node] = await w.cluster(1, { node: { set: { auth: { anonymous: 'subscribe', jwks: issuer.file }, limits: { api_per_s: 1, api_burst: 1000, lease_percent: 1, redis_wait_ms: 5000 } } } });
+  const ws = await w.ws(node);
+  const { stream } = await ws.subscribe('t');
+  const api = w.client(node);
+  process.kill(w.store.pid, 'SIGSTOP');
+  w.atEnd(() => process.kill(w.store.pid, 'SIGCONT'));
+  const before = await node.metric('weft_ws_messages_total');
+  for (let i = 0; i < 200; i++) ws.send({ op: 'ping' });
+  await node.metricReaches('weft_ws_messages_total', (n) => n - before > ws.control('weft.pong').length);
+  const token = issuer.token({ sub: 'anna', subscribe: ['t'] });
+  const answer = await api.send('POST', `/api/streams/${stream}/token`, { headers: bearer(token) });
+  assert.equal(answer.status, 200, answer.text);
+  process.kill(w.store.pid, 'SIGCONT');
+  await ws.until(() => ws.control('weft.pong').length === 200, { what: 'all answers' });
+  await ws.waitControl('weft.renewed');
+});
