@@ -173,6 +173,12 @@ struct weft_context {
     struct weft_worker *worker;
 };
 
+/* A second as the access log writes it. */
+struct weft_second {
+    int64_t at; /* Unix time */
+    char text[24];
+};
+
 struct weft_worker {
     struct weft_parts parts;          /* first: features find theirs by the owner of the mailbox */
     struct weft_streams_part streams; /* const after start */
@@ -222,6 +228,7 @@ struct weft_worker {
     struct weft_buf scratch WEFT_OF_WORKER; /* for one answer or one write; empty between uses */
     struct weft_buf what WEFT_OF_WORKER;    /* the same, for the text of one read */
     struct weft_buf form WEFT_OF_WORKER;    /* the same, for the members of one body */
+    struct weft_second second WEFT_OF_WORKER;
     struct weft_buf line WEFT_OF_WORKER;    /* the same, for one line of the access log */
     size_t most_connections WEFT_OF_WORKER; /* since memory was last given back */
     uint64_t trim_at_ms WEFT_OF_WORKER;     /* 0: not due */
