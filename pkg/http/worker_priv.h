@@ -330,8 +330,8 @@ struct weft_checker *weft_checker_create(const struct weft_config *cfg);
 /* NULL is allowed. */
 void weft_checker_destroy(struct weft_checker *checker);
 /*
- * Checks a token, also against the list of revoked ones. *ret_grant is yours. As weft_token_check():
- * err->message is for the client.
+ * Checks a token, also against the list of revoked ones. *ret_grant is yours; NULL and WEFT_EINVAL: it is no good, and
+ * err->message, which is for the client, says why.
  */
 int weft_token_take(struct weft_worker *worker, struct weft_str token,
                     struct weft_grant **ret_grant, struct weft_err *err)
