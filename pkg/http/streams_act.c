@@ -177,6 +177,7 @@ bool weft_receiver_retopic(struct weft_receiver *rx, const struct weft_grant *gr
     size_t max = worker->o.cfg->http.max_topics;
     struct weft_str *topics;
     size_t n = 0;
+    bool behind = rx->sub.behind;
     bool ok = true;
 
     if (!weft_sub_may_leave(&rx->sub) || rx->waiting.drain != WEFT_DRAIN_NONE || worker->stopping) {
@@ -190,6 +191,9 @@ bool weft_receiver_retopic(struct weft_receiver *rx, const struct weft_grant *gr
         weft_ticket_renew(worker, &rx->waiting); /* a page on its way is of the topics before */
         ok = weft_sub_retopic(&rx->sub, topics, n) == 0;
         if (ok) {
+            if (behind) {
+                weft_sub_blocked(&rx->sub, worker->now_ms);
+            }
             print_topics(body, &rx->sub);
         } else {
             refuse(r, 503, WEFT_STR("busy"), WEFT_STR(""), WEFT_STR("out of memory"));

@@ -173,6 +173,12 @@ struct weft_context {
     struct weft_worker *worker;
 };
 
+/* A second as the access log writes it. */
+struct weft_second {
+    int64_t at; /* Unix time */
+    char text[24];
+};
+
 struct weft_worker {
     struct weft_parts parts;          /* first: features find theirs by the owner of the mailbox */
     struct weft_streams_part streams; /* const after start */
@@ -222,6 +228,7 @@ struct weft_worker {
     struct weft_buf scratch WEFT_OF_WORKER; /* for one answer or one write; empty between uses */
     struct weft_buf what WEFT_OF_WORKER;    /* the same, for the text of one read */
     struct weft_buf form WEFT_OF_WORKER;    /* the same, for the members of one body */
+    struct weft_second second WEFT_OF_WORKER;
     struct weft_buf line WEFT_OF_WORKER;    /* the same, for one line of the access log */
     size_t most_connections WEFT_OF_WORKER; /* since memory was last given back */
     uint64_t trim_at_ms WEFT_OF_WORKER;     /* 0: not due */
@@ -544,6 +551,8 @@ enum weft_admit {
     WEFT_ADMIT_WAITS /* waiting has a ticket and gets an answer: weft_admit_answered() */
 };
 char *weft_admit_bucket(struct weft_call *call) WEFT_ON_WORKER;
+/* Of a token that came later. */
+char *weft_admit_bucket_of(const struct weft_worker *worker, struct weft_str subject);
 enum weft_admit weft_admit_message(struct weft_worker *worker, const char *bucket,
                                    struct weft_waiting *waiting, int64_t *ret_retry_ms)
     WEFT_ON_WORKER;

@@ -1,5 +1,7 @@
 // Tokens: who may do what, from where a token is taken, and what becomes of streams when it ends, is renewed or revoked.
 import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
+import path from 'node:path';
 import { story } from './lib/story.mjs';
 import { bin, cleanEnv } from './lib/node.mjs';
 import { event } from './lib/http.mjs';
@@ -124,4 +126,25 @@ story('requests are limited by subject, whatever the address', async (w) => {
   assert.ok(Number(over.headers['retry-after']) >= 1);
   assert.equal((await ask('bob', 0)).status, 200);
   assert.equal((await ask('someone with "odd" / letters', 0)).status, 200);
+});
+
+story('weft shows a token: from the environment, or from a file that may be replaced; and revokes one', async (w) => {
+  const { issuer, node } = await locked(w);
+  const file = path.join(w.folder, 'token');
+  const weft = (args, env = {}) => run(bin('weft'), [...args, '--url', node.origin], { env: { ...cleanEnv(), ...env } });
+  const token = issuer.token({ jti: 'one', publish: ['t'], subscribe: ['*'] });
+  const none = await weft(['publish', 't', 'a.b', '{}']);
+  assert.equal(none.code, 1);
+  assert.match(none.stderr, /needs a token/);
+  assert.equal((await weft(['publish', 't', 'a.b', '{}'], { WEFT_TOKEN: token })).code, 0);
+  writeFileSync(file, `${token}\n`);
+  assert.equal((await weft(['tail', 't', '--since', 'earliest', '--count', '1', '--token-file', file])).code, 0);
+  assert.equal((await weft(['topics', '--token-file', `${file}.not`])).code, 2);
+
+  const operator = { WEFT_TOKEN: issuer.token({ roles: ['operator'] }) };
+  assert.equal((await weft(['revocations', 'add', 'one'], operator)).code, 0);
+  assert.equal((await weft(['revocations'], operator)).stdout, 'one\tfor ever');
+  assert.match((await weft(['topics', '--token-file', file])).stderr, /revoked/);
+  assert.equal((await weft(['revocations', 'remove', 'one'], operator)).code, 0);
+  assert.equal((await weft(['topics', '--token-file', file])).code, 0);
 });
