@@ -35,7 +35,7 @@ export async function openPage(context, origin, { at = '/healthz' } = {}) {
 }
 
 // Runs in the page. Each follower: the numbers that it got, the nodes that it was on, what it should not have seen.
-function followIn(url) {
+function followAt(url) {
   const source = new EventSource(url);
   const follower = { source, got: [], nodes: [], gaps: 0, errors: 0 };
   (globalThis.testFollowers ??= []).push(follower);
@@ -46,7 +46,7 @@ function followIn(url) {
 }
 
 export function follow(page, url) {
-  return page.evaluate(followIn, url);
+  return page.evaluate(followAt, url);
 }
 
 export function followers(page) {
