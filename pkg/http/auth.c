@@ -148,11 +148,8 @@ void weft_call_authenticate(struct weft_call *call)
     struct weft_grant *grant = NULL;
     struct weft_err err;
 
-    if (!in_header(call, &token) && !in_query(call, &token)) {
-        call->by_cookie = in_cookie(call, &token);
-        if (!call->by_cookie) {
-            return;
-        }
+    if (!in_header(call, &token) && !in_query(call, &token) && !in_cookie(call, &token)) {
+        return;
     }
     if (weft_token_take(call->worker, token, &grant, &err) != 0) {
         call->refused = h2o_strdup(&call->req->pool, err.message, SIZE_MAX).base;

@@ -102,6 +102,9 @@ struct weft_kept {
  * (weft.moved for an event stream, else 429); *kept is empty.
  */
 bool weft_kept_begin(struct weft_call *call, const char *as, struct weft_kept *kept) WEFT_ON_WORKER;
+/* Its token has come later: it is counted for this subject, unless it is for one. False: there are too many. */
+bool weft_kept_subject(struct weft_worker *worker, struct weft_kept *kept, struct weft_str subject)
+    WEFT_ON_WORKER;
 /* It is over; safe on an empty one. reason: a word for the access log. */
 void weft_kept_end(struct weft_worker *worker, struct weft_kept *kept, const char *as,
                    uint64_t bytes, uint64_t events, const char *reason) WEFT_ON_WORKER;

@@ -13,8 +13,6 @@
  * they come to.
  */
 
-#define LIST_MAX 1000 /* topics in one request */
-
 /* ---- names: <node>-<worker>-<slot>-<secret> ---- */
 
 uint64_t weft_stream_secret(void)
@@ -151,12 +149,13 @@ void weft_handle_stream_close(struct weft_call *call)
 static bool take_patterns(struct weft_call *call, struct weft_json array, const char *field,
                           struct weft_str **ret, size_t *ret_n) WEFT_ON_WORKER
 {
+    size_t max = call->worker->o.cfg->http.max_topics; /* a stream has no more */
     struct weft_json_iter it;
     struct weft_str key;
     struct weft_json v;
     size_t n = 0;
 
-    *ret = h2o_mem_alloc_pool(&call->req->pool, LIST_MAX * sizeof(**ret));
+    *ret = h2o_mem_alloc_pool(&call->req->pool, max * sizeof(**ret));
     *ret_n = 0;
     if (array.raw.len == 0) {
         return true;
@@ -165,8 +164,9 @@ static bool take_patterns(struct weft_call *call, struct weft_json array, const 
     while (weft_json_next(&it, &key, &v)) {
         char *text;
 
-        if (n == LIST_MAX) {
-            weft_respond_problem(call->req, 400, "invalid", field, "too many topics");
+        if (n == max) {
+            weft_respond_problem(call->req, 400, "invalid", field,
+                                 "too many topics (http.max_topics)");
             return false;
         }
         text = h2o_mem_alloc_pool(&call->req->pool, v.raw.len + 1);

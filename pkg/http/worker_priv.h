@@ -305,7 +305,6 @@ struct weft_call {
     bool as_get;                              /* whatever its method: a proxy asks (router.c) */
     struct weft_grant *grant; /* of its token; NULL: it has none. Lives as long as the request */
     const char *refused;      /* not NULL: it has a token that is no good, and why */
-    bool by_cookie;           /* its token came in a cookie, which a browser sends unasked */
 };
 
 int weft_router_handle(h2o_handler_t *handler, h2o_req_t *req);
@@ -596,9 +595,9 @@ int weft_publish_take_events(struct weft_worker *worker, struct weft_publish_msg
                              const struct weft_ce_header *ce, size_t n_ce,
                              struct weft_str traceparent, const struct weft_publish_names *names,
                              struct weft_err *err) WEFT_ON_WORKER WEFT_MUST_CHECK;
-/* May these be published, to all of their topics? If not, err names one of them. */
+/* May these be published, to the request's topic and to all of their own? If not, err names one of them. */
 bool weft_publish_allowed(const struct weft_worker *worker, const struct weft_grant *grant,
-                          const struct weft_events *events, struct weft_err *err);
+                          const struct weft_publish_msg *m, struct weft_err *err);
 /* Takes m; waiting gets a ticket and then the answer. False: the queue is full, and nobody waits. */
 bool weft_publish_post(struct weft_worker *worker, struct weft_waiting *waiting,
                        struct weft_publish_msg *m) WEFT_ON_WORKER;

@@ -85,12 +85,12 @@ bool weft_ws_may_subscribe(struct weft_ws_op *op, struct weft_str pattern)
            refuse(op, "topics", "subscribing to this topic");
 }
 
-bool weft_ws_may_publish(struct weft_ws_op *op, const struct weft_events *events, bool is_list)
+bool weft_ws_may_publish(struct weft_ws_op *op, const struct weft_publish_msg *m, bool is_list)
 {
     char field[sizeof(((struct weft_err *)NULL)->field) + 8];
     struct weft_err err;
 
-    if (weft_publish_allowed(op->ws->worker, op->ws->standing.grant, events, &err)) {
+    if (weft_publish_allowed(op->ws->worker, op->ws->standing.grant, m, &err)) {
         return true;
     }
     if (err.field[0] == '[') { /* of an event: as the message has them */
@@ -111,6 +111,10 @@ bool weft_ws_take_grant(struct weft_ws *ws, struct weft_grant *grant,
         if (!weft_receiver_may_take(&sub->rx, grant, result)) {
             return false;
         }
+    }
+    if (!weft_kept_subject(ws->worker, &ws->kept, grant->is.subject)) {
+        weft_stream_limited(result);
+        return false;
     }
     weft_standing_renew(&ws->standing, grant);
     take_bucket(ws);
@@ -141,7 +145,7 @@ void weft_ws_auth(struct weft_ws_op *op, struct weft_str token)
     if (!same_subject(ws->standing.grant, grant)) {
         weft_ws_refuse(op, "forbidden", "token", "the socket belongs to another subject");
     } else if (!weft_ws_take_grant(ws, grant, &result)) {
-        weft_ws_refuse(op, "forbidden", "token", "%.*s", (int)result.detail.len, result.detail.p);
+        weft_ws_refuse(op, result.code.p, "token", "%.*s", (int)result.detail.len, result.detail.p);
     } else {
         ws->tell_renewed = false; /* the answer says it */
         struct weft_buf *b = weft_ws_answer(ws, "weft.ok", op->request);

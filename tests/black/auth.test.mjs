@@ -66,6 +66,22 @@ story('a token is taken from header, query and cookie; its grants decide, topic 
   assert.equal((await stream.take(1))[0].id, id);
 });
 
+story('keys and producers of a topic are for those who may publish to it, wherever their events go', async (w) => {
+  const { issuer, node, api } = await locked(w);
+  const token = issuer.token({ publish: ['mine'] });
+  const elsewhere = { ...event(1), topics: ['mine'] };
+  const before = await w.store.fingerprint();
+  for (const headers of [{}, { 'idempotency-key': 'k' }, { 'producer-id': 'p', 'producer-epoch': '9', 'producer-seq': '1' }]) {
+    refused(await publish(api, 'theirs', { ...bearer(token), ...headers }, elsewhere), 403, 'topic');
+  }
+  const ws = await w.ws(node, { headers: bearer(token) });
+  const answer = await ws.ask('publish', { topic: 'theirs', event: elsewhere, key: 'k' });
+  assert.deepEqual([answer.code, answer.field], ['forbidden', 'topic'], JSON.stringify(answer));
+  assert.equal(await w.store.fingerprint(), before);
+  const both = bearer(issuer.token({ publish: ['mine', 'theirs'] }));
+  assert.equal((await publish(api, 'theirs', { ...both, 'idempotency-key': 'k' }, elsewhere)).status, 201);
+});
+
 story('administration needs the role operator', async (w) => {
   const { issuer, api } = await locked(w);
   const user = bearer(issuer.token({ publish: ['*'], subscribe: ['*'] }));
@@ -78,6 +94,8 @@ story('administration needs the role operator', async (w) => {
   assert.equal((await api.send('GET', '/api/breakers', { headers: user })).status, 200);
   assert.equal((await api.send('POST', '/api/breakers/b/acquire', { headers: user })).status, 200);
   refused(await publish(api, 't', operator), 403, '');
+  assert.equal((await api.send('GET', '/api/topics', { headers: operator })).status, 200);
+  refused(await api.send('GET', '/api/topics/t', { headers: operator }), 403, '');
   refused(await api.send('GET', '/api/breakers'), 401, '');
 });
 

@@ -413,6 +413,27 @@ story('streams of a subject are counted, wherever they come from', async (w) => 
   assert.equal((await opened('alice')).word.type, 'weft.open');
 });
 
+story('a stream that gets its token later is counted for its subject as well', async (w) => {
+  const issuer = new Issuer(w.folder);
+  const [node] = await w.cluster(1, { node: { set: { auth: { anonymous: 'subscribe', jwks: issuer.file }, limits: { connections_per_subject: 2 } } } });
+  const api = w.client(node);
+  const token = issuer.token({ sub: 'alice', subscribe: ['*'] });
+  const streams = [await w.follow(node, 'topic=t', { headers: { Authorization: `Bearer ${token}` } }), await w.follow(node, 'topic=t'), await w.follow(node, 'topic=t')];
+  const give = async (stream) => {
+    const name = (await stream.waitControl('weft.open')).data.stream;
+    return (await api.send('POST', `/api/streams/${name}/token`, { headers: { 'content-type': 'application/json' }, body: JSON.stringify({ token }) })).status;
+  };
+  assert.deepEqual([await give(streams[1]), await give(streams[0]), await give(streams[2])], [200, 200, 429]);
+  const ws = await w.ws(node);
+  assert.equal((await ws.ask('auth', { token })).code, 'limited');
+  assert.equal(refusedOf(await node.metrics(), 'subject'), 2);
+  streams[1].cut();
+  await node.metricReaches('weft_subscribers', 2);
+  await ws.ok('auth', { token });
+  await ws.ok('auth', { token });
+  assert.equal(await give(streams[2]), 429);
+});
+
 story('a storm is accepted at the rate that is allowed; nobody is refused', async (w) => {
   const [node] = await w.cluster(1, { node: { set: { limits: { accepts_per_s: 40 } } } });
   const started = process.hrtime.bigint();
