@@ -153,7 +153,6 @@ bool weft_stream_tell_expired(struct weft_stream *st)
     st->why = st->over;
     weft_buf_printf(&b, "{\"reason\":\"%s\"}", st->over);
     weft_count(st->rx.worker->o.shard, WEFT_M_STREAMS_EXPIRED, 1);
-    st->why = st->over;
     st->ended = true;
     ok = weft_stream_write_control(st, WEFT_STR("weft.expired"), weft_str(NULL, 0), &b);
     weft_buf_fini(&b);

@@ -19,6 +19,7 @@
  *   drain.c      sends all elsewhere   pace.c      when (pure)
  *   publish.c    publishing            publishing.c  what of it does not depend on HTTP
  *   read.c       history and topics
+ *   ask.c        requests that another thread answers
  *   control.c    what the control thread answers: breakers.c, services.c
  *   slowest.c    who is slow, once a second      connections.c  ... for those who ask
  *   limits.c     buckets               admit.c     the limits of the API itself
@@ -329,8 +330,8 @@ struct weft_checker *weft_checker_create(const struct weft_config *cfg);
 /* NULL is allowed. */
 void weft_checker_destroy(struct weft_checker *checker);
 /*
- * Checks a token, also against the list of revoked ones. *ret_grant is yours. As weft_token_check():
- * err->message is for the client.
+ * Checks a token, also against the list of revoked ones. *ret_grant is yours; NULL and WEFT_EINVAL: it is no good, and
+ * err->message, which is for the client, says why.
  */
 int weft_token_take(struct weft_worker *worker, struct weft_str token,
                     struct weft_grant **ret_grant, struct weft_err *err)
@@ -504,12 +505,21 @@ void weft_ws_drain(struct weft_worker *worker) WEFT_ON_WORKER;
 /* The worker stops: all are told, and those that cannot be are ended. */
 void weft_ws_stop(struct weft_worker *worker) WEFT_ON_WORKER;
 
-/* ---- control.c ---- */
+/* ---- ask.c ---- */
+/*
+ * Takes msg, asks whoever's mailbox that is, and answers the call by respond() when he does; 503 if he has too much to do. The
+ * two places in msg that say who waits are filled in.
+ */
+void weft_ask(struct weft_call *call, struct weft_mailbox *to, struct weft_msg *msg,
+              uint32_t *worker_index, struct weft_ticket *ticket,
+              void (*respond)(h2o_req_t *req, const struct weft_answer_msg *m)) WEFT_ON_WORKER;
 /*
  * Takes rq, which begins a feature's message, and answers the call with what the feature answers; 503 if
  * control has too much to do.
  */
 void weft_control_ask(struct weft_call *call, struct weft_request *rq) WEFT_ON_WORKER;
+
+/* ---- control.c ---- */
 /* Status, headers, body or problem of m, for who waits himself. */
 void weft_respond_answer(h2o_req_t *req, const struct weft_answer_msg *m) WEFT_ON_WORKER;
 /*

@@ -266,7 +266,7 @@ story('a life of its own', async (w) => {
   await ws.subscribe('t');
   assert.deepEqual(await ws.ending(), { code: 1001, reason: 'lifetime' });
   assert.equal(movedOf(ws).reason, 'lifetime');
-  assert.equal(await node.metric('weft_ws_closed_moved_total'), 1);
+  assert.equal(await node.metric('weft_ws_closed_total{why="moved"}'), 1);
 });
 
 story('over TLS: large and small, fast and slow, and to the end', async (w) => {
@@ -355,7 +355,7 @@ story('no token in time: 4401', async (w) => {
   const ws = await w.ws(node);
   assert.equal((await ws.ask('ping')).type, 'weft.pong');
   assert.equal((await ws.ending()).code, 4401);
-  assert.equal(await node.metric('weft_ws_closed_policy_total'), 1);
+  assert.equal(await node.metric('weft_ws_closed_total{why="policy"}'), 1);
 });
 
 story('a token that ends: told before, renewed or closed with 4401', async (w) => {
