@@ -145,7 +145,6 @@ static int serve(struct weft_node *node, const struct weft_config *cfg, struct w
         if (sig == SIGHUP) {
             weft_node_reopen(node);
             reload(node, call);
-            weft_node_reopen(node);
         }
         weft_node_look(node);
         if (is_end(sig)) {

@@ -115,7 +115,7 @@ static bool in_cookie(struct weft_call *call, struct weft_str *ret_token) WEFT_O
     const h2o_headers_t *headers = &call->req->headers;
     ssize_t at = -1;
 
-    if (name[0] == '\0') {
+    if (name[0] == '\0' || !weft_origin_lends(call->req, call->worker->o.cfg)) {
         return false;
     }
     while ((at = h2o_find_header(headers, H2O_TOKEN_COOKIE, at)) != -1) {

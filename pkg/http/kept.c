@@ -92,7 +92,7 @@ bool weft_kept_begin(struct weft_call *call, const char *as, struct weft_kept *k
 
 bool weft_kept_subject(struct weft_worker *worker, struct weft_kept *kept, struct weft_str subject)
 {
-    if (kept->subject != NULL ||
+    if (kept->subject != NULL || /* only one of the same takes its token's place */
         enter(worker, "subject", subject, worker->o.cfg->limits.connections_per_subject,
               &kept->subject)) {
         return true;

@@ -54,10 +54,22 @@ enum weft_origin weft_origin_of(struct weft_str origin, const struct weft_config
     return found;
 }
 
-bool weft_origin_allowed(h2o_req_t *req, const struct weft_config *cfg)
+/* Of the page behind the request; NAMED for our own and for nobody's. */
+static enum weft_origin origin_of(h2o_req_t *req, const struct weft_config *cfg) WEFT_ON_WORKER
 {
     struct weft_str origin = weft_header(req, "origin");
 
-    return origin.p == NULL || weft_origin_is_host(origin, weft_str_of(req->input.authority)) ||
-           weft_origin_of(origin, &cfg->http.cors_origins) != WEFT_ORIGIN_FOREIGN;
+    return origin.p == NULL || weft_origin_is_host(origin, weft_str_of(req->input.authority))
+               ? WEFT_ORIGIN_NAMED
+               : weft_origin_of(origin, &cfg->http.cors_origins);
+}
+
+bool weft_origin_allowed(h2o_req_t *req, const struct weft_config *cfg)
+{
+    return origin_of(req, cfg) != WEFT_ORIGIN_FOREIGN;
+}
+
+bool weft_origin_lends(h2o_req_t *req, const struct weft_config *cfg)
+{
+    return origin_of(req, cfg) == WEFT_ORIGIN_NAMED;
 }

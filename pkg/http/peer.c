@@ -22,6 +22,7 @@
 
 /* Records of TLS's own, each of them some 10 us, that a peer may have one turn of the worker read. */
 #define RECORDS_PER_TURN 64
+#define EARLY_MAX        ((size_t)64 * 1024) /* that may come behind a request, before its answer */
 
 /* The rest of a write that the socket did not take. */
 struct weft_unsent {
@@ -45,15 +46,20 @@ static void tune(const struct weft_worker *worker, int fd)
     (void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof(one));
 }
 
-static void keep_early(struct weft_peer *peer, const h2o_buffer_t *input, size_t reqsize)
+/* False: too much. h2o reads whatever there is, and it might lie here for as long as the stream lives. */
+static bool keep_early(struct weft_peer *peer, const h2o_buffer_t *input, size_t reqsize)
 {
     if (input->size <= reqsize) {
-        return;
+        return true;
+    }
+    if (input->size - reqsize > EARLY_MAX) {
+        return false;
     }
     peer->early_len = input->size - reqsize;
     peer->early = malloc(peer->early_len);
     WEFT_ASSERT(peer->early != NULL);
     memcpy(peer->early, input->bytes + reqsize, peer->early_len);
+    return true;
 }
 
 static void free_early(struct weft_peer *peer)
@@ -99,7 +105,10 @@ bool weft_peer_open(struct weft_peer *peer, struct weft_worker *worker, h2o_sock
     if (h2o_socket_export(sock, &bare) != 0) {
         return false;
     }
-    keep_early(peer, bare.input, reqsize);
+    if (!keep_early(peer, bare.input, reqsize)) {
+        h2o_socket_dispose_export(&bare);
+        return false;
+    }
     if (ssl == NULL) {
         h2o_buffer_dispose(&bare.input);
         peer->poll.fd = bare.fd;

@@ -54,11 +54,8 @@ static void renew_token(struct weft_handle *handle, struct weft_grant *grant,
     struct weft_stream *st = stream_of(handle);
 
     weft_role_assert_worker(st->rx.worker->owner);
-    if (is_ending(st, result) || !weft_receiver_may_take(&st->rx, grant, result)) {
-        return;
-    }
-    if (!weft_kept_subject(st->rx.worker, &st->kept, grant->is.subject)) {
-        weft_stream_limited(result);
+    if (is_ending(st, result) || !weft_receiver_may_take(&st->rx, grant, result) ||
+        !weft_receiver_count(st->rx.worker, &st->kept, grant, result)) {
         return;
     }
     weft_standing_renew(&st->standing, grant);

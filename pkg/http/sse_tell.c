@@ -17,7 +17,7 @@ bool weft_stream_tell_open(struct weft_stream *st)
     size_t pos = 0;
     bool first = true;
 
-    weft_buf_init(&b, WEFT_STREAMS_TEXT_MAX);
+    weft_buf_init(&b, worker->what.max);
     weft_stream_id_print(worker, &st->rx.waiting, name, sizeof(name));
     weft_buf_printf(&b, "{\"stream\":\"%s\",\"node\":\"%s\",\"cursor\":", name, worker->o.node_id);
     if (floats) {

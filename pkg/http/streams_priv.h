@@ -46,7 +46,4 @@ bool weft_stream_ask_parse(struct weft_stream_ask *ask, struct weft_str text, h2
 bool weft_stream_result_parse(struct weft_stream_result *result, struct weft_str text,
                               h2o_mem_pool_t *pool);
 
-/* For a token whose subject has too many streams (weft_kept_subject()). */
-void weft_stream_limited(struct weft_stream_result *result);
-
 #endif

@@ -59,6 +59,7 @@
 struct weft_checker;
 struct weft_conn;
 struct weft_grant;
+struct weft_kept;
 struct weft_route;
 struct weft_stocks;
 struct weft_take_msg;
@@ -463,6 +464,10 @@ bool weft_receiver_retopic(struct weft_receiver *rx, const struct weft_grant *gr
 /* May a token with this grant take its place? */
 bool weft_receiver_may_take(const struct weft_receiver *rx, const struct weft_grant *grant,
                             struct weft_stream_result *result) WEFT_ON_WORKER;
+/* Counts what began without a subject with that of the grant. False: it has too many, result says so. */
+bool weft_receiver_count(struct weft_worker *worker, struct weft_kept *kept,
+                         const struct weft_grant *grant, struct weft_stream_result *result)
+    WEFT_ON_WORKER;
 void weft_handle_stream(struct weft_call *call) WEFT_ON_WORKER;
 void weft_handle_stream_topics(struct weft_call *call) WEFT_ON_WORKER;
 void weft_handle_stream_token(struct weft_call *call) WEFT_ON_WORKER;

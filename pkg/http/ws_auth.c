@@ -112,8 +112,7 @@ bool weft_ws_take_grant(struct weft_ws *ws, struct weft_grant *grant,
             return false;
         }
     }
-    if (!weft_kept_subject(ws->worker, &ws->kept, grant->is.subject)) {
-        weft_stream_limited(result);
+    if (!weft_receiver_count(ws->worker, &ws->kept, grant, result)) {
         return false;
     }
     weft_standing_renew(&ws->standing, grant);
@@ -145,7 +144,7 @@ void weft_ws_auth(struct weft_ws_op *op, struct weft_str token)
     if (!same_subject(ws->standing.grant, grant)) {
         weft_ws_refuse(op, "forbidden", "token", "the socket belongs to another subject");
     } else if (!weft_ws_take_grant(ws, grant, &result)) {
-        weft_ws_refuse(op, result.code.p, "token", "%.*s", (int)result.detail.len, result.detail.p);
+        weft_ws_refuse(op, result.code.p, "token", "%s", result.detail.p);
     } else {
         ws->tell_renewed = false; /* the answer says it */
         struct weft_buf *b = weft_ws_answer(ws, "weft.ok", op->request);

@@ -288,7 +288,7 @@ static void change_topics(struct weft_ws_op *op, struct weft_ws_sub *sub,
     struct weft_ws *ws = op->ws;
     struct weft_buf body;
 
-    weft_buf_init(&body, (size_t)1024 * 1024);
+    weft_buf_init(&body, ws->worker->what.max / 2); /* it becomes a part of the answer */
     if (!weft_receiver_retopic(&sub->rx, ws->standing.grant, ask, &result, &body)) {
         weft_ws_sub_end(sub);
     }

@@ -61,10 +61,10 @@ struct weft_ws {
     size_t rest_at, rest_len;
     char *held; /* a message that waits for `asking`; malloc'd or NULL */
     size_t held_len;
-    char *held_bucket; /* whose token control is asked for: `bucket` may change meanwhile */
-    char *bucket;      /* whose tokens its messages take; NULL: there is no limit */
+    char *bucket;               /* whose tokens its messages take; NULL: there is no limit */
     struct weft_waiting asking; /* ... while control is asked for one */
-    uint32_t limited;           /* messages refused for want of one, in a row */
+    char *asked_of;   /* ... of this bucket, whatever token comes meanwhile; malloc'd or NULL */
+    uint32_t limited; /* messages refused for want of one, in a row */
 
     /* ws_publish.c */
     struct weft_ws_publish *publishes; /* utlist DL */

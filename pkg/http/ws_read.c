@@ -18,8 +18,8 @@ void weft_ws_read_fini(struct weft_ws *ws)
     weft_ws_reader_fini(&ws->in);
     free(ws->rest);
     free(ws->held);
-    free(ws->held_bucket);
     free(ws->bucket);
+    free(ws->asked_of);
     if (ws->is_asking) {
         weft_ticket_free(ws->worker, &ws->asking);
         ws->is_asking = false;
@@ -63,13 +63,13 @@ static void asked(struct weft_waiting *waiting, struct weft_answer_msg *answer)
 {
     struct weft_ws *ws = WEFT_CONTAINER_OF(waiting, struct weft_ws, asking);
     char *held = ws->held;
-    char *bucket = ws->held_bucket;
+    char *bucket = ws->asked_of;
     int64_t retry_ms = 0;
 
     weft_role_assert_worker(ws->worker->owner);
     weft_ticket_free(ws->worker, &ws->asking);
     ws->is_asking = false;
-    ws->held = ws->held_bucket = NULL;
+    ws->held = ws->asked_of = NULL;
     if (ws->state == WEFT_WS_OPEN) {
         if (weft_admit_answered(ws->worker, bucket, answer, &retry_ms)) {
             ws->limited = 0;
@@ -87,10 +87,11 @@ static void hold(struct weft_ws *ws, struct weft_str message) WEFT_ON_WORKER
 {
     ws->is_asking = true;
     ws->held = malloc(message.len + 1);
-    ws->held_bucket = strdup(ws->bucket);
-    WEFT_ASSERT(ws->held != NULL && ws->held_bucket != NULL);
+    WEFT_ASSERT(ws->held != NULL);
     memcpy(ws->held, message.p, message.len);
     ws->held_len = message.len;
+    ws->asked_of = strdup(ws->bucket);
+    WEFT_ASSERT(ws->asked_of != NULL);
 }
 
 static void take_text(struct weft_ws *ws, struct weft_str message) WEFT_ON_WORKER
@@ -121,6 +122,7 @@ static void take_message(struct weft_ws *ws, const struct weft_ws_message *m) WE
 {
     switch (m->opcode) {
     case WEFT_WS_TEXT:
+        ws->partial_ms = 0; /* what follows it is another one */
         take_text(ws, m->data);
         break;
     case WEFT_WS_PING:

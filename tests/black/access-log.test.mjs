@@ -96,6 +96,27 @@ story('a WebSocket has the same two lines', async (w) => {
   assert.deepEqual([end.event, end.stream, end.events], ['stream.end', 'websocket', 0]);
 });
 
+story('so has a WebSocket', async (w) => {
+  const { node, file } = await logging(w, { http: { write_stall_ms: 700 } });
+  const api = w.client(node);
+  const open = (id) => w.ws(node, { headers: { 'X-Request-Id': id } });
+  const end = async (id) => (await logged(file, (l) => l.request_id === id && l.event === 'stream.end'))[0];
+  const closes = await open('closes');
+  await closes.subscribe('t');
+  await api.published('t', [event(1), event(2)]);
+  await closes.take(2);
+  closes.close(1000, 'enough');
+  const closed = await end('closes');
+  assert.deepEqual([closed.stream, closed.events, closed.reason, closed.path], ['websocket', 2, 'client', '/ws']);
+  (await open('cut')).cut();
+  assert.equal((await end('cut')).reason, 'client');
+  const stalls = await open('stalls');
+  await stalls.subscribe('t');
+  stalls.pause();
+  for (let n = 0; n < 80; n++) await api.published('t', { type: 'big', payload: { text: 'x'.repeat(100_000) } });
+  assert.equal((await end('stalls')).reason, 'stalled');
+});
+
 story('no secret is written down, wherever it was', async (w) => {
   const issuer = new Issuer(w.folder);
   const { node, file } = await logging(w, { auth: { anonymous: 'all', jwks: issuer.file, cookie: 'weft' } });
