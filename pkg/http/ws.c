@@ -132,7 +132,7 @@ void weft_ws_move(struct weft_ws *ws, const char *reason)
 /* ---- its turn ---- */
 
 /* What it owes is given: late events (fanout.h), and the answers of what it has published. */
-static bool may_leave(const struct weft_ws *ws)
+static bool may_leave(const struct weft_ws *ws) WEFT_ON_WORKER
 {
     const struct weft_ws_sub *sub;
 
