@@ -40,7 +40,7 @@ static void bucket_of_subject(struct weft_str subject, char *out)
     unsigned char digest[SHA256_DIGEST_LENGTH];
     int n = snprintf(out, NAME_MAX_LEN, "weft.subject:");
 
-    if (weft_topic_valid(subject) && subject.len < SUBJECT_MAX_LEN) {
+    if (weft_topic_valid(subject) && subject.len < SUBJECT_MAX_LEN && subject.p[0] != ':') {
         memcpy(out + n, subject.p, subject.len);
         out[(size_t)n + subject.len] = '\0';
         return;

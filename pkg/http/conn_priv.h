@@ -23,6 +23,7 @@ struct weft_conn {
     struct ssl_st *ssl;       /* borrowed of sock, once the handshake is over; NULL: in the clear */
     struct weft_tls *tls;     /* a reference, while the handshake is under way */
     h2o_timeout_entry_t late; /* linked meanwhile */
+    uint32_t rekeys;          /* how often the client has changed its keys */
     uint8_t alert;            /* why TLS refused the client's first words; 0: it did not say */
 };
 

@@ -20,7 +20,9 @@
 #include <weft/tls/session.h>
 #include <weft/wire/frame.h>
 
-#define EARLY_MAX ((size_t)64 * 1024) /* that may come behind a request, before its answer */
+/* Records of TLS's own, each of them some 10 us, that a peer may have one turn of the worker read. */
+#define RECORDS_PER_TURN 64
+#define EARLY_MAX        ((size_t)64 * 1024) /* that may come behind a request, before its answer */
 
 /* The rest of a write that the socket did not take. */
 struct weft_unsent {
@@ -311,6 +313,19 @@ void weft_peer_finish(struct weft_peer *peer)
 
 /* ---- reading ---- */
 
+static ssize_t read_records(struct weft_peer *peer, char *out, size_t size) WEFT_ON_WORKER
+{
+    ssize_t got;
+
+    if (peer->turn_ms != peer->worker->now_ms) {
+        peer->turn_ms = peer->worker->now_ms;
+        peer->records = RECORDS_PER_TURN;
+    }
+    got = weft_tls_session_read(peer->ssl, out, size, &peer->records);
+    peer->broken = peer->broken || got < 0;
+    return got;
+}
+
 ssize_t weft_peer_read(struct weft_peer *peer, char *out, size_t size)
 {
     size_t n = peer->early_len - peer->early_at;
@@ -325,10 +340,7 @@ ssize_t weft_peer_read(struct weft_peer *peer, char *out, size_t size)
         return (ssize_t)n;
     }
     if (peer->ssl != NULL) {
-        ssize_t got = weft_tls_session_read(peer->ssl, out, size);
-
-        peer->broken = peer->broken || got < 0;
-        return got;
+        return read_records(peer, out, size);
     }
     ssize_t got = recv(peer->poll.fd, out, size, MSG_DONTWAIT);
 

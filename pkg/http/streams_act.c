@@ -6,6 +6,9 @@
 
 #include <weft/wire/name.h>
 
+#define BODY_MAX         (WEFT_STREAMS_TEXT_MAX / 2)
+#define TOPICS_BYTES_MAX (BODY_MAX - 64) /* as an answer and as a control event */
+
 /*
  * Something is wanted of a stream of this worker. Who knows its name may have learned it elsewhere: unless he operates, he
  * has to be the one who opened it, by the subject of his token. A stream that was opened without a token has only its
@@ -87,7 +90,7 @@ static void act(void *ctx, struct weft_str text, struct weft_buf *answer)
 
     weft_role_assert_worker(worker->owner);
     h2o_mem_init_pool(&pool);
-    weft_buf_init(&body, WEFT_STREAMS_TEXT_MAX / 2);
+    weft_buf_init(&body, BODY_MAX);
     if (weft_stream_ask_parse(&ask, text, &pool)) {
         do_it(worker, &ask, &result, &body);
         weft_grant_unref(ask.caller);
@@ -114,6 +117,7 @@ static bool new_topics(struct weft_receiver *rx, const struct weft_grant *grant,
                        size_t *ret_n, struct weft_stream_result *r) WEFT_ON_WORKER
 {
     struct weft_str topic;
+    size_t bytes = 0;
     size_t pos = 0;
     size_t n = 0;
 
@@ -151,6 +155,14 @@ static bool new_topics(struct weft_receiver *rx, const struct weft_grant *grant,
     if (n == 0) {
         refuse(r, 400, WEFT_STR("invalid"), WEFT_STR("remove"),
                WEFT_STR("at least one topic is needed; close the stream instead"));
+        return false;
+    }
+    for (size_t i = 0; i < n; i++) {
+        bytes += topics[i].len + 3;
+    }
+    if (bytes > TOPICS_BYTES_MAX) {
+        refuse(r, 400, WEFT_STR("invalid"), WEFT_STR("add"),
+               WEFT_STR("too many topics: their names are too long together"));
         return false;
     }
     *ret_n = n;

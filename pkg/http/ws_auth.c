@@ -85,12 +85,12 @@ bool weft_ws_may_subscribe(struct weft_ws_op *op, struct weft_str pattern)
            refuse(op, "topics", "subscribing to this topic");
 }
 
-bool weft_ws_may_publish(struct weft_ws_op *op, const struct weft_events *events, bool is_list)
+bool weft_ws_may_publish(struct weft_ws_op *op, const struct weft_publish_msg *m, bool is_list)
 {
     char field[sizeof(((struct weft_err *)NULL)->field) + 8];
     struct weft_err err;
 
-    if (weft_publish_allowed(op->ws->worker, op->ws->standing.grant, events, &err)) {
+    if (weft_publish_allowed(op->ws->worker, op->ws->standing.grant, m, &err)) {
         return true;
     }
     if (err.field[0] == '[') { /* of an event: as the message has them */

@@ -210,7 +210,7 @@ bool weft_ws_caller_take(struct weft_ws *ws, struct weft_call *call, struct weft
 void weft_ws_caller_fini(struct weft_ws *ws) WEFT_ON_WORKER;
 /* If not, answers and returns false. */
 bool weft_ws_may_subscribe(struct weft_ws_op *op, struct weft_str pattern) WEFT_ON_WORKER;
-bool weft_ws_may_publish(struct weft_ws_op *op, const struct weft_events *events, bool is_list)
+bool weft_ws_may_publish(struct weft_ws_op *op, const struct weft_publish_msg *m, bool is_list)
     WEFT_ON_WORKER;
 /* Another token with this grant, unless it does not allow a topic that is followed: result says so, false. */
 bool weft_ws_take_grant(struct weft_ws *ws, struct weft_grant *grant,

@@ -86,6 +86,16 @@ story('a stream has a line at its beginning and one at its end, which says why',
   assert.equal(drained.reason, 'draining');
 });
 
+story('a WebSocket has the same two lines', async (w) => {
+  const { node, file } = await logging(w);
+  const ws = await w.ws(node, { headers: { 'X-Request-Id': 'ws' } });
+  assert.equal(ws.head.headers['x-request-id'], 'ws');
+  ws.close();
+  const [begin, end] = await logged(file, (l) => l.request_id === 'ws', 2);
+  assert.deepEqual([begin.event, begin.stream, begin.status, begin.path], ['stream.begin', 'websocket', 101, '/ws']);
+  assert.deepEqual([end.event, end.stream, end.events], ['stream.end', 'websocket', 0]);
+});
+
 story('so has a WebSocket', async (w) => {
   const { node, file } = await logging(w, { http: { write_stall_ms: 700 } });
   const api = w.client(node);

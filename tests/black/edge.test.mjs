@@ -3,7 +3,11 @@
 // refusal is told and counted, and whoever is within the limits does not notice.
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import net from 'node:net';
+import path from 'node:path';
+import tls from 'node:tls';
+import { Certificates } from './lib/certificates.mjs';
 import { story } from './lib/story.mjs';
 import { event, parseHead, RawHttp } from './lib/http.mjs';
 import { Issuer } from './lib/token.mjs';
@@ -297,6 +301,43 @@ story('of a storm from one address as many come in as may', async (w) => {
   }
 });
 
+story('over TLS it is the same, but that a refused connection is closed without a word', async (w) => {
+  const made = new Certificates(w.folder);
+  const ca = readFileSync(await made.authority('ca'), 'utf8');
+  const file = path.join(w.folder, 'access.log');
+  const [node] = await w.cluster(1, { node: { ca, set: {
+    tls: await made.sign('ca', 'node', 'DNS:localhost,IP:127.0.0.1'), limits: { connections_per_address: 3 }, access_log: { path: file },
+  } } });
+  const connect = (bytes) => new Promise((resolve) => {
+    const socket = tls.connect({ port: node.port, host: '127.0.0.1', localAddress: '127.0.0.2', ca });
+    let text = '';
+    socket.on('secureConnect', () => socket.write(bytes));
+    socket.on('error', () => {});
+    socket.on('data', (data) => {
+      text += data.toString('latin1');
+      const end = text.indexOf('\r\n\r\n');
+      if (end >= 0) resolve({ socket, ...parseHead(text.slice(0, end)) });
+    });
+    socket.on('close', () => resolve({ socket, status: null }));
+  });
+  const stream = GET('/api/events?topic=t', 'Accept: text/event-stream\r\nX-Request-Id: tls\r\n');
+  const held = [await connect(stream), await connect(stream), await connect(GET('/healthz', 'X-Request-Id: tls\r\n'))];
+  assert.deepEqual(held.map((c) => c.status), [200, 200, 200]);
+  assert.deepEqual(held.map((c) => c.headers['x-request-id']), ['tls', 'tls', 'tls']);
+  for (let i = 0; i < 5; i++) assert.equal((await connect(stream)).status, null);
+  held[0].socket.destroy();
+  held.push(await until(async () => {
+    const next = await connect(stream);
+    return next.status === 200 ? next : null;
+  }, { what: 'a place' }));
+  for (const { socket } of held) socket.destroy();
+  const ends = await until(() => {
+    const lines = readFileSync(file, 'utf8').split('\n').filter((line) => line.includes('"event":"stream.end"'));
+    return lines.length === 3 ? lines.map((line) => JSON.parse(line)) : null;
+  }, { what: 'the ends of three streams' });
+  for (const end of ends) assert.ok(end.bytes > 50 && end.request_id === 'tls' && end.peer.startsWith('127.0.0.2:'), JSON.stringify(end));
+});
+
 story('more addresses than the table holds count as one', async (w) => {
   const [node] = await w.cluster(1, { node: { set: { limits: { connections_per_address: 2, addresses_max: 2 } } } });
   const held = [];
@@ -342,6 +383,12 @@ story('behind a proxy streams are counted by the address that it forwards', asyn
   for (let i = 0; i < 5; i++) assert.equal((await api.poll('topic=t&since=earliest&wait_ms=0', { 'x-forwarded-for': '192.0.2.1' })).status, 200);
   assert.equal(refusedOf(await node.metrics(), 'address'), 3);
 
+  // A WebSocket is a stream like the others; its client is told by the status.
+  const socket = w.websocket(node, { headers: { 'X-Forwarded-For': '192.0.2.1' } });
+  await deadline(socket.closed, { what: 'the end of the connection' });
+  assert.equal(socket.head.status, 429);
+  assert.equal(socket.head.headers['retry-after'], '5');
+
   held[0].cut();
   await node.metricReaches('weft_subscribers', 4);
   assert.equal((await opened('192.0.2.1')).control('weft.open').length, 1);
@@ -364,6 +411,27 @@ story('streams of a subject are counted, wherever they come from', async (w) => 
   held[0].stream.cut();
   await node.metricReaches('weft_subscribers', 2);
   assert.equal((await opened('alice')).word.type, 'weft.open');
+});
+
+story('a stream that gets its token later is counted for its subject as well', async (w) => {
+  const issuer = new Issuer(w.folder);
+  const [node] = await w.cluster(1, { node: { set: { auth: { anonymous: 'subscribe', jwks: issuer.file }, limits: { connections_per_subject: 2 } } } });
+  const api = w.client(node);
+  const token = issuer.token({ sub: 'alice', subscribe: ['*'] });
+  const streams = [await w.follow(node, 'topic=t', { headers: { Authorization: `Bearer ${token}` } }), await w.follow(node, 'topic=t'), await w.follow(node, 'topic=t')];
+  const give = async (stream) => {
+    const name = (await stream.waitControl('weft.open')).data.stream;
+    return (await api.send('POST', `/api/streams/${name}/token`, { headers: { 'content-type': 'application/json' }, body: JSON.stringify({ token }) })).status;
+  };
+  assert.deepEqual([await give(streams[1]), await give(streams[0]), await give(streams[2])], [200, 200, 429]);
+  const ws = await w.ws(node);
+  assert.equal((await ws.ask('auth', { token })).code, 'limited');
+  assert.equal(refusedOf(await node.metrics(), 'subject'), 2);
+  streams[1].cut();
+  await node.metricReaches('weft_subscribers', 2);
+  await ws.ok('auth', { token });
+  await ws.ok('auth', { token });
+  assert.equal(await give(streams[2]), 429);
 });
 
 story('a storm is accepted at the rate that is allowed; nobody is refused', async (w) => {

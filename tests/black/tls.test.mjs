@@ -234,6 +234,32 @@ story('who asks for other keys in the middle is not given any', async (w) => {
   assert.equal((await w.client(node).get('/healthz')).status, 200);
 });
 
+// `openssl s_client` changes its keys at each line that begins with k.
+async function rekeys(w, node, times, request) {
+  const program = w.program('openssl', ['s_client', '-connect', `127.0.0.1:${node.port}`, '-tls1_3', '-quiet', '-no_ign_eof'], { stdio: ['pipe', 'pipe', 'pipe'] });
+  program.child.stdin.on('error', () => {});
+  if (request) {
+    program.child.stdin.write(request);
+    await program.line((text) => /^HTTP\/1\.1 200/.test(text), { what: 'an answer' });
+  }
+  for (let n = 0; n < times && program.running; n++) {
+    const before = program.lines.length;
+    program.child.stdin.write('k\n');
+    await Promise.race([program.exited, until(() => program.lines.length > before, { what: 'new keys', every: 1 })]);
+  }
+  return program;
+}
+
+story('who does nothing but change keys is cut; who does so now and then is not', async (w) => {
+  const { node } = await encrypted(w);
+  const some = await rekeys(w, node, 20, 'GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n');
+  some.child.stdin.write('GET /readyz HTTP/1.1\r\nHost: x\r\n\r\n');
+  await some.line((text) => /X-Request-Id|^HTTP/i.test(text), { what: 'another answer', from: 2 });
+  const many = await rekeys(w, node, 300);
+  assert.ok(!many.running);
+  assert.equal((await w.client(node).get('/healthz')).status, 200);
+});
+
 // Kubernetes' way: the files are links into a folder that a link leads to, which is swapped at once.
 class Mounted {
   constructor(folder, pair) {

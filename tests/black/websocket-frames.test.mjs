@@ -57,7 +57,7 @@ story('whatever breaks the protocol has its close code, whole or byte by byte', 
       assert.ok(end.reason.length > 0, name);
     }
   }
-  assert.equal(await node.metric('weft_ws_closed_protocol_total'), 2 * broken.length);
+  assert.equal(await node.metric('weft_ws_closed_total{why="protocol"}'), 2 * broken.length);
   await node.metricReaches('weft_ws_connections', 0);
 });
 
@@ -115,7 +115,7 @@ story('a client that is silent is asked, and cut if it stays so', async (w) => {
   assert.ok(dead.pings >= 1);
   await alive.until(() => alive.pings >= 3, { what: 'three pings' });
   assert.equal((await alive.ask('ping')).type, 'weft.pong');
-  assert.equal(await node.metric('weft_ws_closed_policy_total'), 1);
+  assert.equal(await node.metric('weft_ws_closed_total{why="policy"}'), 1);
 });
 
 story('a message that never ends does not wait for ever', async (w) => {
@@ -146,7 +146,7 @@ story('a client that is gone without a word is noticed', async (w) => {
   ws.cut();
   await node.metricReaches('weft_ws_connections', 0);
   assert.equal(await node.metric('weft_subscribers'), 0);
-  assert.equal(await node.metric('weft_ws_closed_gone_total'), 1);
+  assert.equal(await node.metric('weft_ws_closed_total{why="gone"}'), 1);
 });
 
 // A frame, or several, of something a client might send.
@@ -219,6 +219,6 @@ story(`${MUTATIONS} frames with something wrong in them`, async (w) => {
   await node.metricReaches('weft_ws_connections', 1);
   assert.equal(await node.metric('weft_subscribers'), 1);
   const m = await node.metrics();
-  w.note(`${m.weft_ws_opened_total} sockets: ${m.weft_ws_closed_protocol_total} broke the protocol, ${m.weft_ws_closed_client_total} closed, ${m.weft_ws_closed_gone_total} went; ${m.weft_ws_messages_total} messages, ${m.weft_ws_errors_total} errors`);
+  w.note(`${m.weft_ws_opened_total} sockets: ${m['weft_ws_closed_total{why="protocol"}']} broke the protocol, ${m['weft_ws_closed_total{why="client"}']} closed, ${m['weft_ws_closed_total{why="gone"}']} went; ${m.weft_ws_messages_total} messages, ${m.weft_ws_errors_total} errors`);
   await until(() => w.streams.size === 1, { what: 'all to be gone' });
 }, { timeout: 300_000 });

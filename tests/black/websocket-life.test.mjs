@@ -1,6 +1,9 @@
 // The life of WebSockets: cut at any place and resumed, nothing is lost or repeated; slow ones are bounded and hurt nobody; they
 // live through Redis being away, are sent elsewhere in order, and end with the token that they came with.
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { WebSocket } from 'ws';
+import { Certificates } from './lib/certificates.mjs';
 import { story } from './lib/story.mjs';
 import { event, events } from './lib/http.mjs';
 import { bearer, Issuer } from './lib/token.mjs';
@@ -263,7 +266,37 @@ story('a life of its own', async (w) => {
   await ws.subscribe('t');
   assert.deepEqual(await ws.ending(), { code: 1001, reason: 'lifetime' });
   assert.equal(movedOf(ws).reason, 'lifetime');
-  assert.equal(await node.metric('weft_ws_closed_moved_total'), 1);
+  assert.equal(await node.metric('weft_ws_closed_total{why="moved"}'), 1);
+});
+
+story('over TLS: large and small, fast and slow, and to the end', async (w) => {
+  const made = new Certificates(w.folder);
+  const ca = readFileSync(await made.authority('ca'), 'utf8');
+  const [node] = await w.cluster(1, { node: { ca, set: { ...SMALL.node.set, tls: await made.sign('ca', 'node', 'IP:127.0.0.1') } } });
+  const behind = Buffer.concat([frame(TEXT, '{"op":"ping","request":"early"}'), frame(TEXT, '{"op":"subscribe","topics":["t"]}')]);
+  const fast = await w.ws(node, { behind });
+  const slow = await w.ws(node);
+  await fast.answer('early');
+  await fast.waitControl('weft.open');
+  await slow.subscribe('t');
+  slow.pause();
+  const N = 200;
+  for (let from = 1; from <= N; from += 20) {
+    assert.equal((await fast.ok('publish', { topic: 't', events: padded(from, from + 19) })).ids.length, 20);
+  }
+  await fast.ok('publish', { topic: 't', event: event(N + 1) });
+  await fast.take(N + 1, '', { ms: 30_000 });
+  slow.resume();
+  await slow.take(N + 1, '', { ms: 30_000 });
+  assert.deepEqual(ids(slow.events), ids(fast.events));
+  assert.deepEqual(slow.events.map((e) => e.payload.n), Array.from({ length: N + 1 }, (_, i) => i + 1));
+  fast.close(1000);
+  assert.equal((await fast.ending()).code, 1000);
+  slow.raw(frame(TEXT, 'x', { rsv: 2 }));
+  assert.equal((await slow.ending()).code, 1002);
+  const client = new WebSocket(`wss://127.0.0.1:${node.port}/ws`, ['weft.v1'], { ca });
+  w.atEnd(() => client.terminate());
+  await deadline(new Promise((resolve, reject) => client.on('open', resolve).on('error', reject)), { what: 'an ordinary client' });
 });
 
 /* ---- tokens ---- */
@@ -322,7 +355,7 @@ story('no token in time: 4401', async (w) => {
   const ws = await w.ws(node);
   assert.equal((await ws.ask('ping')).type, 'weft.pong');
   assert.equal((await ws.ending()).code, 4401);
-  assert.equal(await node.metric('weft_ws_closed_policy_total'), 1);
+  assert.equal(await node.metric('weft_ws_closed_total{why="policy"}'), 1);
 });
 
 story('a token that ends: told before, renewed or closed with 4401', async (w) => {

@@ -37,7 +37,7 @@ story('a socket follows a topic; its events are those of an event stream', async
   }
   await node.metricReaches('weft_ws_connections', 0);
   assert.equal(await node.metric('weft_ws_opened_total'), 2);
-  assert.equal(await node.metric('weft_ws_closed_client_total'), 2);
+  assert.equal(await node.metric('weft_ws_closed_total{why="client"}'), 2);
 });
 
 story('an ordinary client, without a subprotocol and with one', async (w) => {
@@ -366,8 +366,8 @@ story('a handshake that is wrong is a problem, as any request', async (w) => {
     ws.cut();
   }
   assert.equal((await w.client(node).send('POST', '/ws')).status, 405);
-  assert.equal(await node.metric('weft_ws_refused_origin_total'), 3);
-  assert.equal(await node.metric('weft_ws_refused_handshake_total'), handshakes.length - 3);
+  assert.equal(await node.metric('weft_ws_refused_total{reason="origin"}'), 3);
+  assert.equal(await node.metric('weft_ws_refused_total{reason="handshake"}'), handshakes.length - 3);
   assert.equal(await node.metric('weft_ws_connections'), 0);
 });
 
