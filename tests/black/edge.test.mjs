@@ -492,3 +492,15 @@ story('the trace of a request goes into events that have none', async (w) => {
   assert.deepEqual(got.map((e) => e.traceparent), [trace, own, undefined, undefined, undefined, trace]);
   assert.deepEqual(got.map((e) => e.request_id), Array(6).fill(undefined));
 });
+
+story('an answer that its client does not read is dropped after http.write_stall_ms, with its connection', async (w) => {
+  const [node] = await w.cluster(1, { node: { set: { http: { write_stall_ms: 500 } } } });
+  const api = w.client(node);
+  for (let n = 0; n < 80; n++) await api.published('t', { type: 'big', payload: { text: 'x'.repeat(200_000) } });
+  const raw = new RawHttp(node.port);
+  raw.socket.pause();
+  await raw.write('GET /api/topics/t/events?limit=80 HTTP/1.1\r\nHost: x\r\n\r\n');
+  await until(async () => (await node.metric('weft_connections_accepted_total')) >= 2, { what: 'it to be taken' });
+  await until(async () => (await node.metric('weft_connections')) === 1, { what: 'it to be dropped' }); // the one that asks
+  raw.destroy();
+});
