@@ -117,6 +117,7 @@ static void take_message(struct weft_ws *ws, const struct weft_ws_message *m) WE
 {
     switch (m->opcode) {
     case WEFT_WS_TEXT:
+        ws->partial_ms = 0; /* the next one has a time of its own, even if it has begun */
         take_text(ws, m->data);
         break;
     case WEFT_WS_PING:
