@@ -56,8 +56,16 @@ enum weft_origin weft_origin_of(struct weft_str origin, const struct weft_config
 
 bool weft_origin_allowed(h2o_req_t *req, const struct weft_config *cfg)
 {
-    struct weft_str origin = weft_header(req, "origin");
+    ssize_t first = h2o_find_header_by_str(&req->headers, H2O_STRLIT("origin"), -1);
+    struct weft_str origin;
 
-    return origin.p == NULL || weft_origin_is_host(origin, weft_str_of(req->input.authority)) ||
+    if (first == -1) {
+        return true;
+    }
+    if (h2o_find_header_by_str(&req->headers, H2O_STRLIT("origin"), first) != -1) {
+        return false; /* no browser sends two: which one it is about nobody knows */
+    }
+    origin = weft_str_of(req->headers.entries[first].value);
+    return weft_origin_is_host(origin, weft_str_of(req->input.authority)) ||
            weft_origin_of(origin, &cfg->http.cors_origins) != WEFT_ORIGIN_FOREIGN;
 }
