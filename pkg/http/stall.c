@@ -40,7 +40,8 @@ static void look(struct weft_conn *conn) WEFT_ON_WORKER
     } else if (worker->now_ms - conn->took_ms > worker->o.cfg->http.write_stall_ms) {
         conn->took_ms = worker->now_ms;
         weft_count(worker->o.shard, WEFT_M_CONNECTIONS_STALLED, 1);
-        (void)shutdown(h2o_socket_get_fd(conn->sock), SHUT_RDWR); /* the write fails, and h2o ends it */
+        /* The write fails, and h2o ends it. */
+        (void)shutdown(h2o_socket_get_fd(conn->sock), SHUT_RDWR);
     }
 }
 

@@ -201,7 +201,7 @@ struct weft_worker {
     uint64_t accept_resume_ms WEFT_OF_WORKER;
     size_t connections WEFT_OF_WORKER;      /* of this worker: h2o's and streams */
     struct weft_conn *conns WEFT_OF_WORKER; /* h2o's (utlist DL) */
-    uint64_t looked_ms WEFT_OF_WORKER;      /* when it was last seen whether they take their answers */
+    uint64_t looked_ms WEFT_OF_WORKER; /* when it was last seen whether they take their answers */
 
     struct weft_wake *wake WEFT_OF_WORKER;
     struct weft_poller *poller WEFT_OF_WORKER;

@@ -39,14 +39,16 @@ async function bother(node, random, bytes, mostMs, said) {
   await deadline(socket.over, { what: `the end of ${JSON.stringify(bytes.toString('latin1').slice(0, 2000))}`, ms: 20_000 });
 }
 
-async function survives(w, node, before, rounds) {
+async function survives(w, node, rounds) {
   const rss = async () => (await node.metrics()).process_resident_memory_bytes / 2 ** 20;
   const from = await rss();
   const began = performance.now();
   const said = { 1: 0, 2: 0, 3: 0, 4: 0, 5: 0 };
   const n = await rounds(said);
   w.note(`answers ${Object.entries(said).map(([digit, count]) => `${digit}xx ${count}`).join(', ')}`);
-  w.note(`${n} in ${((performance.now() - began) / 1000).toFixed(1)} s; resident ${from.toFixed(0)} -> ${(await rss()).toFixed(0)} MiB`);
+  const to = await rss();
+  w.note(`${n} in ${((performance.now() - began) / 1000).toFixed(1)} s; resident ${from.toFixed(0)} -> ${to.toFixed(0)} MiB`);
+  assert.ok(to < from + 400, 'memory is bounded'); // of which 256 MiB are what a sanitizer keeps back
 }
 
 story(`${REQUESTS} requests changed by chance`, async (w) => {
@@ -55,17 +57,18 @@ story(`${REQUESTS} requests changed by chance`, async (w) => {
   const makers = requests(random);
   assert.ok(makers.length > 40);
   const before = await held(node);
-  await undisturbed(w, node, () => survives(w, node, before, async (said) => {
+  await undisturbed(w, node, () => survives(w, node, async (said) => {
     let n = 0;
-    const one = () => {
+    const changed = () => {
       let text = random.pick(makers)();
-      for (let k = random.pick([0, 1, 1, 1, 2, 4]); k > 0; k--) text = mutate(random, text, random.pick(makers)()) || '\r\n';
+      for (let k = random.pick([1, 1, 1, 2, 4]); k > 0; k--) text = mutate(random, text, random.pick(makers)()) || '\r\n';
       n++;
       return text;
     };
-    const batches = Math.ceil(REQUESTS / 4);
-    await each(Array(batches).keys(), 48, async () => {
-      await bother(node, random, Buffer.from(one() + one() + one() + one(), 'latin1'), 10, said);
+    // Often behind one that is right, and two by two: what is broken is the last thing that is read of a connection.
+    await each(Array(REQUESTS / 2).keys(), 48, async () => {
+      const bytes = (random.chance(0.5) ? random.pick(makers)() : '') + changed() + changed();
+      await bother(node, random, Buffer.from(bytes, 'latin1'), 10, said);
     });
     assert.ok(said[2] > n / 100 && said[4] > n / 100, 'most are not understood, but not all');
     return n;
@@ -78,7 +81,7 @@ story(`${MESSAGES} WebSocket messages changed by chance`, async (w) => {
   const [node] = await w.cluster(1, { node: { set: { http: { request_timeout_ms: 1500 }, history: { max_events: 100 } } } });
   const random = w.random();
   const before = await held(node);
-  await undisturbed(w, node, () => survives(w, node, before, async (said) => {
+  await undisturbed(w, node, () => survives(w, node, async (said) => {
     let n = 0;
     const batches = Math.ceil(MESSAGES / 6);
     await each(Array(batches).keys(), 48, async () => {

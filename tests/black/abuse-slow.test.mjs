@@ -60,7 +60,7 @@ story('readers that ask for a long history and take nothing are cut after http.w
     await api.published('big', [0, 1, 2].map((k) => ({ type: 'big', payload: { i, k, text: 'x'.repeat(250_000) } })));
   }
   const before = await held(node);
-  const readers = QUICK ? 10 : 40;
+  const readers = QUICK ? 10 : 20;
   const page = get('/api/topics/big/events');
   await undisturbed(w, node, async () => {
     const sockets = Array.from({ length: readers }, (_, i) => {
@@ -84,7 +84,7 @@ story('a reader of a long history that is only slow gets all of it', async (w) =
   for (let i = 0; i < 4; i++) await api.published('big', [0, 1, 2].map(() => ({ type: 'big', payload: { text: 'x'.repeat(250_000) } })));
   const socket = dial(node);
   let bytes = 0;
-  const rounds = 15;
+  const rounds = QUICK ? 6 : 12;
   socket.write(get('/api/topics/big/events').repeat(rounds - 1) + get('/api/topics/big/events', 'Connection: close\r\n'));
   // In sips, with pauses; of each answer's head the length is read.
   const chunks = [];
