@@ -57,6 +57,7 @@ struct fanout_plan {
     uint64_t subscribers, topics, events, rate, connections, batch, size;
     uint64_t
         window; /* at full speed: events published but not yet delivered to all; 0: any number */
+    bool ws;    /* over WebSockets */
 };
 #define FANOUT_PLAN                                                                     \
     {                                                                                   \
@@ -68,6 +69,7 @@ void fanout_measure(const struct bench *bench, const struct fanout_plan *plan,
 
 struct idle_plan {
     uint64_t subscribers, topics;
+    bool ws; /* WebSockets */
 };
 #define IDLE_PLAN                          \
     {                                      \
@@ -133,6 +135,15 @@ struct stall_plan {
     }
 void stall_measure(const struct bench *bench, const struct stall_plan *plan, struct report *report);
 
+struct ws_plan {
+    uint64_t subscribers, events, rate, batch, size, rounds, idle;
+};
+#define WS_PLAN                                                                               \
+    {                                                                                         \
+        .subscribers = 1000, .events = 300, .rate = 50, .batch = 1, .size = 128, .rounds = 3, \
+        .idle = 2000                                                                          \
+    }
+
 /* The commands: argv[0] is the name; they return the exit code. */
 int publish_run(int argc, char **argv);
 int fanout_run(int argc, char **argv);
@@ -146,6 +157,7 @@ int guard_run(int argc, char **argv);
 int limits_run(int argc, char **argv);
 int token_run(int argc, char **argv);
 int stall_run(int argc, char **argv);
+int ws_run(int argc, char **argv);
 int suite_run(int argc, char **argv);
 
 enum { BENCH_GOOD = 0, BENCH_FAILED = 1, BENCH_USAGE = 2 };

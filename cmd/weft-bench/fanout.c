@@ -65,6 +65,7 @@ void fanout_measure(const struct bench *bench, const struct fanout_plan *plan,
 
     report_init(report, "fanout");
     d.swarm.n = (uint32_t)plan->subscribers;
+    d.swarm.ws = plan->ws;
     d.swarm.latency = plan->rate > 0 ? &latency : NULL;
     d.pubs.connections = (uint32_t)plan->connections;
     d.pubs.payload_bytes = (uint32_t)plan->size;
@@ -106,6 +107,7 @@ int fanout_run(int argc, char **argv)
         ARG_IS_NUMBER("batch", 1, PUBS_BATCH_MAX, &plan.batch, "events in a request (default: 1)"),
         ARG_IS_NUMBER("size", PUBS_PAYLOAD_MIN, PUBS_PAYLOAD_MAX, &plan.size,
                       "bytes of a payload (default: 128)"),
+        ARG_IS_FLAG("ws", &plan.ws, "over WebSockets"),
         BENCH_OPTIONS(&opt),
         ARG_END,
     };

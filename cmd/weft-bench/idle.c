@@ -40,6 +40,7 @@ void idle_measure(const struct bench *bench, const struct idle_plan *plan, struc
                           .servers = bench->servers,
                           .n_servers = bench->n_servers,
                           .n = (uint32_t)plan->subscribers,
+                          .ws = plan->ws,
                           .target = target,
                           .ctx = &idle};
 
@@ -92,6 +93,7 @@ int idle_run(int argc, char **argv)
         ARG_IS_NUMBER("subscribers", 1, 1000000, &plan.subscribers, "(default: 1000)"),
         ARG_IS_NUMBER("topics", 1, 100000, &plan.topics,
                       "the subscribers are spread over them (default: 100)"),
+        ARG_IS_FLAG("ws", &plan.ws, "WebSockets"),
         BENCH_OPTIONS(&opt),
         ARG_END,
     };

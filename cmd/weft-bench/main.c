@@ -24,6 +24,7 @@ static const struct command {
     {"limits", "buckets: exact takes a second, and leased ones", limits_run},
     {"token", "what it costs to check a token", token_run},
     {"stall", "what readers that stop reading cost the others", stall_run},
+    {"ws", "WebSockets against event streams: CPU of a delivery, memory of an idle one", ws_run},
     {"suite", "all of them against programs of its own, as one table", suite_run},
 };
 

@@ -310,7 +310,7 @@ static bool answer_is_whole(const struct pub *pub, const char **ret_body, const 
         }
         at++;
     } while (strncasecmp(at, name, sizeof(name) - 1) != 0);
-    for (at += sizeof(name) - 1; at < head_end; at++) {
+    for (at += sizeof(name) - 1; at < head_end && *at != '\r'; at++) {
         if (*at >= '0' && *at <= '9')
             length = length * 10 + (size_t)(*at - '0');
     }

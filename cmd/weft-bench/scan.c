@@ -126,3 +126,82 @@ long scan_chunks(const char *p, size_t len, scan_event_found *found, void *ctx)
         p = at + size + 2;
     }
 }
+
+/* ---- frames ---- */
+
+/* The text behind `"key":"`; NULL if it is not there. */
+static const char *text_of(const char *p, const char *end, const char *key)
+{
+    const char *at = memmem(p, (size_t)(end - p), key, strlen(key));
+
+    return at == NULL ? NULL : at + strlen(key);
+}
+
+/* One message: an event, whose JSON begins with its id, or a control message. */
+static void take_message(struct scan_event *event, const char *p, const char *end)
+{
+    static const char id[] = "{\"id\":\"";
+    static const char type[] = "{\"type\":\"";
+    const char *at;
+
+    if (end - p > (long)sizeof(id) && memcmp(p, id, sizeof(id) - 1) == 0) {
+        take_id(event, p + sizeof(id) - 1, end);
+        take_payload(event, p, end);
+        return;
+    }
+    event->kind = SCAN_CONTROL;
+    if (end - p <= (long)sizeof(type) || memcmp(p, type, sizeof(type) - 1) != 0)
+        return;
+    p += sizeof(type) - 1;
+    at = memchr(p, '"', (size_t)(end - p));
+    if (at != NULL)
+        event->kind = kind_of(p, (size_t)(at - p));
+    if (event->kind == SCAN_EVENT) /* weft.ok comes as well */
+        event->kind = SCAN_CONTROL;
+    at = text_of(p, end, "\"cursor\":\"");
+    if (event->kind == SCAN_OPEN && at != NULL)
+        take_id(event, at, end);
+    at = text_of(p, end, "\"retry_ms\":");
+    if (event->kind == SCAN_MOVED && at != NULL)
+        event->retry_ms = number(&at, end);
+}
+
+/* The length of a frame's head, 0 if not all of it is there; *ret_size: of what follows. */
+static size_t frame_head(const unsigned char *p, size_t len, uint64_t *ret_size)
+{
+    size_t more = len < 2 ? 0 : p[1] == 126 ? 2 : p[1] == 127 ? 8 : 0;
+
+    if (len < 2 + more)
+        return 0;
+    *ret_size = more == 0 ? p[1] : 0;
+    for (size_t i = 0; i < more; i++)
+        *ret_size = *ret_size << 8 | p[2 + i];
+    return 2 + more;
+}
+
+long scan_frames(const char *p, size_t len, scan_event_found *found, void *ctx)
+{
+    const char *begin = p, *end = p + len;
+
+    for (;;) {
+        struct scan_event event = {.kind = SCAN_EVENT};
+        uint64_t size;
+        size_t head = frame_head((const unsigned char *)p, (size_t)(end - p), &size);
+        unsigned first = head == 0 ? 0 : (unsigned char)*p;
+
+        if (head == 0 || (uint64_t)(end - p) - head < size)
+            return p - begin;
+        p += head;
+        if (first == 0x88)
+            return SCAN_ENDED;
+        if (first == 0x89)
+            event.kind = SCAN_PING;
+        else if (first == 0x81)
+            take_message(&event, p, p + size);
+        else
+            return SCAN_BROKEN;
+        p += size;
+        if (!found(ctx, &event))
+            return SCAN_ENDED;
+    }
+}

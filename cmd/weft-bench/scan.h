@@ -1,8 +1,8 @@
 /*
  * scan - finds the events in the bytes of a stream, as cheaply as the checks allow.
  *
- * It reads what weftd and the bare writer send: HTTP/1.1 chunks that each hold whole SSE events. Of
- * an event it takes the id, and two numbers that weft-bench has put into the payload. Pure.
+ * It reads what weftd and the bare writer send: HTTP/1.1 chunks that each hold whole SSE events, or the frames of a
+ * WebSocket. Of an event it takes the id, and two numbers that weft-bench has put into the payload. Pure.
  */
 #ifndef WEFT_BENCH_SCAN_H
 #define WEFT_BENCH_SCAN_H
@@ -23,6 +23,7 @@ enum scan_kind {
     SCAN_GAP,     /* weft.gap */
     SCAN_MOVED,   /* weft.moved */
     SCAN_CONTROL, /* another weft.* */
+    SCAN_PING,    /* of a WebSocket */
     SCAN_FOREIGN  /* an event whose payload is not ours */
 };
 
@@ -45,5 +46,8 @@ typedef bool scan_event_found(void *ctx, const struct scan_event *event);
  * follows is the beginning of a chunk, to be given again with more. Or one of the codes above.
  */
 long scan_chunks(const char *p, size_t len, scan_event_found *found, void *ctx);
+
+/* The same for a server's frames. SCAN_ENDED: a close frame. */
+long scan_frames(const char *p, size_t len, scan_event_found *found, void *ctx);
 
 #endif

@@ -10,6 +10,7 @@
 
 #include <weft/base/assert.h>
 #include <weft/base/clock.h>
+#include <weft/wire/ws.h>
 
 #include "scan.h"
 
@@ -107,33 +108,109 @@ void swarm_connect(struct swarm *swarm, struct sub *sub)
     poller_add(swarm->poller, &sub->io, EPOLLOUT);
 }
 
+static void put_cursor(const struct sub *sub, struct weft_buf *out)
+{
+    char id[WEFT_ID_MAX_LEN];
+
+    weft_buf_append(out, id, weft_id_print(id, sub->cursor));
+}
+
+/* False: it could not be sent. A fresh socket has room for it. */
+static bool send_all(struct sub *sub, const struct weft_buf *out)
+{
+    WEFT_ASSERT(!out->toobig);
+    if (send(sub->io.fd, out->data, out->len, MSG_NOSIGNAL) == (ssize_t)out->len)
+        return true;
+    lose(sub, &sub->swarm->failures, errno != 0 ? strerror(errno) : "cannot connect");
+    return false;
+}
+
 /* The connection stands: ask for the stream. */
 static void request(struct sub *sub)
 {
     struct swarm *swarm = sub->swarm;
     struct weft_buf out;
-    char id[WEFT_ID_MAX_LEN];
 
     weft_buf_init(&out, TARGET_MAX);
     weft_buf_puts(&out, "GET ");
-    swarm->target(swarm->ctx, sub->index, &out);
-    weft_buf_printf(&out, " HTTP/1.1\r\nHost: %s\r\nAccept: text/event-stream\r\n",
-                    swarm->servers[sub->server].authority);
+    if (swarm->ws)
+        weft_buf_puts(&out, "/ws");
+    else
+        swarm->target(swarm->ctx, sub->index, &out);
+    weft_buf_printf(&out, " HTTP/1.1\r\nHost: %s\r\n", swarm->servers[sub->server].authority);
+    if (swarm->ws)
+        weft_buf_puts(&out, "Upgrade: websocket\r\nConnection: Upgrade\r\n"
+                            "Sec-WebSocket-Version: 13\r\n"
+                            "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n");
+    else
+        weft_buf_puts(&out, "Accept: text/event-stream\r\n");
     /* 0-0 is a cursor too: that of an empty history. */
-    if (sub->opens > 0) {
+    if (!swarm->ws && sub->opens > 0) {
         weft_buf_puts(&out, "Last-Event-ID: ");
-        weft_buf_append(&out, id, weft_id_print(id, sub->cursor));
+        put_cursor(sub, &out);
         weft_buf_puts(&out, "\r\n");
     }
     weft_buf_puts(&out, "\r\n");
-    WEFT_ASSERT(!out.toobig);
-    /* A fresh socket has room for it. */
-    if (send(sub->io.fd, out.data, out.len, MSG_NOSIGNAL) != (ssize_t)out.len) {
-        lose(sub, &swarm->failures, errno != 0 ? strerror(errno) : "cannot connect");
-    } else {
+    if (send_all(sub, &out)) {
         move(sub, SUB_HEAD);
         poller_change(swarm->poller, &sub->io, EPOLLIN);
     }
+    weft_buf_fini(&out);
+}
+
+/* The topics of a target, `…?topic=a&topic=b`, as a JSON array; names have nothing to be escaped. */
+static void put_topics(const struct weft_buf *target, struct weft_buf *out)
+{
+    static const char key[] = "topic=";
+    const char *at = target->data, *end = target->data + target->len;
+    const char *sep = "[";
+
+    while ((at = memmem(at, (size_t)(end - at), key, sizeof(key) - 1)) != NULL) {
+        size_t len;
+
+        at += sizeof(key) - 1;
+        len = strcspn(at, "&");
+        weft_buf_puts(out, sep);
+        weft_buf_json(out, weft_str(at, len));
+        sep = ",";
+    }
+    weft_buf_puts(out, "]");
+}
+
+/* The WebSocket stands: subscribe. */
+static bool subscribe(struct sub *sub)
+{
+    struct swarm *swarm = sub->swarm;
+    struct weft_buf target, text, out;
+    bool ok;
+
+    weft_buf_init(&target, TARGET_MAX);
+    weft_buf_init(&text, TARGET_MAX);
+    weft_buf_init(&out, TARGET_MAX);
+    swarm->target(swarm->ctx, sub->index, &target);
+    weft_buf_puts(&text, "{\"op\":\"subscribe\",\"topics\":");
+    put_topics(&target, &text);
+    if (sub->opens > 0) {
+        weft_buf_puts(&text, ",\"cursor\":\"");
+        put_cursor(sub, &text);
+        weft_buf_puts(&text, "\"");
+    }
+    weft_buf_puts(&text, "}");
+    weft_ws_put_masked(&out, WEFT_WS_TEXT, true, sub->index, weft_str(text.data, text.len));
+    ok = send_all(sub, &out);
+    weft_buf_fini(&target);
+    weft_buf_fini(&text);
+    weft_buf_fini(&out);
+    return ok;
+}
+
+static void answer_ping(struct sub *sub)
+{
+    struct weft_buf out;
+
+    weft_buf_init(&out, 64);
+    weft_ws_put_masked(&out, WEFT_WS_PONG, true, sub->index, weft_str(NULL, 0));
+    (void)send(sub->io.fd, out.data, out.len, MSG_NOSIGNAL | MSG_DONTWAIT);
     weft_buf_fini(&out);
 }
 
@@ -193,6 +270,9 @@ static bool event_found(void *ctx, const struct scan_event *event)
     case SCAN_CONTROL:
         swarm->controls++;
         break;
+    case SCAN_PING:
+        answer_ping(sub);
+        break;
     case SCAN_FOREIGN:
         swarm->foreign++;
         sub->cursor = event->id;
@@ -209,7 +289,7 @@ static long skip_head(struct sub *sub, const char *p, size_t len)
 
     if (end == NULL)
         return 0;
-    if (len > 12 && memcmp(p, "HTTP/1.1 200", 12) == 0)
+    if (len > 12 && memcmp(p, sub->swarm->ws ? "HTTP/1.1 101" : "HTTP/1.1 200", 12) == 0)
         return end + 4 - p;
     snprintf(what, sizeof(what), "answer: %.*s", (int)strcspn(p, "\r"), p);
     note_trouble(sub->swarm, sub, what);
@@ -246,8 +326,11 @@ static void take(struct sub *sub, const char *p, size_t len)
             keep_carry(sub, p, len);
             return;
         }
+        if (swarm->ws && !subscribe(sub))
+            return;
     }
-    n = scan_chunks(p + used, len - used, event_found, sub);
+    n = swarm->ws ? scan_frames(p + used, len - used, event_found, sub)
+                  : scan_chunks(p + used, len - used, event_found, sub);
     if (n == SCAN_ENDED && sub->told) {
         swarm->sent_on++;
         swarm_cut(swarm, sub);

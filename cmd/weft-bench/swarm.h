@@ -1,5 +1,5 @@
 /*
- * swarm - many SSE subscribers in one loop.
+ * swarm - many subscribers in one loop, over SSE or over WebSockets.
  *
  * A subscriber opens a stream, takes its events, and may be cut and come back with its last id,
  * here or on another server. For each event the swarm notes the number that the publisher put into
@@ -57,6 +57,7 @@ struct swarm {
     /* Writes path and query of a subscriber's stream. */
     void (*target)(void *ctx, uint32_t index, struct weft_buf *out);
     void *ctx;
+    bool ws;              /* over WebSockets: the topics of the target, subscribed to */
     bool keep;            /* note the numbers of the events */
     struct hist *latency; /* NULL: not measured */
 

@@ -38,7 +38,7 @@ static void begin(struct subject *s, const char *alg)
     weft_buf_printf(&claims,
                     "{\"sub\":\"shop\",\"jti\":\"0123456789abcdef\",\"exp\":%lld,\"weft\":"
                     "{\"publish\":[\"orders\",\"shop:*\"],\"subscribe\":[\"*:log\",\"shop:*\"]}}",
-                    (long long)(s->policy.now_ms / 1000 + 3600));
+                    (long long)s->policy.now_ms / 1000 + 3600);
     WEFT_ASSERT(weft_sign_make_key(&s->keys, weft_str(alg, strlen(alg)), WEFT_STR("k"), NULL) == 0);
     WEFT_ASSERT(weft_token_sign(&s->token, weft_str(s->keys.data, s->keys.len), WEFT_STR(""),
                                 WEFT_STR(""), weft_str(claims.data, claims.len), NULL) == 0);

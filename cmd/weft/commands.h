@@ -16,6 +16,7 @@ int breakers_run(int argc, char **argv);
 int connections_run(int argc, char **argv);
 int services_run(int argc, char **argv);
 int nodes_run(int argc, char **argv);
+int revocations_run(int argc, char **argv);
 int token_run(int argc, char **argv);
 
 #endif

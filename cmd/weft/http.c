@@ -106,7 +106,8 @@ static CURLcode call_once(struct http *http, const struct http_request *rq,
     curl_easy_setopt(http->curl, CURLOPT_URL, url);
     curl_easy_setopt(http->curl, CURLOPT_PATH_AS_IS, 1L); /* "." is a topic */
     curl_easy_setopt(http->curl, CURLOPT_NOSIGNAL, 1L);
-    servers_trust(http->servers, http->curl);
+    if (!servers_prepare(http->servers, http->curl))
+        return CURLE_LOGIN_DENIED;
     curl_easy_setopt(http->curl, CURLOPT_ERRORBUFFER, http->error);
     curl_easy_setopt(http->curl, CURLOPT_USERAGENT, "weft/" WEFT_VERSION);
     curl_easy_setopt(http->curl, CURLOPT_CONNECTTIMEOUT_MS, CONNECT_TIMEOUT_MS);
@@ -148,6 +149,10 @@ int http_call(struct http *http, const struct http_request *rq, struct weft_buf 
         long status;
         CURLcode rc = call_once(http, rq, headers, answer, &status);
 
+        if (rc == CURLE_LOGIN_DENIED) { /* no token, as was said */
+            code = EXIT_USAGE;
+            break;
+        }
         if (rc == CURLE_OK && status >= 200 && status < 300) {
             code = EXIT_DONE;
             break;

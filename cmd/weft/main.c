@@ -25,6 +25,7 @@ static const struct command commands[] = {
     {"connections", "list the slowest streams and the busiest topics", connections_run},
     {"services", "what is probed and run, and how it is", services_run},
     {"nodes", "list the nodes", nodes_run},
+    {"revocations", "list, add and end revocations of tokens", revocations_run},
     {"token", "make keys and tokens, and read them", token_run},
 };
 
@@ -43,14 +44,16 @@ static int usage(FILE *out)
     fputs("usage: weft COMMAND [words and options]\n\ncommands:\n", out);
     for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
         fprintf(out, "  %-11s %s\n", commands[i].name, commands[i].about);
-    fputs("  help        this text, or that of a command: weft help COMMAND\n"
-          "\n"
-          "weft COMMAND --help tells a command's options; weft --version the version.\n"
-          "Every command but token takes --url, the address of one or several nodes ($WEFT_URL).\n"
-          "\n"
-          "exit codes: 0 done, 1 the server refused, 2 wrong usage,\n"
-          "            3 a gap (tail --fail-on-gap), 4 no server could be reached\n",
-          out);
+    fputs(
+        "  help        this text, or that of a command: weft help COMMAND\n"
+        "\n"
+        "weft COMMAND --help tells a command's options; weft --version the version.\n"
+        "Every command but token takes --url, the address of one or several nodes ($WEFT_URL), and shows\n"
+        "them the token of --token-file ($WEFT_TOKEN).\n"
+        "\n"
+        "exit codes: 0 done, 1 the server refused, 2 wrong usage,\n"
+        "            3 a gap (tail --fail-on-gap), 4 no server could be reached\n",
+        out);
     return out == stdout ? EXIT_DONE : EXIT_USAGE;
 }
 

@@ -6,6 +6,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#define TOKEN_MAX 16384
+
 static bool add(struct servers *servers, const char *url, size_t len)
 {
     size_t scheme;
@@ -58,18 +60,51 @@ static bool set_ca(struct servers *servers, const char *given)
     return true;
 }
 
-void servers_trust(const struct servers *servers, CURL *curl)
+/* The first line of the file, without what is around it. */
+static bool read_token(const char *path, char *token, size_t size)
 {
+    FILE *in = fopen(path, "re");
+    bool ok = in != NULL && fgets(token, (int)size, in) != NULL;
+
+    if (in == NULL) {
+        args_complain("--token-file: %s: %s", path, strerror(errno));
+    } else {
+        if (ok)
+            token[strcspn(token, " \t\r\n")] = '\0';
+        ok = ok && token[0] != '\0';
+        if (!ok)
+            args_complain("--token-file: %s: there is no token in it", path);
+        fclose(in);
+    }
+    return ok;
+}
+
+bool servers_prepare(const struct servers *servers, CURL *curl)
+{
+    char token[TOKEN_MAX] = "";
+
     if (servers->ca != NULL)
         curl_easy_setopt(curl, CURLOPT_CAINFO, servers->ca);
+    if (servers->token_file != NULL && !read_token(servers->token_file, token, sizeof(token)))
+        return false;
+    if (servers->token_file != NULL || servers->token != NULL) {
+        curl_easy_setopt(curl, CURLOPT_HTTPAUTH, CURLAUTH_BEARER);
+        curl_easy_setopt(curl, CURLOPT_XOAUTH2_BEARER,
+                         servers->token_file != NULL ? token : servers->token);
+    }
+    return true;
 }
 
 bool servers_init(struct servers *servers, const struct servers_given *given)
 {
     const char *env = getenv("WEFT_URL");
 
+    const char *token = getenv("WEFT_TOKEN");
+
     servers->n = 0;
     servers->current = 0;
+    servers->token_file = given->token_file;
+    servers->token = token != NULL && token[0] != '\0' ? token : NULL;
     if (!set_ca(servers, given->ca))
         return false;
     for (size_t i = 0; i < given->urls.n; i++) {

@@ -64,13 +64,12 @@ static size_t bytes_arrived(char *bytes, size_t size, size_t n, void *ctx)
     return run->stream->done || run->parser.dropped > 0 ? 0 : len;
 }
 
-static void set_options(struct run *run, struct curl_slist *headers, char *error)
+static bool set_options(struct run *run, struct curl_slist *headers, char *error)
 {
     CURL *easy = run->easy;
 
     curl_easy_setopt(easy, CURLOPT_URL, run->url);
     curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
-    servers_trust(run->stream->servers, easy);
     curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, error);
     curl_easy_setopt(easy, CURLOPT_USERAGENT, "weft/" WEFT_VERSION);
     curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, CONNECT_TIMEOUT_MS);
@@ -79,6 +78,7 @@ static void set_options(struct run *run, struct curl_slist *headers, char *error
     curl_easy_setopt(easy, CURLOPT_HTTPHEADER, headers);
     curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, bytes_arrived);
     curl_easy_setopt(easy, CURLOPT_WRITEDATA, run);
+    return servers_prepare(run->stream->servers, easy);
 }
 
 static struct curl_slist *make_headers(const char *last_id)
@@ -188,12 +188,15 @@ enum stream_end stream_run(struct stream *stream, const char *url, const char *l
         abort(); /* out of memory */
     weft_buf_init(&run.problem, PROBLEM_MAX);
     weft_sse_parser_init(&run.parser, EVENT_MAX, event_arrived, stream);
-    set_options(&run, headers, error);
     curl_multi_add_handle(multi, run.easy);
-
-    end = transfer(&run, multi, &rc);
-    if (end == STREAM_CUT && stream->reason[0] == '\0')
-        end = classify(&run, rc, error);
+    if (set_options(&run, headers, error)) {
+        end = transfer(&run, multi, &rc);
+        if (end == STREAM_CUT && stream->reason[0] == '\0')
+            end = classify(&run, rc, error);
+    } else {
+        set_reason(stream, "no token");
+        end = STREAM_REFUSED;
+    }
     stream->retry_ms = run.parser.retry_ms;
 
     curl_multi_remove_handle(multi, run.easy);

@@ -143,8 +143,8 @@ static int serve(struct weft_node *node, const struct weft_config *cfg, struct w
         int sig = sigtimedwait(signals, NULL, ready ? &look : &soon);
 
         if (sig == SIGHUP) {
-            reload(node, call);
             weft_node_reopen(node);
+            reload(node, call);
         }
         weft_node_look(node);
         if (is_end(sig)) {

@@ -27,6 +27,8 @@ struct weft_revocations {
     bool up;
     bool asking;      /* for the version, or the list */
     bool known;       /* the table is what Redis had at this version */
+    bool overtaken;   /* a change was heard that what Redis is about to answer may not have */
+    bool lost;        /* Redis has gone back: what it has is not all any more */
     uint64_t version; /* 0: nothing was ever revoked */
     uint64_t loading; /* the version that the list on its way belongs to, or a later one */
 };
@@ -61,11 +63,34 @@ static void apply(struct weft_revocations *rvs, struct weft_str jti,
     show(rvs);
 }
 
+/* All of these, and nothing becomes good again. */
+static int add_all(struct weft_revocations *rvs, const struct weft_revoked_entry *entries,
+                   size_t n) WEFT_ON_CONTROL
+{
+    int worst = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        int rc = weft_revoked_add(rvs->table, entries[i].jti, entries[i].until_ms, now_ms());
+
+        if (rc == WEFT_EFULL || worst == 0) {
+            worst = rc;
+        }
+    }
+    return worst;
+}
+
+/*
+ * It comes by another connection than the changes, and may be older than one that was heard meanwhile: then it only adds,
+ * and the next check asks again. It only adds as well once Redis has lost changes: what was revoked stays so, until the end
+ * that was told with it or until somebody takes it back.
+ */
 static void list_replied(void *ctx, const struct weft_reply *reply)
 {
     struct weft_revocations *rvs = ctx;
+    bool went_back = !rvs->overtaken && rvs->loading < rvs->version;
     size_t n = reply != NULL && reply->kind == WEFT_REPLY_ARRAY ? reply->n / 2 : 0;
     struct weft_revoked_entry *entries;
+    int rc;
 
     weft_role_assert_control(rvs->owner);
     rvs->asking = false;
@@ -81,13 +106,20 @@ static void list_replied(void *ctx, const struct weft_reply *reply)
         entries[i] = (struct weft_revoked_entry){weft_reply_str(weft_reply_at(reply, 2 * i)),
                                                  (int64_t)until};
     }
-    if (weft_revoked_replace(rvs->table, entries, n, now_ms()) == WEFT_EFULL) {
+    rvs->lost = rvs->lost || went_back;
+    rc = rvs->overtaken || rvs->lost ? add_all(rvs, entries, n)
+                                     : weft_revoked_replace(rvs->table, entries, n, now_ms());
+    if (rc == WEFT_EFULL) {
         told_full(rvs);
     }
     free(entries);
     show(rvs);
+    if (went_back) {
+        weft_log(rvs->env->log, WEFT_LOG_WARN, "revoked.went_back", WEFT_U("version", rvs->version),
+                 WEFT_U("now", rvs->loading));
+    }
     rvs->version = rvs->loading;
-    rvs->known = true;
+    rvs->known = !rvs->overtaken;
 }
 
 /* ZRANGEBYSCORE <key> <now> +inf WITHSCORES LIMIT 0 <limit> */
@@ -128,11 +160,12 @@ static void version_replied(void *ctx, const struct weft_reply *reply)
         return;
     }
     (void)weft_reply_u64(reply, &version); /* nil: 0 */
-    if (rvs->known && version == rvs->version) {
-        return;
+    if (rvs->known && (version == rvs->version || rvs->overtaken)) {
+        return; /* if it was overtaken, the next check compares */
     }
     rvs->loading = version;
-    rvs->asking = send_list(rvs, rvs->env->cfg->auth.revoked_max, list_replied, rvs);
+    /* One more than there is room for, to see that it is full. */
+    rvs->asking = send_list(rvs, (uint64_t)rvs->env->cfg->auth.revoked_max + 1, list_replied, rvs);
 }
 
 static void check(struct weft_revocations *rvs) WEFT_ON_CONTROL
@@ -146,6 +179,7 @@ static void check(struct weft_revocations *rvs) WEFT_ON_CONTROL
     weft_buf_init(&key, 512);
     weft_key_revoked_version(&key, rvs->env->keys);
     struct weft_str argv[] = {WEFT_STR("GET"), weft_str(key.data, key.len)};
+    rvs->overtaken = false;
     rvs->asking = weft_redis_send(rvs->env->cn, version_replied, rvs, 2, argv) == 0;
     weft_buf_fini(&key);
 }
@@ -170,6 +204,7 @@ void weft_revocations_message(struct weft_revocations *rvs, struct weft_str payl
         return;
     }
     apply(rvs, payload, (int64_t)until);
+    rvs->overtaken = true;
     if (rvs->known && version == rvs->version + 1) {
         rvs->version = version;
     } else if (version != rvs->version) {

@@ -1,29 +1,15 @@
 #include "jwt_priv.h"
 
-#include <stdint.h>
 #include <string.h>
-
-#include <jose/b64.h>
 
 #include <weft/auth/token.h>
 #include <weft/base/assert.h>
 #include <weft/wire/json.h>
 
+#include "base64url_priv.h"
+
 /* Decoded, three quarters of a token. */
 #define PART_MAX WEFT_TOKEN_BYTES_MAX
-
-static bool is_base64url(struct weft_str s)
-{
-    for (size_t i = 0; i < s.len; i++) {
-        char c = s.p[i];
-
-        if (!((c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ||
-              c == '-' || c == '_')) {
-            return false;
-        }
-    }
-    return true;
-}
 
 int weft_jwt_split(struct weft_jwt_parts *ret, struct weft_str token, struct weft_err *err)
 {
@@ -43,23 +29,12 @@ int weft_jwt_split(struct weft_jwt_parts *ret, struct weft_str token, struct wef
         }
     }
     for (size_t i = 0; i < WEFT_COUNT_OF(parts); i++) {
-        if (!is_base64url(parts[i])) {
+        if (!weft_base64url_valid(parts[i])) {
             return weft_err_set(err, WEFT_EINVAL, "",
                                 "the token has other bytes than A-Z a-z 0-9 - _ and two dots");
         }
     }
     *ret = (struct weft_jwt_parts){parts[0], parts[1], parts[2]};
-    return 0;
-}
-
-/* Refuses bits behind the last whole byte: of two spellings of the same bytes one is wrong. */
-static int decode(unsigned char *out, size_t *ret_len, struct weft_str part, const char *what,
-                  struct weft_err *err)
-{
-    *ret_len = jose_b64_dec_buf(part.p, part.len, out, PART_MAX);
-    if (*ret_len == SIZE_MAX) {
-        return weft_err_set(err, WEFT_EINVAL, "", "the %s of the token: wrong base64url", what);
-    }
     return 0;
 }
 
@@ -71,10 +46,10 @@ int weft_jwt_text(struct weft_buf *out, struct weft_str part, const char *what,
     size_t before = out->len;
     size_t len;
     char *quote;
-    int rc = decode(bytes, &len, part, what, err);
+    int rc;
 
-    if (rc != 0) {
-        return rc;
+    if (part.len > WEFT_TOKEN_BYTES_MAX || !weft_base64url_decode(bytes, &len, part)) {
+        return weft_err_set(err, WEFT_EINVAL, "", "the %s of the token: wrong base64url", what);
     }
     rc = weft_json_minify(out, weft_str((const char *)bytes, len), WEFT_JWT_DEPTH, &why);
     if (rc != 0) {
@@ -114,7 +89,7 @@ json_t *weft_jwt_json(struct weft_str part, const char *what, struct weft_err *e
 int weft_token_read(struct weft_str token, struct weft_buf *ret_header, struct weft_buf *ret_claims,
                     struct weft_err *err)
 {
-    struct weft_jwt_parts parts;
+    struct weft_jwt_parts parts = {{NULL, 0}, {NULL, 0}, {NULL, 0}};
     int rc = weft_jwt_split(&parts, token, err);
 
     if (rc == 0 && ret_header != NULL) {

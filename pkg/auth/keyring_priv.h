@@ -17,9 +17,8 @@
 
 #include "alg_priv.h"
 
-#if !JSON_HAVE_ATOMIC_BUILTINS
-#error "jansson without atomic counts: keys could not be shared by threads"
-#endif
+_Static_assert(JSON_HAVE_ATOMIC_BUILTINS == 1,
+               "jansson without atomic counts: keys could not be shared by threads");
 
 #define WEFT_KID_MAX 200
 

@@ -22,6 +22,14 @@ async function complaint(answer) {
   }
 }
 
+// ---- the token: of this tab alone; an EventSource can only show it in its URL
+
+const TOKEN = 'weft.token';
+
+const token = () => sessionStorage.getItem(TOKEN) ?? '';
+
+const withToken = (headers) => (token() ? { ...headers, authorization: `Bearer ${token()}` } : headers);
+
 // ---- connection: one EventSource, and this page's own retries where EventSource gives up
 
 const live = {
@@ -61,6 +69,7 @@ function follow(patterns, types, since) {
 function connect() {
   const query = new URLSearchParams(live.query);
   if (live.cursor) query.set('lastEventId', live.cursor);
+  if (token()) query.set('token', token());
   const source = new EventSource(`/api/events?${query}`);
   live.source = source;
   source.onmessage = (message) => {
@@ -86,8 +95,9 @@ async function refused(query) {
   let reason = 'the node cannot be reached';
   query.set('wait_ms', '0');
   query.set('limit', '1');
+  query.delete('token');
   try {
-    const answer = await fetch(`/api/events?${query}`, { headers: { accept: 'application/json' } });
+    const answer = await fetch(`/api/events?${query}`, { headers: withToken({ accept: 'application/json' }) });
     reason = answer.ok ? 'the stream was refused' : await complaint(answer);
   } catch {
     // the sentence above
@@ -121,6 +131,11 @@ function arrived(data) {
     show({ gap: data });
   } else if (data.retry_ms !== undefined) {
     setState('reconnecting', 'the node sends its clients to another one');
+  } else if (['expired', 'revoked'].includes(data.reason)) {
+    stop();
+    setState('error', `the token was ${data.reason === 'revoked' ? 'revoked' : 'good until now'}: another one is needed`);
+  } else if (data.expires_ms !== undefined) {
+    $('detail').textContent = data.in_ms === undefined ? '' : `the token ends in ${Math.round(data.in_ms / 1000)} s`;
   } else if (data.reason !== undefined) {
     setState('connected', `${data.reason} is away: events will follow`);
   } else {
@@ -224,7 +239,7 @@ async function loadTopics(after) {
   if (after) query.set('after', after);
   let answer;
   try {
-    answer = await fetch(`/api/topics?${query}`);
+    answer = await fetch(`/api/topics?${query}`, { headers: withToken({}) });
   } catch {
     $('topics-note').textContent = 'the node cannot be reached';
     return;
@@ -260,7 +275,7 @@ async function publish() {
   try {
     const answer = await fetch(`/api/topics/${encodeURIComponent($('topic').value)}/events`, {
       method: 'POST',
-      headers: { 'content-type': 'application/json' },
+      headers: withToken({ 'content-type': 'application/json' }),
       body: JSON.stringify({ type: $('type').value, payload }),
     });
     note.className = answer.ok ? 'good' : 'bad';
@@ -286,6 +301,14 @@ onSubmit('follow-form', () => {
   follow(patterns, types, $('since').value);
 });
 onSubmit('topics-form', () => loadTopics());
+onSubmit('token-form', () => {
+  if ($('token').value) sessionStorage.setItem(TOKEN, $('token').value.trim());
+  else sessionStorage.removeItem(TOKEN);
+  $('token').value = '';
+  $('token').placeholder = token() ? 'in use' : 'none';
+  loadTopics();
+  $('follow-form').requestSubmit();
+});
 onSubmit('publish-form', publish);
 $('topics-more').addEventListener('click', () => loadTopics(nextPage));
 $('stop').addEventListener('click', stop);
@@ -295,5 +318,6 @@ $('clear').addEventListener('click', () => {
   draw();
 });
 
+$('token').placeholder = token() ? 'in use' : 'none';
 loadTopics();
 $('follow-form').requestSubmit();

@@ -84,7 +84,7 @@ bool weft_sub_keep_words(struct weft_sub *sub, const struct weft_sub_opts *opts)
                 sub->patterns_n++;
             }
         }
-        sub->types_off = (uint16_t)(at - sub->words);
+        sub->types_off = (uint32_t)(at - sub->words);
         for (size_t i = 0; i < opts->n_types; i++) {
             *at++ = (char)(unsigned char)opts->types[i].len;
             memcpy(at, opts->types[i].p, opts->types[i].len);

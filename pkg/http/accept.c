@@ -1,8 +1,8 @@
 #include "conn_priv.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -14,10 +14,10 @@
 #include <weft/tls/server.h>
 
 /*
- * The listener. Over the node's cap a connection gets a 503 and is closed, over its address's a 429.
+ * The listener. Over the node's cap a connection gets a 503 and is closed, over its address's a 429 (with TLS there are no
+ * words that it would understand: it is only closed).
  * When descriptors run out, accepting pauses for a while, since an epoll that reports a connection nobody
- * can take would spin; and when too many come in a second, who then wait in the kernel's backlog. (Over a
- * cap, with TLS, there are no words that the client would understand: it is only closed.)
+ * can take would spin; and when too many come in a second, who then wait in the kernel's backlog.
  */
 
 #define ACCEPTS_PER_TURN 16
@@ -30,17 +30,15 @@ static void closed(void *ctx)
 
     weft_role_assert_worker(worker->owner);
     DL_DELETE(worker->conns, conn);
-    weft_tally_leave(worker->o.edge->tally, conn->door.address);
     weft_handshake_forget(conn);
+    weft_tally_leave(worker->o.edge->tally, conn->door.address);
     free(conn);
     weft_connection_gone(worker);
 }
 
 struct weft_door *weft_door_of(h2o_req_t *req)
 {
-    struct weft_conn *conn = req->conn->callbacks->get_socket(req->conn)->on_close.data;
-
-    return &conn->door;
+    return &weft_conn_of(req->conn->callbacks->get_socket(req->conn))->door;
 }
 
 void weft_connections_shut(struct weft_worker *worker)
@@ -116,7 +114,7 @@ void weft_connection_gone(struct weft_worker *worker)
     weft_gauge_add(worker->o.shard, WEFT_G_CONNECTIONS, -1);
 }
 
-static void refuse(struct weft_worker *worker, h2o_socket_t *sock, const char *status)
+static void refuse(const struct weft_worker *worker, h2o_socket_t *sock, const char *status)
     WEFT_ON_WORKER
 {
     char answer[160];
@@ -129,20 +127,6 @@ static void refuse(struct weft_worker *worker, h2o_socket_t *sock, const char *s
         (void)send(h2o_socket_get_fd(sock), answer, (size_t)n, MSG_DONTWAIT | MSG_NOSIGNAL);
     }
     h2o_socket_close(sock);
-}
-
-/* A renewed certificate is there for who comes from now on. */
-static void take_tls(struct weft_worker *worker) WEFT_ON_WORKER
-{
-    struct weft_tls *tls;
-
-    if (atomic_load_explicit(&worker->next_tls, memory_order_relaxed) != NULL) {
-        tls = atomic_exchange_explicit(&worker->next_tls, NULL, memory_order_acquire);
-        if (tls != NULL) {
-            weft_tls_unref(worker->tls);
-            worker->tls = tls;
-        }
-    }
 }
 
 /* False: it was refused. *ret_address: where it is counted, or NULL. */
@@ -213,6 +197,20 @@ static void not_taken(struct weft_worker *worker) WEFT_ON_WORKER
 {
     if (worker->o.cfg->limits.accepts_per_s > 0 && !worker->stopping) {
         weft_gate_return(&worker->o.edge->accepts, worker->o.cfg->limits.accepts_per_s);
+    }
+}
+
+/* A renewed certificate is there for who comes from now on. */
+static void take_tls(struct weft_worker *worker) WEFT_ON_WORKER
+{
+    struct weft_tls *tls;
+
+    if (atomic_load_explicit(&worker->next_tls, memory_order_relaxed) != NULL) {
+        tls = atomic_exchange_explicit(&worker->next_tls, NULL, memory_order_acquire);
+        if (tls != NULL) {
+            weft_tls_unref(worker->tls);
+            worker->tls = tls;
+        }
     }
 }
 

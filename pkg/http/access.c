@@ -41,7 +41,9 @@ static void put_text(struct weft_buf *b, struct weft_str s, size_t max)
 static void put_field(struct weft_buf *b, const char *key, struct weft_str s, size_t max)
 {
     if (s.len > 0) {
-        weft_buf_printf(b, ",\"%s\":", key);
+        weft_buf_puts(b, ",\"");
+        weft_buf_puts(b, key);
+        weft_buf_puts(b, "\":");
         put_text(b, s, max);
     }
 }
@@ -103,16 +105,26 @@ void weft_access_query(struct weft_buf *out, struct weft_str query, size_t max)
     }
 }
 
-static void put_time(struct weft_buf *b)
+/* The calendar is asked once a second. */
+static void put_time(struct weft_worker *worker, struct weft_buf *b) WEFT_ON_WORKER
 {
+    struct weft_second *second = &worker->second;
     int64_t now = weft_clock_wall_ms();
-    time_t seconds = (time_t)(now / 1000);
-    char day[32];
-    struct tm tm;
+    char ms[4] = {(char)('0' + now % 1000 / 100), (char)('0' + now % 100 / 10),
+                  (char)('0' + now % 10), '\0'};
 
-    (void)gmtime_r(&seconds, &tm);
-    (void)strftime(day, sizeof(day), "%Y-%m-%dT%H:%M:%S", &tm);
-    weft_buf_printf(b, "{\"time\":\"%s.%03dZ\"", day, (int)(now % 1000));
+    if (second->at != now / 1000 || second->text[0] == '\0') {
+        time_t seconds = (time_t)(now / 1000);
+        struct tm tm;
+
+        (void)gmtime_r(&seconds, &tm);
+        (void)strftime(second->text, sizeof(second->text), "%Y-%m-%dT%H:%M:%S.", &tm);
+        second->at = now / 1000;
+    }
+    weft_buf_puts(b, "{\"time\":\"");
+    weft_buf_puts(b, second->text);
+    weft_buf_puts(b, ms);
+    weft_buf_puts(b, "Z\"");
 }
 
 static void put_duration(struct weft_buf *b, uint64_t ns)
@@ -187,13 +199,13 @@ void weft_access_stream_end(struct weft_worker *worker, const char *about, const
     struct weft_buf *b = &worker->line;
 
     weft_buf_clear(b);
-    put_time(b);
+    put_time(worker, b);
     weft_buf_puts(b, ",\"event\":\"stream.end\"");
     weft_buf_puts(b, about);
     weft_buf_printf(b, ",\"stream\":\"%s\",\"bytes\":%" PRIu64 ",\"events\":%" PRIu64, as, bytes,
                     events);
     put_duration(b, lived_ns);
-    weft_buf_printf(b, ",\"reason\":\"%s\"", reason);
+    put_field(b, "reason", weft_str(reason, strlen(reason)), 128);
     put_line(worker, b);
 }
 
@@ -203,7 +215,7 @@ static void log_request(struct weft_worker *worker, h2o_req_t *req) WEFT_ON_WORK
     struct weft_buf *b = &worker->line;
 
     weft_buf_clear(b);
-    put_time(b);
+    put_time(worker, b);
     weft_buf_puts(b,
                   asked->stream != NULL ? ",\"event\":\"stream.begin\"" : ",\"event\":\"request\"");
     put_about(b, req);

@@ -40,7 +40,7 @@ static void bucket_of_subject(struct weft_str subject, char *out)
     unsigned char digest[SHA256_DIGEST_LENGTH];
     int n = snprintf(out, NAME_MAX_LEN, "weft.subject:");
 
-    if (weft_topic_valid(subject) && subject.len < SUBJECT_MAX_LEN) {
+    if (weft_topic_valid(subject) && subject.len < SUBJECT_MAX_LEN && subject.p[0] != ':') {
         memcpy(out + n, subject.p, subject.len);
         out[(size_t)n + subject.len] = '\0';
         return;
@@ -204,18 +204,34 @@ bool weft_admit(struct weft_call *call)
 
 /* ---- messages of a WebSocket, each as good as a request ---- */
 
+static char *copy_of(const char *name)
+{
+    char *copy = strdup(name);
+
+    WEFT_ASSERT(copy != NULL);
+    return copy;
+}
+
 char *weft_admit_bucket(struct weft_call *call)
 {
     char name[NAME_MAX_LEN];
-    char *copy;
 
     if (conf_of(call->worker->o.cfg, has_subject(call)).rate == 0) {
         return NULL;
     }
     bucket_of_sender(call, name);
-    copy = strdup(name);
-    WEFT_ASSERT(copy != NULL);
-    return copy;
+    return copy_of(name);
+}
+
+char *weft_admit_bucket_of(const struct weft_worker *worker, struct weft_str subject)
+{
+    char name[NAME_MAX_LEN];
+
+    if (conf_of(worker->o.cfg, true).rate == 0) {
+        return NULL;
+    }
+    bucket_of_subject(subject, name);
+    return copy_of(name);
 }
 
 static bool is_subjects(const char *bucket)

@@ -66,21 +66,22 @@ int weft_token_take(struct weft_worker *worker, struct weft_str token,
 {
     struct weft_keyring *keys = weft_keychain_get(worker->o.keychain);
     struct weft_token_policy policy = worker->checker->policy;
-    int rc;
+    struct weft_grant *grant = NULL;
 
     policy.now_ms = weft_clock_wall_ms();
     if (keys == NULL) {
-        rc = weft_err_set(err, WEFT_EINVAL, "", "this node has no keys to check it with");
-    } else {
-        rc = weft_token_check(keys, token, &policy, ret_grant, err);
+        (void)weft_err_set(err, WEFT_EINVAL, "", "this node has no keys to check it with");
+    } else if (weft_token_check(keys, token, &policy, &grant, err) != 0) {
+        grant = NULL;
+    } else if (is_revoked(worker, grant)) {
+        weft_grant_unref(grant);
+        grant = NULL;
+        (void)weft_err_set(err, WEFT_EINVAL, "jti", "it was revoked");
     }
     weft_keyring_unref(keys);
-    if (rc == 0 && is_revoked(worker, *ret_grant)) {
-        weft_grant_unref(*ret_grant);
-        rc = weft_err_set(err, WEFT_EINVAL, "jti", "it was revoked");
-    }
-    weft_count(worker->o.shard, rc == 0 ? WEFT_M_TOKENS_ACCEPTED : WEFT_M_TOKENS_REFUSED, 1);
-    return rc;
+    weft_count(worker->o.shard, grant != NULL ? WEFT_M_TOKENS_ACCEPTED : WEFT_M_TOKENS_REFUSED, 1);
+    *ret_grant = grant;
+    return grant != NULL ? 0 : WEFT_EINVAL;
 }
 
 /* ---- the token of a request ---- */
@@ -114,7 +115,7 @@ static bool in_cookie(struct weft_call *call, struct weft_str *ret_token) WEFT_O
     const h2o_headers_t *headers = &call->req->headers;
     ssize_t at = -1;
 
-    if (name[0] == '\0') {
+    if (name[0] == '\0' || !weft_origin_lends(call->req, call->worker->o.cfg)) {
         return false;
     }
     while ((at = h2o_find_header(headers, H2O_TOKEN_COOKIE, at)) != -1) {
@@ -147,11 +148,8 @@ void weft_call_authenticate(struct weft_call *call)
     struct weft_grant *grant = NULL;
     struct weft_err err;
 
-    if (!in_header(call, &token) && !in_query(call, &token)) {
-        call->by_cookie = in_cookie(call, &token);
-        if (!call->by_cookie) {
-            return;
-        }
+    if (!in_header(call, &token) && !in_query(call, &token) && !in_cookie(call, &token)) {
+        return;
     }
     if (weft_token_take(call->worker, token, &grant, &err) != 0) {
         call->refused = h2o_strdup(&call->req->pool, err.message, SIZE_MAX).base;

@@ -26,6 +26,7 @@ struct weft_conn {
     h2o_timeout_entry_t late; /* linked meanwhile */
     uint64_t took_bytes;      /* of what was written, when it was last looked at */
     uint64_t took_ms;         /* since when no more was taken; 0: nothing is being written */
+    uint32_t rekeys;          /* how often the client has changed its keys */
     uint8_t alert;            /* why TLS refused the client's first words; 0: it did not say */
 };
 

@@ -8,12 +8,6 @@
 
 #define FORM_BYTES_MAX ((size_t)2 * 1024 * 1024)
 
-struct pending {
-    struct weft_waiting waiting;
-    struct weft_worker *worker;
-    h2o_req_t *req;
-};
-
 void weft_respond_answer(h2o_req_t *req, const struct weft_answer_msg *m)
 {
     for (size_t i = 0; i < m->n_headers; i++) {
@@ -30,42 +24,6 @@ void weft_respond_answer(h2o_req_t *req, const struct weft_answer_msg *m)
     } else {
         weft_respond(req, m->status, NULL, weft_str(NULL, 0));
     }
-}
-
-static void answered(struct weft_waiting *w, struct weft_answer_msg *m)
-{
-    struct pending *p = WEFT_CONTAINER_OF(w, struct pending, waiting);
-    h2o_req_t *req = p->req;
-
-    weft_role_assert_worker(p->worker->owner);
-    weft_ticket_free(p->worker, &p->waiting);
-    free(p);
-    weft_unwatch(req);
-    weft_respond_answer(req, m);
-}
-
-void weft_control_ask(struct weft_call *call, struct weft_request *rq)
-{
-    struct weft_worker *worker = call->worker;
-    struct pending *p = calloc(1, sizeof(*p));
-    struct weft_msg *msg = &rq->msg;
-
-    WEFT_ASSERT(p != NULL);
-    p->worker = worker;
-    p->req = call->req;
-    p->waiting.answer = answered;
-    weft_ticket_take(worker, &p->waiting);
-    rq->worker = worker->o.index;
-    rq->ticket = p->waiting.ticket;
-    if (weft_mailbox_post(worker->control, &msg) != 0) {
-        weft_count(worker->o.shard, WEFT_M_MAILBOX_FULL, 1);
-        msg->ops->drop(msg);
-        weft_ticket_free(worker, &p->waiting);
-        free(p);
-        weft_respond_problem(call->req, 503, "busy", "", "too much is being asked at the moment");
-        return;
-    }
-    weft_watch(call->req, NULL);
 }
 
 bool weft_call_form(struct weft_call *call, const struct weft_member *members, size_t n, void *out,

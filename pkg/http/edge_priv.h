@@ -87,6 +87,9 @@ bool weft_origin_is_host(struct weft_str origin, struct weft_str host);
 /* May the page behind this request act here? True without an Origin: nobody's page is. */
 bool weft_origin_allowed(h2o_req_t *req, const struct weft_config *cfg) WEFT_ON_WORKER;
 
+/* The same with what the browser has of its user, a cookie: that `*` does not allow. */
+bool weft_origin_lends(h2o_req_t *req, const struct weft_config *cfg) WEFT_ON_WORKER;
+
 /* ---- kept.c ---- */
 
 /* What a connection that leaves h2o takes along. Zeroed: nothing. */
@@ -102,6 +105,12 @@ struct weft_kept {
  * (weft.moved for an event stream, else 429); *kept is empty.
  */
 bool weft_kept_begin(struct weft_call *call, const char *as, struct weft_kept *kept) WEFT_ON_WORKER;
+/*
+ * It has a token of this subject now. If it began without one it is counted from now on; false: the subject has too many
+ * already, and nothing is changed.
+ */
+bool weft_kept_subject(struct weft_worker *worker, struct weft_kept *kept, struct weft_str subject)
+    WEFT_ON_WORKER;
 /* It is over; safe on an empty one. reason: a word for the access log. */
 void weft_kept_end(struct weft_worker *worker, struct weft_kept *kept, const char *as,
                    uint64_t bytes, uint64_t events, const char *reason) WEFT_ON_WORKER;

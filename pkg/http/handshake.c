@@ -17,6 +17,9 @@
  * and h2o's socket is what its BIO carries.
  */
 
+/* Times that a client may change its keys while h2o has the connection: each costs some 30 us, and few do it at all. */
+#define REKEYS_MAX 200
+
 /* NULL: it is not h2o's any more. */
 static struct weft_conn *conn_of(const SSL *ssl)
 {
@@ -28,22 +31,38 @@ static struct weft_conn *conn_of(const SSL *ssl)
     return weft_conn_of(BIO_get_data(bio));
 }
 
+/*
+ * h2o reads all that the socket has and then decrypts it, in one turn: a client that sends nothing but new keys would have the
+ * worker for itself. For OpenSSL it has said goodbye then, so that it reads no more of it, and for h2o it is gone.
+ */
+static void rekeyed(struct weft_conn *conn, const SSL *ssl) WEFT_ON_WORKER
+{
+    if (++conn->rekeys == REKEYS_MAX) {
+        SSL_set_shutdown((SSL *)(uintptr_t)ssl, SSL_RECEIVED_SHUTDOWN);
+        (void)shutdown(h2o_socket_get_fd(conn->sock), SHUT_RDWR);
+    }
+}
+
 void weft_worker_tls_told(const struct ssl_st *ssl, int where, int ret)
 {
     OSSL_HANDSHAKE_STATE state = SSL_get_state(ssl);
-    struct weft_conn *conn;
+    bool alert = (where & SSL_CB_WRITE_ALERT) == SSL_CB_WRITE_ALERT;
+    bool done = (where & SSL_CB_HANDSHAKE_DONE) != 0;
+    bool rekey = where == SSL_CB_ACCEPT_LOOP && state == TLS_ST_SR_KEY_UPDATE;
+    struct weft_conn *conn = alert || done || rekey ? conn_of(ssl) : NULL;
 
-    if ((where & SSL_CB_HANDSHAKE_DONE) == 0 &&
-        (where & SSL_CB_WRITE_ALERT) != SSL_CB_WRITE_ALERT) {
-        return;
+    if (alert && (uint8_t)ret == SSL_AD_NO_RENEGOTIATION) {
+        /* Also of a stream: OpenSSL would go on reading requests for one, as long as they come. */
+        SSL_set_shutdown((SSL *)(uintptr_t)ssl, SSL_RECEIVED_SHUTDOWN);
     }
-    conn = conn_of(ssl);
     if (conn == NULL) {
         return;
     }
     weft_role_assert_worker(conn->worker->owner);
-    if ((where & SSL_CB_HANDSHAKE_DONE) != 0) {
+    if (done) {
         conn->ssl = (SSL *)(uintptr_t)ssl;
+    } else if (rekey) {
+        rekeyed(conn, ssl);
     } else if (state == TLS_ST_BEFORE || state == TLS_ST_SR_CLNT_HELLO) {
         conn->alert = (uint8_t)ret;
     }

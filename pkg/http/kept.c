@@ -90,6 +90,17 @@ bool weft_kept_begin(struct weft_call *call, const char *as, struct weft_kept *k
     return true;
 }
 
+bool weft_kept_subject(struct weft_worker *worker, struct weft_kept *kept, struct weft_str subject)
+{
+    if (kept->subject != NULL || /* only one of the same takes its token's place */
+        enter(worker, "subject", subject, worker->o.cfg->limits.connections_per_subject,
+              &kept->subject)) {
+        return true;
+    }
+    weft_count(worker->o.shard, WEFT_M_REFUSED_SUBJECT, 1);
+    return false;
+}
+
 void weft_kept_end(struct weft_worker *worker, struct weft_kept *kept, const char *as,
                    uint64_t bytes, uint64_t events, const char *reason)
 {

@@ -20,6 +20,10 @@
 #include <weft/tls/session.h>
 #include <weft/wire/frame.h>
 
+/* Records of TLS's own, each of them some 10 us, that a peer may have one turn of the worker read. */
+#define RECORDS_PER_TURN 64
+#define EARLY_MAX        ((size_t)64 * 1024) /* that may come behind a request, before its answer */
+
 /* The rest of a write that the socket did not take. */
 struct weft_unsent {
     size_t n, at;
@@ -42,15 +46,20 @@ static void tune(const struct weft_worker *worker, int fd)
     (void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof(one));
 }
 
-static void keep_early(struct weft_peer *peer, const h2o_buffer_t *input, size_t reqsize)
+/* False: too much. h2o reads whatever there is, and it might lie here for as long as the stream lives. */
+static bool keep_early(struct weft_peer *peer, const h2o_buffer_t *input, size_t reqsize)
 {
     if (input->size <= reqsize) {
-        return;
+        return true;
+    }
+    if (input->size - reqsize > EARLY_MAX) {
+        return false;
     }
     peer->early_len = input->size - reqsize;
     peer->early = malloc(peer->early_len);
     WEFT_ASSERT(peer->early != NULL);
     memcpy(peer->early, input->bytes + reqsize, peer->early_len);
+    return true;
 }
 
 static void free_early(struct weft_peer *peer)
@@ -96,7 +105,10 @@ bool weft_peer_open(struct weft_peer *peer, struct weft_worker *worker, h2o_sock
     if (h2o_socket_export(sock, &bare) != 0) {
         return false;
     }
-    keep_early(peer, bare.input, reqsize);
+    if (!keep_early(peer, bare.input, reqsize)) {
+        h2o_socket_dispose_export(&bare);
+        return false;
+    }
     if (ssl == NULL) {
         h2o_buffer_dispose(&bare.input);
         peer->poll.fd = bare.fd;
@@ -150,43 +162,48 @@ void weft_peer_close(struct weft_peer *peer)
 
 /* ---- writing ---- */
 
-/* The same as below, with TLS. */
-static ssize_t push_records(struct weft_peer *peer, const struct iovec *iov, size_t n)
+/* -1: broken. *ret_moved: something went to the socket, if only a part of a record of which nothing counts as taken yet. */
+static ssize_t push_records(struct weft_peer *peer, const struct iovec *iov, size_t n,
+                            bool *ret_moved)
 {
     size_t wire;
     ssize_t sent = weft_tls_session_write(peer->ssl, iov, n, &wire);
 
     peer->broken = peer->broken || sent < 0;
-    if (wire > 0) { /* if only a part of a record */
-        peer->progress_ms = peer->worker->now_ms;
+    *ret_moved = wire > 0;
+    return sent;
+}
+
+/* The same, in the clear. */
+static ssize_t push_bytes(struct weft_peer *peer, struct iovec *iov, size_t n, bool *ret_moved)
+{
+    struct msghdr mh = {.msg_iov = iov, .msg_iovlen = n};
+    ssize_t sent =
+        n == 1 ? send(peer->poll.fd, iov[0].iov_base, iov[0].iov_len, MSG_DONTWAIT | MSG_NOSIGNAL)
+               : sendmsg(peer->poll.fd, &mh, MSG_DONTWAIT | MSG_NOSIGNAL);
+
+    if (sent < 0 && (errno == EAGAIN || errno == EINTR)) {
+        sent = 0;
     }
-    if (sent > 0) {
-        weft_count(peer->worker->o.shard, WEFT_M_DELIVERY_BYTES, (uint64_t)sent);
-    }
+    *ret_moved = sent > 0;
     return sent;
 }
 
 /* Bytes taken by the socket, 0 if none now, or -1: it is broken. */
-static ssize_t push(struct weft_peer *peer, struct iovec *iov, size_t n)
+static ssize_t push(struct weft_peer *peer, struct iovec *iov, size_t n) WEFT_ON_WORKER
 {
-    struct msghdr mh = {.msg_iov = iov, .msg_iovlen = n};
-    ssize_t sent;
+    bool moved;
+    ssize_t sent =
+        peer->ssl != NULL ? push_records(peer, iov, n, &moved) : push_bytes(peer, iov, n, &moved);
 
-    if (peer->ssl != NULL) {
-        return push_records(peer, iov, n);
-    }
-    sent = n == 1
-               ? send(peer->poll.fd, iov[0].iov_base, iov[0].iov_len, MSG_DONTWAIT | MSG_NOSIGNAL)
-               : sendmsg(peer->poll.fd, &mh, MSG_DONTWAIT | MSG_NOSIGNAL);
-    if (sent < 0) {
-        return errno == EAGAIN || errno == EINTR ? 0 : -1;
+    if (moved) {
+        peer->progress_ms = peer->worker->now_ms;
     }
     if (sent > 0) {
-        peer->progress_ms = peer->worker->now_ms;
         peer->sent_bytes += (uint64_t)sent;
         weft_count(peer->worker->o.shard, WEFT_M_DELIVERY_BYTES, (uint64_t)sent);
     }
-    return sent;
+    return sent < 0 ? -1 : sent;
 }
 
 static void point(struct iovec *iov, const struct weft_piece *pieces, size_t n)
@@ -288,12 +305,26 @@ bool weft_peer_write_on(struct weft_peer *peer)
 void weft_peer_finish(struct weft_peer *peer)
 {
     WEFT_ASSERT(!weft_peer_busy(peer));
-    if (peer->ssl == NULL) { /* else its goodbye is still to be said, at the end */
-        (void)shutdown(peer->poll.fd, SHUT_WR);
+    if (peer->ssl != NULL && !peer->broken) {
+        weft_tls_session_finish(peer->ssl);
     }
+    (void)shutdown(peer->poll.fd, SHUT_WR);
 }
 
 /* ---- reading ---- */
+
+static ssize_t read_records(struct weft_peer *peer, char *out, size_t size) WEFT_ON_WORKER
+{
+    ssize_t got;
+
+    if (peer->turn_ms != peer->worker->now_ms) {
+        peer->turn_ms = peer->worker->now_ms;
+        peer->records = RECORDS_PER_TURN;
+    }
+    got = weft_tls_session_read(peer->ssl, out, size, &peer->records);
+    peer->broken = peer->broken || got < 0;
+    return got;
+}
 
 ssize_t weft_peer_read(struct weft_peer *peer, char *out, size_t size)
 {
@@ -309,10 +340,7 @@ ssize_t weft_peer_read(struct weft_peer *peer, char *out, size_t size)
         return (ssize_t)n;
     }
     if (peer->ssl != NULL) {
-        ssize_t got = weft_tls_session_read(peer->ssl, out, size);
-
-        peer->broken = peer->broken || got < 0;
-        return got;
+        return read_records(peer, out, size);
     }
     ssize_t got = recv(peer->poll.fd, out, size, MSG_DONTWAIT);
 

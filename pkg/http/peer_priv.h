@@ -37,9 +37,11 @@ struct weft_peer {
     char *early; /* what it sent behind its request; malloc'd or NULL */
     size_t early_len, early_at;
     uint64_t progress_ms; /* when the socket last took a byte */
+    struct ssl_st *ssl;   /* NULL: in the clear */
+    bool broken;          /* with TLS: nothing more can be said */
+    unsigned records; /* with TLS: that may yet come in the turn of turn_ms without bytes in them */
+    uint64_t turn_ms;
     uint64_t sent_bytes;
-    struct ssl_st *ssl; /* NULL: in the clear */
-    bool broken;        /* with TLS: nothing more can be said */
     bool open;
     /* The socket can be read, or written again after weft_peer_busy(). The peer may be closed in it. */
     void (*ready)(struct weft_peer *peer, bool readable, bool writable);

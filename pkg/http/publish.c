@@ -177,7 +177,7 @@ static bool take_events(struct weft_call *call, struct weft_publish_msg *m) WEFT
               &err)) {
         return false;
     }
-    if (!weft_publish_allowed(call->worker, call->grant, &m->events, &err)) {
+    if (!weft_publish_allowed(call->worker, call->grant, m, &err)) {
         weft_respond_forbidden(call, err.field, err.message);
         return false;
     }

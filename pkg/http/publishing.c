@@ -202,12 +202,18 @@ bool weft_published_refused(const struct weft_published_msg *m,
 }
 
 bool weft_publish_allowed(const struct weft_worker *worker, const struct weft_grant *grant,
-                          const struct weft_events *events, struct weft_err *err)
+                          const struct weft_publish_msg *m, struct weft_err *err)
 {
-    struct weft_str good = {NULL, 0}; /* mostly all have the same */
+    const struct weft_events *events = &m->events;
+    struct weft_str good = weft_str(m->topic, strlen(m->topic)); /* mostly all have this one */
     struct weft_str topic;
     char field[32] = "topic";
 
+    /* Also if no event goes there: its keys and producers are those of this topic. */
+    if (!weft_may_publish(worker, grant, good)) {
+        (void)weft_err_set(err, WEFT_EINVAL, field, "publishing to this topic");
+        return false;
+    }
     for (size_t i = 0; i < events->n; i++) {
         uint32_t pos = 0;
 

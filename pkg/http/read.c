@@ -1,26 +1,11 @@
 #include "worker_priv.h"
 
-#include <stdlib.h>
 #include <string.h>
-
-#include <weft/base/assert.h>
 
 /* History and topics: asked of the hub, which answers with the JSON. */
 
-struct pending {
-    struct weft_waiting waiting;
-    struct weft_worker *worker;
-    h2o_req_t *req;
-};
-
-static void answered(struct weft_waiting *w, struct weft_answer_msg *m)
+static void respond(h2o_req_t *req, const struct weft_answer_msg *m) WEFT_ON_WORKER
 {
-    struct pending *p = WEFT_CONTAINER_OF(w, struct pending, waiting);
-    h2o_req_t *req = p->req;
-
-    weft_role_assert_worker(p->worker->owner);
-    weft_ticket_free(p->worker, &p->waiting);
-    free(p);
     if (m->status == 200) {
         weft_respond_json(req, 200, weft_str(m->body, m->body_len));
     } else if (m->status == 404) {
@@ -33,28 +18,10 @@ static void answered(struct weft_waiting *w, struct weft_answer_msg *m)
 
 static void ask(struct weft_call *call, struct weft_ask_msg *m) WEFT_ON_WORKER
 {
-    struct weft_worker *worker = call->worker;
-    struct pending *p = m == NULL ? NULL : calloc(1, sizeof(*p));
-    struct weft_msg *msg;
-
-    if (p == NULL) {
-        free(m);
+    if (m == NULL) {
         weft_respond_problem(call->req, 503, "busy", "", "out of memory");
-        return;
-    }
-    p->worker = worker;
-    p->req = call->req;
-    p->waiting.answer = answered;
-    weft_ticket_take(worker, &p->waiting);
-    m->worker = worker->o.index;
-    m->ticket = p->waiting.ticket;
-    msg = &m->msg;
-    if (weft_mailbox_post(worker->hub, &msg) != 0) {
-        weft_count(worker->o.shard, WEFT_M_MAILBOX_FULL, 1);
-        free(m);
-        weft_ticket_free(worker, &p->waiting);
-        free(p);
-        weft_respond_problem(call->req, 503, "busy", "", "too much is being asked at the moment");
+    } else {
+        weft_ask(call, call->worker->hub, &m->msg, &m->worker, &m->ticket, respond);
     }
 }
 

@@ -17,7 +17,7 @@ static const struct weft_route routes[] = {
     {"POST", "/api/topics/{topic}/events", WEFT_RIGHT_PUBLISH, weft_handle_publish},
     {"GET", "/api/topics/{topic}/events", WEFT_RIGHT_SUBSCRIBE, weft_handle_history},
     {"GET", "/api/topics/{topic}", WEFT_RIGHT_SUBSCRIBE, weft_handle_topic},
-    {"GET", "/api/topics", WEFT_RIGHT_SUBSCRIBE, weft_handle_topics},
+    {"GET", "/api/topics", WEFT_RIGHT_READ, weft_handle_topics},
     {"GET", "/api/events", WEFT_RIGHT_SUBSCRIBE, weft_handle_events},
     {"GET", "/api/ws", WEFT_RIGHT_OWN, weft_handle_ws},
     {"GET", "/ws", WEFT_RIGHT_OWN, weft_handle_ws},

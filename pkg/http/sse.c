@@ -265,14 +265,13 @@ static void head_sent(void *ctx, h2o_socket_t *sock, size_t reqsize)
     struct weft_worker *worker = st->rx.worker;
 
     weft_role_assert_worker(worker->owner);
-    /* What a client may have sent behind its request means nothing here. */
     if (sock == NULL || !weft_peer_open(&st->peer, worker, sock, reqsize)) {
         weft_stream_destroy(st);
         return;
     }
     weft_gauge_add(worker->o.shard, WEFT_G_SUBSCRIBERS, 1);
     st->began_ms = worker->now_ms;
-    if (worker->stopping) {
+    if (worker->stopping || !client_is_there(st)) { /* read for what came behind the request */
         weft_stream_destroy(st);
         return;
     }

@@ -1,3 +1,5 @@
+#include <weft/auth/grant.h>
+
 #include "look_priv.h"
 #include "sse_priv.h"
 #include "streams_priv.h"
@@ -19,12 +21,28 @@ static void describe(struct weft_handle *handle, struct weft_buf *body)
     weft_look_describe(&st->rx, &st->peer, st->began_ms, &seen, body);
 }
 
+/* Nothing can change any more what it was told last. */
+static bool is_ending(const struct weft_stream *st, struct weft_stream_result *result)
+{
+    if (!st->ended && st->closing == NULL) {
+        return false;
+    }
+    result->status = 404;
+    result->code = WEFT_STR("not_found");
+    result->field = WEFT_STR("stream");
+    result->detail = WEFT_STR("the stream has come to its end");
+    return true;
+}
+
 static void change_topics(struct weft_handle *handle, const struct weft_stream_ask *ask,
                           struct weft_stream_result *result, struct weft_buf *body)
 {
     struct weft_stream *st = stream_of(handle);
 
     weft_role_assert_worker(st->rx.worker->owner);
+    if (is_ending(st, result)) {
+        return;
+    }
     if (!weft_receiver_retopic(&st->rx, st->standing.grant, ask, result, body)) {
         weft_stream_destroy(st);
     }
@@ -36,7 +54,8 @@ static void renew_token(struct weft_handle *handle, struct weft_grant *grant,
     struct weft_stream *st = stream_of(handle);
 
     weft_role_assert_worker(st->rx.worker->owner);
-    if (!weft_receiver_may_take(&st->rx, grant, result)) {
+    if (is_ending(st, result) || !weft_receiver_may_take(&st->rx, grant, result) ||
+        !weft_receiver_count(st->rx.worker, &st->kept, grant, result)) {
         return;
     }
     weft_standing_renew(&st->standing, grant);

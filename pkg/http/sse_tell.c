@@ -1,5 +1,6 @@
 #include "sse_priv.h"
 
+#include <weft/access/streams.h>
 #include <weft/auth/grant.h>
 #include <weft/wire/sse.h>
 
@@ -16,7 +17,7 @@ bool weft_stream_tell_open(struct weft_stream *st)
     size_t pos = 0;
     bool first = true;
 
-    weft_buf_init(&b, 65536);
+    weft_buf_init(&b, worker->what.max);
     weft_stream_id_print(worker, &st->rx.waiting, name, sizeof(name));
     weft_buf_printf(&b, "{\"stream\":\"%s\",\"node\":\"%s\",\"cursor\":", name, worker->o.node_id);
     if (floats) {
@@ -91,6 +92,7 @@ bool weft_stream_tell_id(struct weft_stream *st)
 
 bool weft_stream_tell_closed(struct weft_stream *st, const char *reason)
 {
+    bool begun = st->rx.sub.mode != WEFT_SUB_OPENING && !weft_sub_floats(&st->rx.sub);
     char id[WEFT_ID_MAX_LEN];
     size_t id_len = weft_id_print(id, st->rx.sub.cursor);
     struct weft_buf b;
@@ -99,10 +101,15 @@ bool weft_stream_tell_closed(struct weft_stream *st, const char *reason)
     weft_buf_init(&b, 128);
     st->why = reason;
     weft_buf_printf(&b, "{\"reason\":\"%s\",\"cursor\":", reason);
-    weft_buf_json(&b, weft_str(id, id_len));
+    if (begun) {
+        weft_buf_json(&b, weft_str(id, id_len));
+    } else {
+        weft_buf_puts(&b, "null"); /* with one it would resume from somewhere else */
+    }
     weft_buf_puts(&b, "}");
     st->ended = true;
-    ok = weft_stream_write_control(st, WEFT_STR("weft.closed"), weft_str(id, id_len), &b);
+    ok = weft_stream_write_control(st, WEFT_STR("weft.closed"), weft_str(id, begun ? id_len : 0),
+                                   &b);
     weft_buf_fini(&b);
     return ok;
 }

@@ -13,8 +13,6 @@
  * they come to.
  */
 
-#define LIST_MAX 1000 /* topics in one request */
-
 /* ---- names: <node>-<worker>-<slot>-<secret> ---- */
 
 uint64_t weft_stream_secret(void)
@@ -74,17 +72,16 @@ static bool parse_id(struct weft_str id, struct weft_stream_ask *ask, struct wef
 
 /* ---- asking ---- */
 
-struct asking {
-    struct weft_waiting waiting;
-    struct weft_worker *worker;
-    h2o_req_t *req;
-};
-
-static void respond_result(h2o_req_t *req, struct weft_str text) WEFT_ON_WORKER
+static void respond(h2o_req_t *req, const struct weft_answer_msg *m) WEFT_ON_WORKER
 {
     struct weft_stream_result r;
 
-    if (!weft_stream_result_parse(&r, text, &req->pool)) {
+    if (m->code != NULL) {
+        weft_respond_answer(req, m); /* it did not come so far */
+        return;
+    }
+
+    if (!weft_stream_result_parse(&r, weft_str(m->body, m->body_len), &req->pool)) {
         weft_respond_problem(req, 503, "unavailable", "", "the stream's node answers nonsense");
     } else if (r.code.len > 0) {
         weft_respond_problem(req, r.status, r.code.p, r.field.p, "%s", r.detail.p);
@@ -95,31 +92,12 @@ static void respond_result(h2o_req_t *req, struct weft_str text) WEFT_ON_WORKER
     }
 }
 
-static void answered(struct weft_waiting *w, struct weft_answer_msg *m)
-{
-    struct asking *p = WEFT_CONTAINER_OF(w, struct asking, waiting);
-    h2o_req_t *req = p->req;
-
-    weft_role_assert_worker(p->worker->owner);
-    weft_ticket_free(p->worker, &p->waiting);
-    free(p);
-    weft_unwatch(req);
-    if (m->code != NULL) {
-        weft_respond_answer(req, m);
-    } else {
-        respond_result(req, weft_str(m->body, m->body_len));
-    }
-}
-
 /* ask has everything but whose stream it is. */
 static void ask_stream(struct weft_call *call, struct weft_stream_ask *ask) WEFT_ON_WORKER
 {
-    struct weft_worker *worker = call->worker;
+    struct weft_request *rq;
     struct weft_str node;
     uint64_t index;
-    struct asking *p;
-    struct weft_request *rq;
-    struct weft_msg *msg;
     struct weft_buf b;
 
     if (!parse_id(call->params[0], ask, &node, &index)) {
@@ -136,24 +114,7 @@ static void ask_stream(struct weft_call *call, struct weft_stream_ask *ask) WEFT
     }
     rq = weft_streams_ask(node, (uint32_t)index, weft_str(b.data, b.len));
     weft_buf_fini(&b);
-    p = calloc(1, sizeof(*p));
-    WEFT_ASSERT(p != NULL);
-    p->worker = worker;
-    p->req = call->req;
-    p->waiting.answer = answered;
-    weft_ticket_take(worker, &p->waiting);
-    rq->worker = worker->o.index;
-    rq->ticket = p->waiting.ticket;
-    msg = &rq->msg;
-    if (weft_mailbox_post(worker->control, &msg) != 0) {
-        weft_count(worker->o.shard, WEFT_M_MAILBOX_FULL, 1);
-        msg->ops->drop(msg);
-        weft_ticket_free(worker, &p->waiting);
-        free(p);
-        weft_respond_problem(call->req, 503, "busy", "", "too much is being asked at the moment");
-        return;
-    }
-    weft_watch(call->req, NULL);
+    weft_ask(call, call->worker->control, &rq->msg, &rq->worker, &rq->ticket, respond);
 }
 
 static struct weft_stream_ask ask_of(const struct weft_call *call, enum weft_stream_op op)
@@ -188,12 +149,13 @@ void weft_handle_stream_close(struct weft_call *call)
 static bool take_patterns(struct weft_call *call, struct weft_json array, const char *field,
                           struct weft_str **ret, size_t *ret_n) WEFT_ON_WORKER
 {
+    size_t max = call->worker->o.cfg->http.max_topics; /* a stream has no more */
     struct weft_json_iter it;
     struct weft_str key;
     struct weft_json v;
     size_t n = 0;
 
-    *ret = h2o_mem_alloc_pool(&call->req->pool, LIST_MAX * sizeof(**ret));
+    *ret = h2o_mem_alloc_pool(&call->req->pool, max * sizeof(**ret));
     *ret_n = 0;
     if (array.raw.len == 0) {
         return true;
@@ -202,8 +164,9 @@ static bool take_patterns(struct weft_call *call, struct weft_json array, const 
     while (weft_json_next(&it, &key, &v)) {
         char *text;
 
-        if (n == LIST_MAX) {
-            weft_respond_problem(call->req, 400, "invalid", field, "too many topics");
+        if (n == max) {
+            weft_respond_problem(call->req, 400, "invalid", field,
+                                 "too many topics (http.max_topics)");
             return false;
         }
         text = h2o_mem_alloc_pool(&call->req->pool, v.raw.len + 1);

@@ -1,9 +1,13 @@
+#include "edge_priv.h"
 #include "streams_priv.h"
 
 #include <stdio.h>
 #include <string.h>
 
 #include <weft/wire/name.h>
+
+#define BODY_MAX         (WEFT_STREAMS_TEXT_MAX / 2)
+#define TOPICS_BYTES_MAX (BODY_MAX - 64) /* as an answer and as a control event */
 
 /*
  * Something is wanted of a stream of this worker. Who knows its name may have learned it elsewhere: unless he operates, he
@@ -86,7 +90,7 @@ static void act(void *ctx, struct weft_str text, struct weft_buf *answer)
 
     weft_role_assert_worker(worker->owner);
     h2o_mem_init_pool(&pool);
-    weft_buf_init(&body, WEFT_STREAMS_TEXT_MAX / 2);
+    weft_buf_init(&body, BODY_MAX);
     if (weft_stream_ask_parse(&ask, text, &pool)) {
         do_it(worker, &ask, &result, &body);
         weft_grant_unref(ask.caller);
@@ -113,6 +117,7 @@ static bool new_topics(struct weft_receiver *rx, const struct weft_grant *grant,
                        size_t *ret_n, struct weft_stream_result *r) WEFT_ON_WORKER
 {
     struct weft_str topic;
+    size_t bytes = 0;
     size_t pos = 0;
     size_t n = 0;
 
@@ -152,7 +157,32 @@ static bool new_topics(struct weft_receiver *rx, const struct weft_grant *grant,
                WEFT_STR("at least one topic is needed; close the stream instead"));
         return false;
     }
+    for (size_t i = 0; i < n; i++) {
+        bytes += topics[i].len + 3;
+    }
+    if (bytes > TOPICS_BYTES_MAX) {
+        refuse(r, 400, WEFT_STR("invalid"), WEFT_STR("add"),
+               WEFT_STR("too many topics: their names are too long together"));
+        return false;
+    }
     *ret_n = n;
+    return true;
+}
+
+/* The answer has them all. */
+static bool fits(const struct weft_buf *body, const struct weft_str *topics, size_t n,
+                 struct weft_stream_result *r)
+{
+    size_t bytes = 64;
+
+    for (size_t i = 0; i < n; i++) {
+        bytes += topics[i].len + 3;
+    }
+    if (bytes > body->max) {
+        refuse(r, 413, WEFT_STR("too_large"), WEFT_STR("add"),
+               WEFT_STR("the topics would be too long for one answer"));
+        return false;
+    }
     return true;
 }
 
@@ -177,6 +207,7 @@ bool weft_receiver_retopic(struct weft_receiver *rx, const struct weft_grant *gr
     size_t max = worker->o.cfg->http.max_topics;
     struct weft_str *topics;
     size_t n = 0;
+    bool behind = rx->sub.behind;
     bool ok = true;
 
     if (!weft_sub_may_leave(&rx->sub) || rx->waiting.drain != WEFT_DRAIN_NONE || worker->stopping) {
@@ -186,10 +217,13 @@ bool weft_receiver_retopic(struct weft_receiver *rx, const struct weft_grant *gr
     }
     topics = calloc(max + 1, sizeof(*topics));
     WEFT_ASSERT(topics != NULL);
-    if (new_topics(rx, grant, ask, topics, max, &n, r)) {
+    if (new_topics(rx, grant, ask, topics, max, &n, r) && fits(body, topics, n, r)) {
         weft_ticket_renew(worker, &rx->waiting); /* a page on its way is of the topics before */
         ok = weft_sub_retopic(&rx->sub, topics, n) == 0;
         if (ok) {
+            if (behind) {
+                weft_sub_blocked(&rx->sub, worker->now_ms);
+            }
             print_topics(body, &rx->sub);
         } else {
             refuse(r, 503, WEFT_STR("busy"), WEFT_STR(""), WEFT_STR("out of memory"));
@@ -213,4 +247,15 @@ bool weft_receiver_may_take(const struct weft_receiver *rx, const struct weft_gr
         }
     }
     return true;
+}
+
+bool weft_receiver_count(struct weft_worker *worker, struct weft_kept *kept,
+                         const struct weft_grant *grant, struct weft_stream_result *r)
+{
+    if (weft_kept_subject(worker, kept, grant->is.subject)) {
+        return true;
+    }
+    refuse(r, 429, WEFT_STR("limited"), WEFT_STR("token"),
+           WEFT_STR("too many streams at once (limits.connections_per_subject)"));
+    return false;
 }

@@ -31,14 +31,17 @@ static void put_text(struct weft_buf *b, const char *name, struct weft_str text)
     weft_buf_json(b, text.p == NULL ? weft_str("", 0) : text);
 }
 
-static void put_grant(struct weft_buf *b, const struct weft_grant *grant)
+/* whole: the stream is to have it. Else who asks is enough. */
+static void put_grant(struct weft_buf *b, const struct weft_grant *grant, bool whole)
 {
     weft_buf_printf(b, ",\"caller\":{\"expires_ms\":%lld,\"roles\":%u",
                     (long long)grant->is.expires_ms, grant->is.roles);
     put_text(b, "subject", grant->is.subject);
     put_text(b, "jti", grant->is.jti);
-    put_texts(b, "publish", grant->is.publish.items, grant->is.publish.n);
-    put_texts(b, "subscribe", grant->is.subscribe.items, grant->is.subscribe.n);
+    if (whole) {
+        put_texts(b, "publish", grant->is.publish.items, grant->is.publish.n);
+        put_texts(b, "subscribe", grant->is.subscribe.items, grant->is.subscribe.n);
+    }
     weft_buf_puts(b, "}");
 }
 
@@ -50,7 +53,7 @@ void weft_stream_ask_print(struct weft_buf *b, const struct weft_stream_ask *ask
     put_texts(b, "add", ask->add, ask->n_add);
     put_texts(b, "remove", ask->remove, ask->n_remove);
     if (ask->caller != NULL) {
-        put_grant(b, ask->caller);
+        put_grant(b, ask->caller, ask->op == WEFT_STREAM_TOKEN);
     }
     weft_buf_puts(b, "}");
 }
@@ -178,7 +181,7 @@ static bool take_ask(struct weft_stream_ask *ask, const json_t *v, h2o_mem_pool_
         ask->caller = take_grant(caller, pool);
         return ask->caller != NULL;
     }
-    return true;
+    return ask->op != WEFT_STREAM_TOKEN; /* whose would it be? */
 }
 
 bool weft_stream_ask_parse(struct weft_stream_ask *ask, struct weft_str text, h2o_mem_pool_t *pool)

@@ -19,8 +19,10 @@
 #define LINGER_SWEEPS   30 /* seconds a topic without subscribers is still followed */
 #define SCRATCH_MAX     ((size_t)64 * 1024 * 1024)
 #define SCRATCH_KEEP    ((size_t)1024 * 1024)
-#define STOP_MS         3000
-#define STOP_GRACE_MS   200
+/* All topics that a subscription may have (http.max_topics), with what stands around them. */
+#define WHAT_MAX      ((size_t)4 * 1024 * 1024)
+#define STOP_MS       3000
+#define STOP_GRACE_MS 200
 
 /* ---- tickets ---- */
 
@@ -480,7 +482,7 @@ int weft_worker_create(struct weft_worker **ret_worker, const struct weft_worker
     worker->ctx.worker = worker;
     worker->tls = weft_tls_ref(opts->tls);
     weft_buf_init(&worker->scratch, SCRATCH_MAX);
-    weft_buf_init(&worker->what, (size_t)1024 * 1024);
+    weft_buf_init(&worker->what, WHAT_MAX);
     weft_buf_init(&worker->form, (size_t)4 * 1024 * 1024);
     weft_buf_init(&worker->line, (size_t)32 * 1024);
     worker->checker = weft_checker_create(opts->cfg);

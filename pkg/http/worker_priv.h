@@ -20,6 +20,7 @@
  *   drain.c      sends all elsewhere   pace.c      when (pure)
  *   publish.c    publishing            publishing.c  what of it does not depend on HTTP
  *   read.c       history and topics
+ *   ask.c        requests that another thread answers
  *   control.c    what the control thread answers: breakers.c, services.c
  *   slowest.c    who is slow, once a second      connections.c  ... for those who ask
  *   limits.c     buckets               admit.c     the limits of the API itself
@@ -59,6 +60,7 @@
 struct weft_checker;
 struct weft_conn;
 struct weft_grant;
+struct weft_kept;
 struct weft_route;
 struct weft_stocks;
 struct weft_take_msg;
@@ -174,6 +176,12 @@ struct weft_context {
     struct weft_worker *worker;
 };
 
+/* A second as the access log writes it. */
+struct weft_second {
+    int64_t at; /* Unix time */
+    char text[24];
+};
+
 struct weft_worker {
     struct weft_parts parts;          /* first: features find theirs by the owner of the mailbox */
     struct weft_streams_part streams; /* const after start */
@@ -224,6 +232,7 @@ struct weft_worker {
     struct weft_buf scratch WEFT_OF_WORKER; /* for one answer or one write; empty between uses */
     struct weft_buf what WEFT_OF_WORKER;    /* the same, for the text of one read */
     struct weft_buf form WEFT_OF_WORKER;    /* the same, for the members of one body */
+    struct weft_second second WEFT_OF_WORKER;
     struct weft_buf line WEFT_OF_WORKER;    /* the same, for one line of the access log */
     size_t most_connections WEFT_OF_WORKER; /* since memory was last given back */
     uint64_t trim_at_ms WEFT_OF_WORKER;     /* 0: not due */
@@ -303,7 +312,6 @@ struct weft_call {
     bool as_get;                              /* whatever its method: a proxy asks (router.c) */
     struct weft_grant *grant; /* of its token; NULL: it has none. Lives as long as the request */
     const char *refused;      /* not NULL: it has a token that is no good, and why */
-    bool by_cookie;           /* its token came in a cookie, which a browser sends unasked */
 };
 
 int weft_router_handle(h2o_handler_t *handler, h2o_req_t *req);
@@ -329,8 +337,8 @@ struct weft_checker *weft_checker_create(const struct weft_config *cfg);
 /* NULL is allowed. */
 void weft_checker_destroy(struct weft_checker *checker);
 /*
- * Checks a token, also against the list of revoked ones. *ret_grant is yours. As weft_token_check():
- * err->message is for the client.
+ * Checks a token, also against the list of revoked ones. *ret_grant is yours; NULL and WEFT_EINVAL: it is no good, and
+ * err->message, which is for the client, says why.
  */
 int weft_token_take(struct weft_worker *worker, struct weft_str token,
                     struct weft_grant **ret_grant, struct weft_err *err)
@@ -462,6 +470,10 @@ bool weft_receiver_retopic(struct weft_receiver *rx, const struct weft_grant *gr
 /* May a token with this grant take its place? */
 bool weft_receiver_may_take(const struct weft_receiver *rx, const struct weft_grant *grant,
                             struct weft_stream_result *result) WEFT_ON_WORKER;
+/* Counts what began without a subject with that of the grant. False: it has too many, result says so. */
+bool weft_receiver_count(struct weft_worker *worker, struct weft_kept *kept,
+                         const struct weft_grant *grant, struct weft_stream_result *result)
+    WEFT_ON_WORKER;
 void weft_handle_stream(struct weft_call *call) WEFT_ON_WORKER;
 void weft_handle_stream_topics(struct weft_call *call) WEFT_ON_WORKER;
 void weft_handle_stream_token(struct weft_call *call) WEFT_ON_WORKER;
@@ -504,12 +516,21 @@ void weft_ws_drain(struct weft_worker *worker) WEFT_ON_WORKER;
 /* The worker stops: all are told, and those that cannot be are ended. */
 void weft_ws_stop(struct weft_worker *worker) WEFT_ON_WORKER;
 
-/* ---- control.c ---- */
+/* ---- ask.c ---- */
+/*
+ * Takes msg, asks whoever's mailbox that is, and answers the call by respond() when he does; 503 if he has too much to do. The
+ * two places in msg that say who waits are filled in.
+ */
+void weft_ask(struct weft_call *call, struct weft_mailbox *to, struct weft_msg *msg,
+              uint32_t *worker_index, struct weft_ticket *ticket,
+              void (*respond)(h2o_req_t *req, const struct weft_answer_msg *m)) WEFT_ON_WORKER;
 /*
  * Takes rq, which begins a feature's message, and answers the call with what the feature answers; 503 if
  * control has too much to do.
  */
 void weft_control_ask(struct weft_call *call, struct weft_request *rq) WEFT_ON_WORKER;
+
+/* ---- control.c ---- */
 /* Status, headers, body or problem of m, for who waits himself. */
 void weft_respond_answer(h2o_req_t *req, const struct weft_answer_msg *m) WEFT_ON_WORKER;
 /*
@@ -550,6 +571,8 @@ enum weft_admit {
     WEFT_ADMIT_WAITS /* waiting has a ticket and gets an answer: weft_admit_answered() */
 };
 char *weft_admit_bucket(struct weft_call *call) WEFT_ON_WORKER;
+/* Of a token that came later. */
+char *weft_admit_bucket_of(const struct weft_worker *worker, struct weft_str subject);
 enum weft_admit weft_admit_message(struct weft_worker *worker, const char *bucket,
                                    struct weft_waiting *waiting, int64_t *ret_retry_ms)
     WEFT_ON_WORKER;
@@ -583,9 +606,9 @@ int weft_publish_take_events(struct weft_worker *worker, struct weft_publish_msg
                              const struct weft_ce_header *ce, size_t n_ce,
                              struct weft_str traceparent, const struct weft_publish_names *names,
                              struct weft_err *err) WEFT_ON_WORKER WEFT_MUST_CHECK;
-/* May these be published, to all of their topics? If not, err names one of them. */
+/* May these be published, to the request's topic and to all of their own? If not, err names one of them. */
 bool weft_publish_allowed(const struct weft_worker *worker, const struct weft_grant *grant,
-                          const struct weft_events *events, struct weft_err *err);
+                          const struct weft_publish_msg *m, struct weft_err *err);
 /* Takes m; waiting gets a ticket and then the answer. False: the queue is full, and nobody waits. */
 bool weft_publish_post(struct weft_worker *worker, struct weft_waiting *waiting,
                        struct weft_publish_msg *m) WEFT_ON_WORKER;

@@ -74,7 +74,7 @@ static void destroy(struct weft_ws *ws) WEFT_ON_WORKER
     weft_gauge_add(worker->o.shard, WEFT_G_WS_CONNECTIONS, -1);
     weft_peer_close(&ws->peer);
     weft_kept_end(worker, &ws->kept, "websocket", ws->peer.sent_bytes, ws->events,
-                  ws->why != NULL ? ws->why : "client");
+                  ws->why != NULL && !ws->said_close ? ws->why : "client");
     weft_buf_fini(&ws->out);
     weft_ws_caller_fini(ws);
     weft_ws_read_fini(ws);
@@ -132,7 +132,7 @@ void weft_ws_move(struct weft_ws *ws, const char *reason)
 /* ---- its turn ---- */
 
 /* What it owes is given: late events (fanout.h), and the answers of what it has published. */
-static bool may_leave(const struct weft_ws *ws)
+static bool may_leave(const struct weft_ws *ws) WEFT_ON_WORKER
 {
     const struct weft_ws_sub *sub;
 
@@ -302,6 +302,7 @@ static void tick(struct weft_waiting *w, uint64_t now_ms)
     if (weft_peer_busy(&ws->peer)) {
         if (now_ms - ws->peer.progress_ms > cfg->http.write_stall_ms) {
             weft_count(ws->worker->o.shard, WEFT_M_SUBSCRIBER_STALLED, 1);
+            ws->why = "stalled";
             destroy(ws);
         }
         return;
@@ -352,7 +353,8 @@ void weft_ws_stop(struct weft_worker *worker)
     weft_ws_turns(worker);
     DL_FOREACH_SAFE(worker->sockets, ws, next) {
         if (weft_peer_busy(&ws->peer)) {
-            destroy(ws); /* it could not be told */
+            ws->why = "stopping"; /* it could not be told */
+            destroy(ws);
         }
     }
 }

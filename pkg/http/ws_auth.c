@@ -1,3 +1,6 @@
+#include <stdio.h>
+#include <stdlib.h>
+
 #include <weft/auth/grant.h>
 
 #include "streams_priv.h"
@@ -8,6 +11,17 @@
  * subprotocol, or in a message; each that comes later takes the place of the one before. A socket that may do nothing
  * without one has ws.auth_ms to send one. When it ends the socket does, too: it never falls back to what may be done without.
  */
+
+/* With a subject of its own it has a bucket of its own. */
+static void take_bucket(struct weft_ws *ws) WEFT_ON_WORKER
+{
+    struct weft_str subject = ws->standing.grant->is.subject;
+
+    if (subject.len > 0) {
+        free(ws->bucket);
+        ws->bucket = weft_admit_bucket_of(ws->worker, subject);
+    }
+}
 
 /* May somebody without a token do anything here? */
 static bool nobody_may(const struct weft_worker *worker)
@@ -21,13 +35,15 @@ bool weft_ws_caller_take(struct weft_ws *ws, struct weft_call *call, struct weft
     struct weft_grant *grant = NULL;
     struct weft_err err;
 
-    if (token.p != NULL) {
+    ws->bucket = weft_admit_bucket(call);
+    if (token.p != NULL) { /* it was sent on purpose, which a cookie is not */
         if (weft_token_take(worker, token, &grant, &err) != 0) {
             weft_respond_unauthorized(call->req, err.message);
             return false;
         }
         weft_standing_begin(&ws->standing, grant);
         weft_asked_by(call->req, grant->is.subject);
+        take_bucket(ws);
         weft_grant_unref(grant);
     } else if (call->refused != NULL) {
         weft_respond_unauthorized(call->req, call->refused);
@@ -69,12 +85,21 @@ bool weft_ws_may_subscribe(struct weft_ws_op *op, struct weft_str pattern)
            refuse(op, "topics", "subscribing to this topic");
 }
 
-bool weft_ws_may_publish(struct weft_ws_op *op, const struct weft_events *events)
+bool weft_ws_may_publish(struct weft_ws_op *op, const struct weft_publish_msg *m, bool is_list)
 {
+    char field[sizeof(((struct weft_err *)NULL)->field) + 8];
     struct weft_err err;
 
-    return weft_publish_allowed(op->ws->worker, op->ws->standing.grant, events, &err) ||
-           refuse(op, err.field, err.message);
+    if (weft_publish_allowed(op->ws->worker, op->ws->standing.grant, m, &err)) {
+        return true;
+    }
+    if (err.field[0] == '[') { /* of an event: as the message has them */
+        (void)snprintf(field, sizeof(field), "%s%s", is_list ? "events" : "event",
+                       is_list ? err.field : ".topics");
+    } else {
+        (void)snprintf(field, sizeof(field), "%s", err.field);
+    }
+    return refuse(op, field, err.message);
 }
 
 bool weft_ws_take_grant(struct weft_ws *ws, struct weft_grant *grant,
@@ -87,7 +112,11 @@ bool weft_ws_take_grant(struct weft_ws *ws, struct weft_grant *grant,
             return false;
         }
     }
+    if (!weft_receiver_count(ws->worker, &ws->kept, grant, result)) {
+        return false;
+    }
     weft_standing_renew(&ws->standing, grant);
+    take_bucket(ws);
     ws->auth_until_ms = 0;
     ws->tell_expiring = false;
     ws->tell_renewed = true;
@@ -115,7 +144,7 @@ void weft_ws_auth(struct weft_ws_op *op, struct weft_str token)
     if (!same_subject(ws->standing.grant, grant)) {
         weft_ws_refuse(op, "forbidden", "token", "the socket belongs to another subject");
     } else if (!weft_ws_take_grant(ws, grant, &result)) {
-        weft_ws_refuse(op, "forbidden", "token", "%.*s", (int)result.detail.len, result.detail.p);
+        weft_ws_refuse(op, result.code.p, "token", "%s", result.detail.p);
     } else {
         ws->tell_renewed = false; /* the answer says it */
         struct weft_buf *b = weft_ws_answer(ws, "weft.ok", op->request);

@@ -52,19 +52,7 @@ static bool next_element(struct elements *e, struct weft_str *ret)
     return true;
 }
 
-static bool lists(h2o_req_t *req, const char *name, struct weft_str token)
-{
-    struct elements e = {req, name, -1, {NULL, 0}};
-    struct weft_str one;
-
-    while (next_element(&e, &one)) {
-        if (weft_str_ieq(one, token)) {
-            return true;
-        }
-    }
-    return false;
-}
-
+/* h2o only keeps Upgrade where Connection names it. */
 static bool upgrade_lists(h2o_req_t *req)
 {
     struct weft_str rest = weft_str_of(req->upgrade);
@@ -131,10 +119,8 @@ static bool check(struct weft_call *call, const struct offer *offer) WEFT_ON_WOR
     }
     if (!upgrade_lists(req)) {
         add_header(req, "upgrade", "websocket");
-        return refuse(call, 426, "upgrade_required", "Upgrade", "there are only WebSockets here");
-    }
-    if (!lists(req, "connection", WEFT_STR("upgrade"))) {
-        return refuse(call, 400, "invalid", "Connection", "it must name Upgrade");
+        return refuse(call, 426, "upgrade_required", "Upgrade",
+                      "there are only WebSockets here: Connection: Upgrade, Upgrade: websocket");
     }
     if (!weft_str_eq(weft_header(req, "sec-websocket-version"), WEFT_STR("13"))) {
         add_header(req, "sec-websocket-version", "13");
@@ -191,7 +177,6 @@ void weft_handle_ws(struct weft_call *call)
         weft_ws_discard(ws);
         return;
     }
-    ws->bucket = weft_admit_bucket(call);
     req->res.status = 101;
     req->res.reason = "Switching Protocols";
     add_header(req, "upgrade", "websocket");

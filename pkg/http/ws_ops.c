@@ -1,3 +1,4 @@
+#include "streams_priv.h"
 #include "ws_priv.h"
 
 #include <stdlib.h>
@@ -83,6 +84,15 @@ struct room {
     struct weft_str topics[];
 };
 
+static struct room *room_create(const struct weft_worker *worker)
+{
+    struct room *room =
+        malloc(sizeof(*room) + worker->o.cfg->http.max_topics * sizeof(room->topics[0]));
+
+    WEFT_ASSERT(room != NULL);
+    return room;
+}
+
 /* The text of an element, decoded behind what is in the form's buffer: there is room for all of them. */
 static bool element(struct weft_buf *form, struct weft_json v, const char *field,
                     struct weft_str *ret_text, struct weft_err *err)
@@ -100,8 +110,9 @@ static bool element(struct weft_buf *form, struct weft_json v, const char *field
     return true;
 }
 
-static bool take_topics(struct weft_worker *worker, struct weft_json list, struct room *room,
-                        struct weft_sub_opts *opts, struct weft_err *err) WEFT_ON_WORKER
+static bool take_topics(struct weft_worker *worker, struct weft_json list, const char *field,
+                        struct room *room, struct weft_sub_opts *opts, struct weft_err *err)
+    WEFT_ON_WORKER
 {
     struct weft_json_iter it;
     struct weft_json v;
@@ -109,14 +120,14 @@ static bool take_topics(struct weft_worker *worker, struct weft_json list, struc
 
     weft_json_begin(&it, list);
     while (weft_json_next(&it, NULL, &v)) {
-        if (!element(&worker->form, v, "topics", &text, err) ||
-            weft_take_topic(opts, room->topics, worker->o.cfg->http.max_topics, text, "topics",
-                            err) != 0) {
+        if (!element(&worker->form, v, field, &text, err) ||
+            weft_take_topic(opts, room->topics, worker->o.cfg->http.max_topics, text, field, err) !=
+                0) {
             return false;
         }
     }
     if (opts->n_topics == 0) {
-        (void)weft_err_set(err, WEFT_EINVAL, "topics", "at least one topic is needed");
+        (void)weft_err_set(err, WEFT_EINVAL, field, "at least one topic is needed");
         return false;
     }
     return true;
@@ -144,7 +155,7 @@ static bool take_opts(struct weft_worker *worker, const struct subscribe_form *f
     WEFT_ON_WORKER
 {
     opts->from = WEFT_FROM_NOW;
-    return take_topics(worker, form->topics, room, opts, err) &&
+    return take_topics(worker, form->topics, "topics", room, opts, err) &&
            (form->types.raw.p == NULL || take_types(worker, form->types, room, opts, err)) &&
            (form->since.len == 0 || weft_take_since(opts, form->since, err) == 0) &&
            (form->cursor.len == 0 || weft_take_cursor(opts, form->cursor, "cursor", err) == 0) &&
@@ -207,15 +218,13 @@ static void subscribe_with(struct weft_ws_op *op, const struct subscribe_form *f
 static void subscribe(struct weft_ws_op *op) WEFT_ON_WORKER
 {
     struct subscribe_form form = {.subscription = WEFT_STR("")};
-    size_t max = op->ws->worker->o.cfg->http.max_topics;
     struct room *room;
 
     if (!read_form(op, subscribe_members, WEFT_COUNT_OF(subscribe_members), &form) ||
         !name_is_good(op, form.subscription)) {
         return;
     }
-    room = malloc(sizeof(*room) + max * sizeof(room->topics[0]));
-    WEFT_ASSERT(room != NULL);
+    room = room_create(op->ws->worker);
     subscribe_with(op, &form, room);
     free(room);
 }
@@ -251,6 +260,99 @@ static void unsubscribe(struct weft_ws_op *op) WEFT_ON_WORKER
     }
     weft_ws_sub_end(sub);
     answer_ok(op, form.subscription);
+}
+
+/* ---- topics ---- */
+
+struct topics_form {
+    struct weft_str op, request, subscription;
+    struct weft_json add, remove;
+};
+
+static const struct weft_member topics_members[] = {
+    OP,
+    REQUEST(struct topics_form),
+    {.name = "subscription",
+     .kind = WEFT_MEMBER_TEXT,
+     .offset = offsetof(struct topics_form, subscription),
+     .hi = WEFT_WS_NAME_MAX},
+    {.name = "add", .kind = WEFT_MEMBER_ARRAY, .offset = offsetof(struct topics_form, add)},
+    {.name = "remove", .kind = WEFT_MEMBER_ARRAY, .offset = offsetof(struct topics_form, remove)},
+};
+
+/* As POST /api/streams/{stream}/topics. */
+static void change_topics(struct weft_ws_op *op, struct weft_ws_sub *sub,
+                          const struct weft_stream_ask *ask) WEFT_ON_WORKER
+{
+    struct weft_stream_result result = {.status = 200};
+    struct weft_ws *ws = op->ws;
+    struct weft_buf body;
+
+    weft_buf_init(&body, ws->worker->what.max / 2); /* it becomes a part of the answer */
+    if (!weft_receiver_retopic(&sub->rx, ws->standing.grant, ask, &result, &body)) {
+        weft_ws_sub_end(sub);
+    }
+    if (result.code.len > 0) {
+        weft_ws_refuse(op, result.code.p, result.field.p, "%s", result.detail.p);
+    } else {
+        struct weft_buf *b = weft_ws_answer(ws, "weft.ok", op->request);
+
+        weft_buf_puts(b, ",");
+        weft_buf_append(b, body.data + 1, body.len - 2); /* its members */
+        weft_ws_answer_end(ws);
+    }
+    weft_buf_fini(&body);
+}
+
+static void topics_with(struct weft_ws_op *op, const struct topics_form *form,
+                        struct weft_ws_sub *sub, struct room *add, struct room *remove)
+    WEFT_ON_WORKER
+{
+    struct weft_sub_opts adds = {.n_topics = 0};
+    struct weft_sub_opts removes = {.n_topics = 0};
+    struct weft_err err = {0};
+
+    if ((form->add.raw.p != NULL &&
+         !take_topics(op->ws->worker, form->add, "add", add, &adds, &err)) ||
+        (form->remove.raw.p != NULL &&
+         !take_topics(op->ws->worker, form->remove, "remove", remove, &removes, &err))) {
+        weft_ws_refuse(op, "invalid", err.field, "%s", err.message);
+        return;
+    }
+    struct weft_stream_ask ask = {.op = WEFT_STREAM_TOPICS,
+                                  .add = add->topics,
+                                  .n_add = adds.n_topics,
+                                  .remove = remove->topics,
+                                  .n_remove = removes.n_topics};
+
+    change_topics(op, sub, &ask);
+}
+
+static void topics(struct weft_ws_op *op) WEFT_ON_WORKER
+{
+    struct topics_form form = {.subscription = WEFT_STR("")};
+    struct weft_ws_sub *sub;
+    struct room *add;
+    struct room *remove;
+
+    if (!read_form(op, topics_members, WEFT_COUNT_OF(topics_members), &form) ||
+        !name_is_good(op, form.subscription)) {
+        return;
+    }
+    sub = weft_ws_sub_find(op->ws, form.subscription);
+    if (sub == NULL) {
+        weft_ws_refuse(op, "not_found", "subscription", "there is none of this name");
+        return;
+    }
+    if (form.add.raw.p == NULL && form.remove.raw.p == NULL) {
+        weft_ws_refuse(op, "invalid", "add", "nothing to add and nothing to remove");
+        return;
+    }
+    add = room_create(op->ws->worker);
+    remove = room_create(op->ws->worker);
+    topics_with(op, &form, sub, add, remove);
+    free(add);
+    free(remove);
 }
 
 /* ---- auth, ping ---- */
@@ -304,11 +406,9 @@ static const struct {
     const char *name;
     void (*run)(struct weft_ws_op *op);
 } ops[] = {
-    {"subscribe", subscribe},
-    {"unsubscribe", unsubscribe},
-    {"publish", weft_ws_publish},
-    {"auth", auth},
-    {"ping", ping},
+    {"subscribe", subscribe}, {"unsubscribe", unsubscribe},
+    {"topics", topics},       {"publish", weft_ws_publish},
+    {"auth", auth},           {"ping", ping},
 };
 
 /* So that also what is wrong is answered by its name. False: that is what is wrong. */
@@ -372,5 +472,5 @@ void weft_ws_do(struct weft_ws *ws, struct weft_str message)
         }
     }
     weft_ws_refuse(&op, "invalid", "op",
-                   "it must be one of: subscribe, unsubscribe, publish, auth, ping");
+                   "it must be one of: subscribe, unsubscribe, topics, publish, auth, ping");
 }

@@ -63,7 +63,8 @@ struct weft_ws {
     size_t held_len;
     char *bucket;               /* whose tokens its messages take; NULL: there is no limit */
     struct weft_waiting asking; /* ... while control is asked for one */
-    uint32_t limited;           /* messages refused for want of one, in a row */
+    char *asked_of;   /* ... of this bucket, whatever token comes meanwhile; malloc'd or NULL */
+    uint32_t limited; /* messages refused for want of one, in a row */
 
     /* ws_publish.c */
     struct weft_ws_publish *publishes; /* utlist DL */
@@ -209,7 +210,8 @@ bool weft_ws_caller_take(struct weft_ws *ws, struct weft_call *call, struct weft
 void weft_ws_caller_fini(struct weft_ws *ws) WEFT_ON_WORKER;
 /* If not, answers and returns false. */
 bool weft_ws_may_subscribe(struct weft_ws_op *op, struct weft_str pattern) WEFT_ON_WORKER;
-bool weft_ws_may_publish(struct weft_ws_op *op, const struct weft_events *events) WEFT_ON_WORKER;
+bool weft_ws_may_publish(struct weft_ws_op *op, const struct weft_publish_msg *m, bool is_list)
+    WEFT_ON_WORKER;
 /* Another token with this grant, unless it does not allow a topic that is followed: result says so, false. */
 bool weft_ws_take_grant(struct weft_ws *ws, struct weft_grant *grant,
                         struct weft_stream_result *result) WEFT_ON_WORKER;

@@ -305,7 +305,7 @@ void weft_ws_publish(struct weft_ws_op *op)
                        err.message);
         return;
     }
-    if (!weft_ws_may_publish(op, &m->events)) {
+    if (!weft_ws_may_publish(op, m, form.events.raw.p != NULL)) {
         weft_count(worker->o.shard, WEFT_M_PUBLISH_REJECTED, 1);
         weft_publish_msg_free(m);
         return;

@@ -19,6 +19,7 @@ void weft_ws_read_fini(struct weft_ws *ws)
     free(ws->rest);
     free(ws->held);
     free(ws->bucket);
+    free(ws->asked_of);
     if (ws->is_asking) {
         weft_ticket_free(ws->worker, &ws->asking);
         ws->is_asking = false;
@@ -62,14 +63,15 @@ static void asked(struct weft_waiting *waiting, struct weft_answer_msg *answer)
 {
     struct weft_ws *ws = WEFT_CONTAINER_OF(waiting, struct weft_ws, asking);
     char *held = ws->held;
+    char *bucket = ws->asked_of;
     int64_t retry_ms = 0;
 
     weft_role_assert_worker(ws->worker->owner);
     weft_ticket_free(ws->worker, &ws->asking);
     ws->is_asking = false;
-    ws->held = NULL;
+    ws->held = ws->asked_of = NULL;
     if (ws->state == WEFT_WS_OPEN) {
-        if (weft_admit_answered(ws->worker, ws->bucket, answer, &retry_ms)) {
+        if (weft_admit_answered(ws->worker, bucket, answer, &retry_ms)) {
             ws->limited = 0;
             weft_ws_do(ws, weft_str(held, ws->held_len));
         } else {
@@ -77,6 +79,7 @@ static void asked(struct weft_waiting *waiting, struct weft_answer_msg *answer)
         }
     }
     free(held);
+    free(bucket);
     weft_ws_queue(ws);
 }
 
@@ -87,6 +90,8 @@ static void hold(struct weft_ws *ws, struct weft_str message) WEFT_ON_WORKER
     WEFT_ASSERT(ws->held != NULL);
     memcpy(ws->held, message.p, message.len);
     ws->held_len = message.len;
+    ws->asked_of = strdup(ws->bucket);
+    WEFT_ASSERT(ws->asked_of != NULL);
 }
 
 static void take_text(struct weft_ws *ws, struct weft_str message) WEFT_ON_WORKER
@@ -117,7 +122,7 @@ static void take_message(struct weft_ws *ws, const struct weft_ws_message *m) WE
 {
     switch (m->opcode) {
     case WEFT_WS_TEXT:
-        ws->partial_ms = 0; /* the next one has a time of its own, even if it has begun */
+        ws->partial_ms = 0; /* what follows it is another one */
         take_text(ws, m->data);
         break;
     case WEFT_WS_PING:

@@ -50,7 +50,7 @@ struct weft_node {
     struct weft_keychain *keychain; /* the main thread renews it */
     struct weft_revoked *revoked;   /* control keeps it */
     struct weft_metrics
-        *metrics;              /* shard 0: hub; 1..: workers; then control, main, the access log */
+        *metrics; /* shard 0: hub; 1..: workers; then control, the access log, and main */
     struct weft_shard *shard;  /* main's */
     struct weft_node_tls *tls; /* NULL: the listener speaks in the clear */
     uint32_t n_workers;
@@ -305,7 +305,7 @@ int weft_node_create(struct weft_node **ret_node, const struct weft_config *cfg,
         return weft_err_set(err, WEFT_ENOMEM, "", "out of memory");
     }
     weft_metrics_watch_log(node->metrics, log);
-    node->shard = weft_metrics_shard(node->metrics, node->n_workers + 2);
+    node->shard = weft_metrics_shard(node->metrics, node->n_workers + 3);
     rc = read_keys(node, err);
     if (rc != 0) {
         weft_node_destroy(node);
@@ -341,7 +341,7 @@ int weft_node_create(struct weft_node **ret_node, const struct weft_config *cfg,
     rc = weft_hub_create(&node->hub, &o, err);
     if (rc == 0) {
         rc = weft_edge_create(&node->edge, cfg, descriptors,
-                              weft_metrics_shard(node->metrics, node->n_workers + 3), log, err);
+                              weft_metrics_shard(node->metrics, node->n_workers + 2), log, err);
     }
     if (rc == 0) {
         rc = weft_node_tls_create(&node->tls, &tls, err);

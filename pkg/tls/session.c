@@ -19,16 +19,23 @@ bool weft_tls_session_begin(struct ssl_st *ssl, int fd)
         ERR_clear_error();
         return false;
     }
+    (void)SSL_clear_mode(ssl, SSL_MODE_AUTO_RETRY); /* see below */
     return true;
+}
+
+void weft_tls_session_finish(struct ssl_st *ssl)
+{
+    ERR_clear_error();
+    (void)SSL_shutdown(ssl);
+    ERR_clear_error();
 }
 
 void weft_tls_session_end(struct ssl_st *ssl, bool broken)
 {
-    if (!broken) {
-        (void)SSL_shutdown(ssl);
+    if (!broken && (SSL_get_shutdown(ssl) & SSL_SENT_SHUTDOWN) == 0) {
+        weft_tls_session_finish(ssl);
     }
     SSL_free(ssl);
-    ERR_clear_error();
 }
 
 /*
@@ -90,21 +97,41 @@ ssize_t weft_tls_session_write(struct ssl_st *ssl, const struct iovec *iov, size
     return broken ? -1 : (ssize_t)taken;
 }
 
-ssize_t weft_tls_session_read(struct ssl_st *ssl, char *out, size_t size)
+/*
+ * By itself SSL_read() would go on as long as there are records of TLS's own, such as KeyUpdate: a client that sends nothing
+ * else would have the thread for itself. Without SSL_MODE_AUTO_RETRY it comes back after each of them; whether it does so for
+ * want of bytes shows by whether it has read some.
+ */
+ssize_t weft_tls_session_read(struct ssl_st *ssl, char *out, size_t size, unsigned *records)
 {
-    int rc;
+    for (;;) {
+        uint64_t before = BIO_number_read(SSL_get_rbio(ssl));
+        int rc;
 
-    ERR_clear_error();
-    rc = SSL_read(ssl, out, size < INT32_MAX ? (int)size : INT32_MAX);
-    if (rc > 0) {
-        return rc;
-    }
-    switch (SSL_get_error(ssl, rc)) {
-    case SSL_ERROR_WANT_READ:
-    case SSL_ERROR_WANT_WRITE: /* an answer of TLS's own waits: it goes with the next write */
-        return 0;
-    default:
         ERR_clear_error();
-        return -1;
+        rc = SSL_read(ssl, out, size < INT32_MAX ? (int)size : INT32_MAX);
+        if (rc > 0) {
+            return rc;
+        }
+        if ((SSL_get_shutdown(ssl) & SSL_RECEIVED_SHUTDOWN) != 0) { /* or its callback says so */
+            ERR_clear_error();
+            return -1;
+        }
+        switch (SSL_get_error(ssl, rc)) {
+        case SSL_ERROR_WANT_READ:
+            if (BIO_number_read(SSL_get_rbio(ssl)) == before) {
+                return 0;
+            }
+            if (*records == 0) {
+                return -1;
+            }
+            --*records;
+            break;
+        case SSL_ERROR_WANT_WRITE: /* an answer of TLS's own waits: it goes with the next write */
+            return 0;
+        default:
+            ERR_clear_error();
+            return -1;
+        }
     }
 }

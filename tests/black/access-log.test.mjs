@@ -7,6 +7,7 @@ import path from 'node:path';
 import { story } from './lib/story.mjs';
 import { event, RawHttp } from './lib/http.mjs';
 import { bin } from './lib/node.mjs';
+import { Issuer } from './lib/token.mjs';
 import { run } from './lib/process.mjs';
 import { until } from './lib/wait.mjs';
 
@@ -85,8 +86,40 @@ story('a stream has a line at its beginning and one at its end, which says why',
   assert.equal(drained.reason, 'draining');
 });
 
-story('no secret is written down, wherever it was', async (w) => {
+story('a WebSocket has the same two lines', async (w) => {
   const { node, file } = await logging(w);
+  const ws = await w.ws(node, { headers: { 'X-Request-Id': 'ws' } });
+  assert.equal(ws.head.headers['x-request-id'], 'ws');
+  ws.close();
+  const [begin, end] = await logged(file, (l) => l.request_id === 'ws', 2);
+  assert.deepEqual([begin.event, begin.stream, begin.status, begin.path], ['stream.begin', 'websocket', 101, '/ws']);
+  assert.deepEqual([end.event, end.stream, end.events], ['stream.end', 'websocket', 0]);
+});
+
+story('so has a WebSocket', async (w) => {
+  const { node, file } = await logging(w, { http: { write_stall_ms: 700 } });
+  const api = w.client(node);
+  const open = (id) => w.ws(node, { headers: { 'X-Request-Id': id } });
+  const end = async (id) => (await logged(file, (l) => l.request_id === id && l.event === 'stream.end'))[0];
+  const closes = await open('closes');
+  await closes.subscribe('t');
+  await api.published('t', [event(1), event(2)]);
+  await closes.take(2);
+  closes.close(1000, 'enough');
+  const closed = await end('closes');
+  assert.deepEqual([closed.stream, closed.events, closed.reason, closed.path], ['websocket', 2, 'client', '/ws']);
+  (await open('cut')).cut();
+  assert.equal((await end('cut')).reason, 'client');
+  const stalls = await open('stalls');
+  await stalls.subscribe('t');
+  stalls.pause();
+  for (let n = 0; n < 80; n++) await api.published('t', { type: 'big', payload: { text: 'x'.repeat(100_000) } });
+  assert.equal((await end('stalls')).reason, 'stalled');
+});
+
+story('no secret is written down, wherever it was', async (w) => {
+  const issuer = new Issuer(w.folder);
+  const { node, file } = await logging(w, { auth: { anonymous: 'all', jwks: issuer.file, cookie: 'weft' } });
   const secret = 'eyJhbGciOiJIUzI1NiJ9.c2VjcmV0.tHiSiStHeSeCrEt';
   const api = w.client(node);
   const raw = new RawHttp(node.port);
@@ -95,16 +128,22 @@ story('no secret is written down, wherever it was', async (w) => {
     `/api/events?topic=t&%74oken=${secret}`, `/api/events?topic=t&TOKEN=${secret}`, `/?${secret}`, `/api/nothing?a=${secret}`, `/api/events?topic=t;token=${secret}`.replace(';', '%26'),
   ];
   for (const target of paths.slice(0, -1)) await api.get(target, { accept: 'application/json', authorization: `Bearer ${secret}`, cookie: `weft=${secret}; x=${secret}`, 'proxy-authorization': secret, referer: `http://x/?t=${secret}`, 'x-request-id': 'a' });
-  await w.follow(node, `topic=t&access_token=${secret}`, { headers: { Cookie: `weft=${secret}`, 'X-Request-Id': 'b' } }).then((s) => s.cut());
+  // One that is good, wherever it may be.
+  const token = issuer.token({ sub: 'alice "a"', subscribe: ['*'] });
+  for (const [query, headers] of [[`topic=t&access_token=${token}`, {}], [`topic=t&token=${token}`, {}], ['topic=t', { Cookie: `x=1; weft=${token}` }], ['topic=t', { Authorization: `Bearer ${token}` }]]) {
+    await w.follow(node, query, { headers: { ...headers, 'X-Request-Id': 'b' } }).then((s) => s.cut());
+  }
   await raw.write(`GET /healthz HTTP/1.1\r\nHost: x\r\nX-Request-Id: ${secret} x\r\ntraceparent: ${secret}\r\nX-Forwarded-For: ${secret}\r\n\r\n`);
   await raw.response();
   raw.destroy();
   await logged(file, (l) => l.request_id === 'a', paths.length - 1);
-  await logged(file, (l) => l.request_id === 'b', 2);
+  const streams = await logged(file, (l) => l.request_id === 'b', 8);
+  assert.deepEqual([...new Set(streams.map((l) => l.subject))], ['alice "a"']);
   await node.stop();
   const text = readFileSync(file, 'utf8');
   assert.ok(!text.includes(secret) && !text.includes('tHiSiStHeSeCrEt'), text.split('\n').find((l) => l.includes('tHiSiStHeSeCrEt')));
-  assert.ok(!node.program.output().includes('tHiSiStHeSeCrEt'), 'nor in the log');
+  for (const part of token.split('.')) assert.ok(!text.includes(part), part);
+  assert.ok(!node.program.output().includes('tHiSiStHeSeCrEt') && !node.program.output().includes(token.split('.')[2]), 'nor in the log');
   assert.match(text, /"query":"topic=t&access_token=\*\*\*"/);
 });
 
@@ -166,7 +205,7 @@ story('standard output, and a path that cannot be', async (w) => {
   await w.client(node).get('/healthz', { 'x-request-id': 'out' });
   const line = await node.program.line((text) => (text.includes('"request_id":"out"') ? JSON.parse(text) : null));
   assert.equal(line.status, 200);
-  const { code, stderr } = await run(bin('weftd'), ['--listen', '127.0.0.1:0', '--redis', w.store.url, '--set', 'access_log.path=/nowhere/at/all']);
+  const { code, stderr } = await run(bin('weftd'), ['--listen', '127.0.0.1:0', '--redis', w.store.url, '--set', 'access_log.path=/nowhere/at/all', '--set', 'auth.anonymous=all']);
   assert.equal(code, 1);
   assert.match(stderr, /access_log\.path: cannot open \/nowhere\/at\/all/);
 });

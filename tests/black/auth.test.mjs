@@ -1,5 +1,7 @@
 // Tokens: who may do what, from where a token is taken, and what becomes of streams when it ends, is renewed or revoked.
 import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
+import path from 'node:path';
 import { story } from './lib/story.mjs';
 import { bin, cleanEnv } from './lib/node.mjs';
 import { event } from './lib/http.mjs';
@@ -64,6 +66,22 @@ story('a token is taken from header, query and cookie; its grants decide, topic 
   assert.equal((await stream.take(1))[0].id, id);
 });
 
+story('keys and producers of a topic are for those who may publish to it, wherever their events go', async (w) => {
+  const { issuer, node, api } = await locked(w);
+  const token = issuer.token({ publish: ['mine'] });
+  const elsewhere = { ...event(1), topics: ['mine'] };
+  const before = await w.store.fingerprint();
+  for (const headers of [{}, { 'idempotency-key': 'k' }, { 'producer-id': 'p', 'producer-epoch': '9', 'producer-seq': '1' }]) {
+    refused(await publish(api, 'theirs', { ...bearer(token), ...headers }, elsewhere), 403, 'topic');
+  }
+  const ws = await w.ws(node, { headers: bearer(token) });
+  const answer = await ws.ask('publish', { topic: 'theirs', event: elsewhere, key: 'k' });
+  assert.deepEqual([answer.code, answer.field], ['forbidden', 'topic'], JSON.stringify(answer));
+  assert.equal(await w.store.fingerprint(), before);
+  const both = bearer(issuer.token({ publish: ['mine', 'theirs'] }));
+  assert.equal((await publish(api, 'theirs', { ...both, 'idempotency-key': 'k' }, elsewhere)).status, 201);
+});
+
 story('administration needs the role operator', async (w) => {
   const { issuer, api } = await locked(w);
   const user = bearer(issuer.token({ publish: ['*'], subscribe: ['*'] }));
@@ -76,6 +94,8 @@ story('administration needs the role operator', async (w) => {
   assert.equal((await api.send('GET', '/api/breakers', { headers: user })).status, 200);
   assert.equal((await api.send('POST', '/api/breakers/b/acquire', { headers: user })).status, 200);
   refused(await publish(api, 't', operator), 403, '');
+  assert.equal((await api.send('GET', '/api/topics', { headers: operator })).status, 200);
+  refused(await api.send('GET', '/api/topics/t', { headers: operator }), 403, '');
   refused(await api.send('GET', '/api/breakers'), 401, '');
 });
 
@@ -124,4 +144,25 @@ story('requests are limited by subject, whatever the address', async (w) => {
   assert.ok(Number(over.headers['retry-after']) >= 1);
   assert.equal((await ask('bob', 0)).status, 200);
   assert.equal((await ask('someone with "odd" / letters', 0)).status, 200);
+});
+
+story('weft shows a token: from the environment, or from a file that may be replaced; and revokes one', async (w) => {
+  const { issuer, node } = await locked(w);
+  const file = path.join(w.folder, 'token');
+  const weft = (args, env = {}) => run(bin('weft'), [...args, '--url', node.origin], { env: { ...cleanEnv(), ...env } });
+  const token = issuer.token({ jti: 'one', publish: ['t'], subscribe: ['*'] });
+  const none = await weft(['publish', 't', 'a.b', '{}']);
+  assert.equal(none.code, 1);
+  assert.match(none.stderr, /needs a token/);
+  assert.equal((await weft(['publish', 't', 'a.b', '{}'], { WEFT_TOKEN: token })).code, 0);
+  writeFileSync(file, `${token}\n`);
+  assert.equal((await weft(['tail', 't', '--since', 'earliest', '--count', '1', '--token-file', file])).code, 0);
+  assert.equal((await weft(['topics', '--token-file', `${file}.not`])).code, 2);
+
+  const operator = { WEFT_TOKEN: issuer.token({ roles: ['operator'] }) };
+  assert.equal((await weft(['revocations', 'add', 'one'], operator)).code, 0);
+  assert.equal((await weft(['revocations'], operator)).stdout, 'one\tfor ever');
+  assert.match((await weft(['topics', '--token-file', file])).stderr, /revoked/);
+  assert.equal((await weft(['revocations', 'remove', 'one'], operator)).code, 0);
+  assert.equal((await weft(['topics', '--token-file', file])).code, 0);
 });

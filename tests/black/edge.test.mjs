@@ -3,9 +3,14 @@
 // refusal is told and counted, and whoever is within the limits does not notice.
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import net from 'node:net';
+import path from 'node:path';
+import tls from 'node:tls';
+import { Certificates } from './lib/certificates.mjs';
 import { story } from './lib/story.mjs';
 import { event, parseHead, RawHttp } from './lib/http.mjs';
+import { Issuer } from './lib/token.mjs';
 import { until, deadline } from './lib/wait.mjs';
 
 const APP = 'https://app.example.org';
@@ -50,7 +55,6 @@ story('every answer has an id: the client\'s if it is one, else a new one', asyn
     ['GET', '/healthz', 200], ['GET', '/', 200], ['GET', '/metrics', 200], ['GET', '/nothing', 404], ['GET', '/api/nothing', 404],
     ['DELETE', '/healthz', 405], ['OPTIONS', '/api/topics', 204], ['GET', '/api/topics?x=%', 400], ['GET', '/api/topics', 200],
     ['POST', '/api/topics/t/events', 201, { headers: { 'content-type': 'application/json' }, body: JSON.stringify(event(1)) }],
-    ['POST', '/api/topics/t/events', 413, { headers: { 'content-type': 'application/json' }, body: 'x'.repeat(1_100_000) }],
     ['GET', '/api/events?topic=t&since=earliest', 200, { headers: { accept: 'application/json' } }],
   ]) {
     const own = await api.send(method, path, { ...options, headers: { ...options?.headers, 'x-request-id': 'aZ09._-1' } });
@@ -59,6 +63,9 @@ story('every answer has an id: the client\'s if it is one, else a new one', asyn
     const made = await api.send(method, path, options);
     assert.match(String(made.headers['x-request-id']), /^[0-9a-f]{32}$/, path);
   }
+  const long = await ask(node, 'POST /api/topics/t/events HTTP/1.1\r\nHost: x\r\nX-Request-Id: l1\r\nContent-Length: 1100000\r\n\r\n');
+  assert.equal(long.status, 413);
+  assert.equal(long.headers['x-request-id'], 'l1');
   const expect = await ask(node, 'POST /api/topics/t/events HTTP/1.1\r\nHost: x\r\nX-Request-Id: e1\r\nExpect: rain\r\nContent-Length: 2\r\n\r\n{}');
   assert.equal(expect.status, 417);
   assert.equal(expect.headers['x-request-id'], 'e1');
@@ -159,7 +166,7 @@ story('CORS: named origins with cookies, `*` without them, all others not at all
 }, { timeout: 120_000 });
 
 story('a preflight needs no right, and no token of a bucket', async (w) => {
-  const [node] = await w.cluster(1, { node: { set: { auth: { anonymous: 'none' }, http: { cors_origins: APP }, limits: { api_per_s: 1, api_burst: 1 } } } });
+  const [node] = await w.cluster(1, { node: { set: { auth: { anonymous: 'subscribe' }, http: { cors_origins: APP }, limits: { api_per_s: 1, api_burst: 1 } } } });
   const api = w.client(node);
   for (let i = 0; i < 10; i++) {
     const answer = await api.send('OPTIONS', '/api/topics/t/events', { headers: { origin: APP, 'access-control-request-method': 'POST' } });
@@ -294,6 +301,43 @@ story('of a storm from one address as many come in as may', async (w) => {
   }
 });
 
+story('over TLS it is the same, but that a refused connection is closed without a word', async (w) => {
+  const made = new Certificates(w.folder);
+  const ca = readFileSync(await made.authority('ca'), 'utf8');
+  const file = path.join(w.folder, 'access.log');
+  const [node] = await w.cluster(1, { node: { ca, set: {
+    tls: await made.sign('ca', 'node', 'DNS:localhost,IP:127.0.0.1'), limits: { connections_per_address: 3 }, access_log: { path: file },
+  } } });
+  const connect = (bytes) => new Promise((resolve) => {
+    const socket = tls.connect({ port: node.port, host: '127.0.0.1', localAddress: '127.0.0.2', ca });
+    let text = '';
+    socket.on('secureConnect', () => socket.write(bytes));
+    socket.on('error', () => {});
+    socket.on('data', (data) => {
+      text += data.toString('latin1');
+      const end = text.indexOf('\r\n\r\n');
+      if (end >= 0) resolve({ socket, ...parseHead(text.slice(0, end)) });
+    });
+    socket.on('close', () => resolve({ socket, status: null }));
+  });
+  const stream = GET('/api/events?topic=t', 'Accept: text/event-stream\r\nX-Request-Id: tls\r\n');
+  const held = [await connect(stream), await connect(stream), await connect(GET('/healthz', 'X-Request-Id: tls\r\n'))];
+  assert.deepEqual(held.map((c) => c.status), [200, 200, 200]);
+  assert.deepEqual(held.map((c) => c.headers['x-request-id']), ['tls', 'tls', 'tls']);
+  for (let i = 0; i < 5; i++) assert.equal((await connect(stream)).status, null);
+  held[0].socket.destroy();
+  held.push(await until(async () => {
+    const next = await connect(stream);
+    return next.status === 200 ? next : null;
+  }, { what: 'a place' }));
+  for (const { socket } of held) socket.destroy();
+  const ends = await until(() => {
+    const lines = readFileSync(file, 'utf8').split('\n').filter((line) => line.includes('"event":"stream.end"'));
+    return lines.length === 3 ? lines.map((line) => JSON.parse(line)) : null;
+  }, { what: 'the ends of three streams' });
+  for (const end of ends) assert.ok(end.bytes > 50 && end.request_id === 'tls' && end.peer.startsWith('127.0.0.2:'), JSON.stringify(end));
+});
+
 story('more addresses than the table holds count as one', async (w) => {
   const [node] = await w.cluster(1, { node: { set: { limits: { connections_per_address: 2, addresses_max: 2 } } } });
   const held = [];
@@ -339,9 +383,55 @@ story('behind a proxy streams are counted by the address that it forwards', asyn
   for (let i = 0; i < 5; i++) assert.equal((await api.poll('topic=t&since=earliest&wait_ms=0', { 'x-forwarded-for': '192.0.2.1' })).status, 200);
   assert.equal(refusedOf(await node.metrics(), 'address'), 3);
 
+  // A WebSocket is a stream like the others; its client is told by the status.
+  const socket = w.websocket(node, { headers: { 'X-Forwarded-For': '192.0.2.1' } });
+  await deadline(socket.closed, { what: 'the end of the connection' });
+  assert.equal(socket.head.status, 429);
+  assert.equal(socket.head.headers['retry-after'], '5');
+
   held[0].cut();
   await node.metricReaches('weft_subscribers', 4);
   assert.equal((await opened('192.0.2.1')).control('weft.open').length, 1);
+});
+
+story('streams of a subject are counted, wherever they come from', async (w) => {
+  const issuer = new Issuer(w.folder);
+  const [node] = await w.cluster(1, { node: { set: { auth: { anonymous: 'none', jwks: issuer.file }, limits: { connections_per_subject: 2 } } } });
+  const opened = async (sub) => {
+    const stream = w.stream(node, 'topic=t', { headers: { Authorization: `Bearer ${issuer.token({ sub, subscribe: ['*'] })}` } });
+    await stream.answered();
+    return stream.until(() => stream.control('weft.open')[0] ?? stream.control('weft.moved')[0], { what: 'its first word', mayEnd: true }).then((word) => ({ stream, word }));
+  };
+  const held = [];
+  for (const sub of ['alice', 'alice', 'bob']) held.push(await opened(sub));
+  assert.deepEqual(held.map(({ word }) => word.type), Array(3).fill('weft.open'));
+  const third = await opened('alice');
+  assert.deepEqual([third.word.type, third.word.data.reason], ['weft.moved', 'limited']);
+  assert.equal(refusedOf(await node.metrics(), 'subject'), 1);
+  held[0].stream.cut();
+  await node.metricReaches('weft_subscribers', 2);
+  assert.equal((await opened('alice')).word.type, 'weft.open');
+});
+
+story('a stream that gets its token later is counted for its subject as well', async (w) => {
+  const issuer = new Issuer(w.folder);
+  const [node] = await w.cluster(1, { node: { set: { auth: { anonymous: 'subscribe', jwks: issuer.file }, limits: { connections_per_subject: 2 } } } });
+  const api = w.client(node);
+  const token = issuer.token({ sub: 'alice', subscribe: ['*'] });
+  const streams = [await w.follow(node, 'topic=t', { headers: { Authorization: `Bearer ${token}` } }), await w.follow(node, 'topic=t'), await w.follow(node, 'topic=t')];
+  const give = async (stream) => {
+    const name = (await stream.waitControl('weft.open')).data.stream;
+    return (await api.send('POST', `/api/streams/${name}/token`, { headers: { 'content-type': 'application/json' }, body: JSON.stringify({ token }) })).status;
+  };
+  assert.deepEqual([await give(streams[1]), await give(streams[0]), await give(streams[2])], [200, 200, 429]);
+  const ws = await w.ws(node);
+  assert.equal((await ws.ask('auth', { token })).code, 'limited');
+  assert.equal(refusedOf(await node.metrics(), 'subject'), 2);
+  streams[1].cut();
+  await node.metricReaches('weft_subscribers', 2);
+  await ws.ok('auth', { token });
+  await ws.ok('auth', { token });
+  assert.equal(await give(streams[2]), 429);
 });
 
 story('a storm is accepted at the rate that is allowed; nobody is refused', async (w) => {

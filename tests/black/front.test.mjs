@@ -6,15 +6,12 @@ import net from 'node:net';
 import tls from 'node:tls';
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
-import { EventSource } from 'eventsource';
-import { Agent, fetch as undiciFetch } from 'undici';
 import { story } from './lib/story.mjs';
-import { H2Client } from './lib/h2.mjs';
+import { browser, ByCurl, ByEventSource, ByHttp2, curl, hangsUp, Publisher, upgrades } from './lib/front.mjs';
 import { event, events } from './lib/http.mjs';
 import { ROOT } from './lib/node.mjs';
 import { Nginx, selfMade } from './lib/nginx.mjs';
-import { SseParser } from './lib/sse.mjs';
-import { deadline, QUICK, sleep, until } from './lib/wait.mjs';
+import { deadline, QUICK, until } from './lib/wait.mjs';
 
 const EVENTS = QUICK ? 400 : 1000;
 // Clients come back soon, and what is gone is noticed soon.
@@ -30,33 +27,6 @@ async function behind(w, nodes, options) {
 async function front(w, { n = 2, set = {}, ...options } = {}) {
   const nodes = await w.cluster(n, { node: { set: { ...SOON, ...set } } });
   return { nodes, nginx: await behind(w, nodes, options) };
-}
-
-function browser(w, nginx) {
-  const client = new H2Client(nginx.origin, nginx.ca);
-  w.atEnd(() => client.close());
-  return client;
-}
-
-function eventSource(w, nginx, query) {
-  const ways = { agent: undefined };
-  const renew = () => {
-    ways.agent?.destroy();
-    ways.agent = new Agent({ allowH2: true, connect: { ca: nginx.ca }, bodyTimeout: 0 });
-  };
-  renew();
-  const source = new EventSource(`${nginx.origin}/api/events?${query}`, {
-    fetch: (url, init) => undiciFetch(url, { ...init, dispatcher: ways.agent }),
-  });
-  w.atEnd(() => {
-    source.close();
-    return ways.agent.destroy();
-  });
-  return { source, cut: renew };
-}
-
-function curl(w, nginx, args) {
-  return w.program('curl', ['-sN', '--http2', '--cacert', nginx.pair.ca, '-i', ...args]);
 }
 
 // ---- event by event
@@ -98,101 +68,6 @@ story('what is published through it comes back through it; a heartbeat too', asy
 });
 
 // ---- 1,000 events, and everything that breaks
-
-// Comes back by itself, as EventSource does: the same topic, its last id, until it has everything.
-class Follower {
-  constructor(w, nginx) {
-    Object.assign(this, { w, nginx, got: [], opened: 0, problems: [] });
-  }
-
-  arrived(data) {
-    if (data.payload) this.got.push(data.payload.n);
-    else if (data.stream !== undefined) this.opened++;
-    else if (data.after !== undefined) this.problems.push(`a gap ${JSON.stringify(data)}`);
-  }
-
-  headers() {
-    return this.last === undefined ? {} : { lastEventId: this.last };
-  }
-}
-
-class ByEventSource extends Follower {
-  start() {
-    const { source, cut } = eventSource(this.w, this.nginx, 'topic=t&named=0');
-    this.cut = cut;
-    source.onmessage = (message) => this.arrived(JSON.parse(message.data));
-    source.onerror = (error) => {
-      if (source.readyState === EventSource.CLOSED) this.problems.push(`EventSource gave up: ${error.code} ${error.message}`);
-    };
-  }
-}
-
-class ByHttp2 extends Follower {
-  start() {
-    this.client = browser(this.w, this.nginx);
-    const stream = this.client.follow('topic=t', {
-      lastEventId: this.last,
-      onEvent: (entry) => {
-        if (entry.id !== undefined) this.last = entry.id;
-        this.arrived(entry.data);
-      },
-    });
-    this.cut = () => this.client.cut();
-    stream.closed.then(async () => {
-      if (stream.head && stream.head.status !== 200) this.problems.push(`status ${stream.head.status}`);
-      this.client.cut();
-      await sleep(50);
-      if (!this.over) this.start();
-    });
-  }
-}
-
-class ByCurl extends Follower {
-  start() {
-    const last = this.last === undefined ? [] : ['-H', `last-event-id: ${this.last}`];
-    const program = curl(this.w, this.nginx, [`${this.nginx.origin}/api/events?topic=t`, '-H', 'accept: text/event-stream', ...last]);
-    const parser = new SseParser((entry) => {
-      if (entry.id !== undefined) this.last = entry.id;
-      this.arrived(JSON.parse(entry.text));
-    });
-    program.watchers.add((line) => {
-      if (line?.stream !== 'stdout') return;
-      if (/^HTTP\//.test(line.text) && !/^HTTP\/2 200/.test(line.text)) this.problems.push(line.text);
-      parser.feed(`${line.text}\n`);
-    });
-    this.cut = () => program.kill();
-    program.exited.then(async () => {
-      await sleep(50);
-      if (!this.over) this.start();
-    });
-  }
-}
-
-// Publishes through the front, and asks again with the same key when it has no answer.
-class Publisher {
-  constructor(w, nginx) {
-    Object.assign(this, { w, nginx, published: 0, again: 0 });
-  }
-
-  async publish(list) {
-    const first = list[0].payload.n;
-    const headers = { 'content-type': 'application/json', 'idempotency-key': `batch-${first}` };
-    await until(async () => {
-      if (!this.client?.usable) this.client = browser(this.w, this.nginx);
-      try {
-        const answer = await this.client.send('POST', '/api/topics/t/events', { headers, body: JSON.stringify(list) });
-        if (answer.status === 201) return true;
-        assert.equal(answer.status, 503, answer.text);
-      } catch (error) {
-        if (error.code === 'ERR_ASSERTION') throw error;
-        this.client.cut();
-      }
-      this.again++;
-      return false;
-    }, { what: `event ${first} to be taken`, ms: 30_000, every: 50 });
-    this.published += list.length;
-  }
-}
 
 story(`${EVENTS} events: nodes killed, nginx reloaded, connections cut; nothing lost, nothing repeated`, async (w) => {
   const random = w.random();
@@ -354,21 +229,6 @@ story('no node is there: a stream is told with 200 to come back, anything else g
   assert.deepEqual(follower.problems, []);
 });
 
-// A node that takes requests and hangs up instead of answering.
-async function hangsUp(w) {
-  const seen = [];
-  const server = net.createServer((socket) => {
-    socket.on('error', () => {});
-    socket.once('data', (data) => {
-      seen.push(data.toString('latin1').split(' ')[0]);
-      socket.destroy();
-    });
-  });
-  await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
-  w.atEnd(() => server.close());
-  return { port: server.address().port, seen };
-}
-
 story('a POST that a node may have done is not sent to the other; a GET is, and a POST that nobody has seen', async (w) => {
   const bad = [await hangsUp(w), await hangsUp(w)];
   const nginx = await behind(w, bad);
@@ -390,13 +250,25 @@ story('a POST that a node may have done is not sent to the other; a GET is, and 
   assert.equal((await w.store.ids('t')).length, 4);
 });
 
+story('a WebSocket passes through, both ways, and a request that asks for nothing of the kind is none', async (w) => {
+  const echo = await upgrades(w);
+  const nginx = await behind(w, [echo]);
+  for (const where of ['/ws', '/api/ws?token=t']) assert.match(await echo.through(nginx, where), /^HTTP\/1.1 101/);
+  assert.match(await echo.through(nginx, '/api/topics'), /^HTTP\/1.1 503/);
+  assert.match(echo.heads[0], /^GET \/ws HTTP\/1.1\r\n[^]*upgrade: websocket\r\n/i);
+  assert.match(echo.heads[0], /^connection: upgrade$/im);
+  assert.match(echo.heads[0], /^sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==$/im);
+  assert.match(echo.heads[1], /^GET \/api\/ws\?token=t HTTP/);
+  assert.doesNotMatch(echo.heads[2], /^upgrade:/im);
+});
+
 story('nothing of a query is logged, also when things go wrong', async (w) => {
   const { nodes, nginx } = await front(w, { n: 1 });
   const client = browser(w, nginx);
   const secret = 'token=very-secret-7';
   const stream = client.follow(`topic=t&${secret}`, { headers: { referer: `https://app.example/?${secret}` } });
   await stream.answered();
-  const good = client.follow('topic=t', { headers: { authorization: 'Bearer very-secret-8' } });
+  const good = client.follow('topic=t', { headers: { cookie: 'other=very-secret-8', authorization: 'Basic very-secret-9' } });
   await good.open();
   await nodes[0].kill();
   await deadline(good.closed, { what: 'the stream to end' });
@@ -428,9 +300,10 @@ story('a body that is too long is refused as nodes refuse it; a long list of top
   const client = browser(w, nginx);
   const answer = await client.send('POST', '/api/topics/t/events', { headers: { 'content-type': 'application/json' }, body: 'x'.repeat(1_048_577) }).catch((error) => error);
   assert.deepEqual([answer.status, answer.json?.error.code], [413, 'too_large']);
-  const topics = count(100).map((n) => `topic=${String(n).padStart(200, 'x')}`).join('&');
-  const stream = browser(w, nginx).follow(topics);
-  await stream.open();
+  const topics = (n) => count(n).map((i) => `topic=${String(i).padStart(200, 'x')}`).join('&');
+  await browser(w, nginx).follow(topics(39)).open();
+  const long = await browser(w, nginx).get(`/api/events?${topics(60)}`);
+  assert.deepEqual([long.status, long.json?.error.field], [414, 'path']);
 });
 
 story('TLS: old versions are refused, and who comes back resumes its session', async (w) => {

@@ -96,7 +96,7 @@ story('metrics: valid, counted, documented', async (w) => {
     assert.ok(count > 0, `${name} has observed nothing`);
   }
   const documented = ['metrics', 'services'].map((name) => readFileSync(path.join(ROOT, `docs/${name}.md`), 'utf8')).join('');
-  for (const name of families.keys()) assert.ok(documented.includes(`\`${name}\``), `${name} is not documented`);
+  for (const name of families.keys()) assert.ok(documented.includes(`\`${name}\``) || documented.includes(`\`${name}{`), `${name} is not documented`);
 });
 
 story('the number of series does not grow with paths and topics', async (w) => {

@@ -134,6 +134,7 @@ story('every operation of the file is served', async (w) => {
       headers: { accept: target === '/api/events' ? 'application/json' : '*/*', ...(method === 'get' ? {} : { 'content-type': 'application/json' }) },
       body: method === 'get' ? undefined : '{"type":"a"}',
     });
+    if (answer.status === 404 && ['stream', 'jti'].includes(answer.json.error.field)) continue; // it is served: there is none of that name
     assert.ok(![404, 405].includes(answer.status), `${method.toUpperCase()} ${target}: ${answer.status}`);
   }
 });

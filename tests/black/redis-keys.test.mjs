@@ -52,6 +52,7 @@ async function prepare(w) {
   await api.send('PUT', '/api/services/web', { body: JSON.stringify({ kind: 'url', url: 'http://127.0.0.1:1/', interval_ms: 100 }) });
   await api.send('PUT', '/api/services/job', { body: JSON.stringify({ kind: 'command', command: ['true'] }) });
   await until(async () => (await api.get('/api/services/web')).json.state === 'unhealthy', { what: 'web to be probed' });
+  await api.send('PUT', '/api/revocations/one', { body: '{}' });
   await node.logged('lease.taken', { where: (line) => line.what === 'retention' });
   return { api, env: wrapped(w) };
 }
@@ -93,7 +94,7 @@ story('every key that a node makes is in the table, under its prefix', async (w)
   const keys = await w.store.cmd('KEYS', '*');
   const known = [/^weft:\{0\}:head$/, /^weft:\{0\}:topics$/, /^weft:\{0\}:removed$/, /^weft:\{0\}:canary$/, /^weft:lease:\{retention\}(:fence)?$/, /^weft:\{0\}:log:[A-Za-z0-9._:-]+$/, /^weft:\{0\}:once:[^:]+:.+$/, /^weft:\{0\}:producer:[^:]+:.+$/,
     /^weft:breakers$/, /^weft:breaker:\{[^}]+\}(:window|:nodes|:permits)?$/, /^weft:bucket:\{[^}]+\}$/, /^weft:buckets$/,
-    /^weft:services$/, /^weft:service:\{[^}]+\}(:errors)?$/, /^weft:lease:\{service:[^}]+\}(:fence)?$/, /^weft:nodes$/, /^weft:node:\{[^}]+\}$/];
+    /^weft:services$/, /^weft:service:\{[^}]+\}(:errors)?$/, /^weft:lease:\{service:[^}]+\}(:fence)?$/, /^weft:\{revoked\}(:version)?$/, /^weft:nodes$/, /^weft:node:\{[^}]+\}$/];
   for (const key of keys) assert.ok(known.some((shape) => shape.test(key)), `${key} is not documented`);
   for (const key of ['weft:{0}:head', 'weft:{0}:producer:orders:importer', 'weft:breaker:{payments}', 'weft:bucket:{tenant:7}']) {
     const fields = await w.store.cmd('HKEYS', key);

@@ -120,12 +120,14 @@ story('a revoked token is no good on any node at once, nor are its streams; the 
   const ended = await follow(mine);
   const alive = await follow(other);
   const polls = apis.map((api) => api.send('GET', '/api/events?topic=t&since=-1s', { headers: { accept: 'application/json', ...bearer(mine) } }));
+  const began = performance.now();
   const revoke = await ask(apis[1], 'PUT', '/api/revocations/mine', {}, operator);
   assert.deepEqual([revoke.status, revoke.json], [200, { jti: 'mine', until_ms: null }]);
   for (const stream of ended) {
     assert.equal((await stream.waitControl('weft.expired')).data.reason, 'revoked');
     await stream.closed;
   }
+  w.note(`${(performance.now() - began).toFixed(0)} ms after the revocation was sent, its streams on 3 nodes had ended`);
   for (const polled of polls) assert.ok([200, 401].includes((await polled).status));
   for (const api of apis) assert.equal((await ask(api, 'GET', '/api/topics/t', undefined, mine)).status, 401);
   const ids = await publish(apis[0], 't', other, [event(1)]);
@@ -161,4 +163,50 @@ story('the list of revoked tokens is bounded, and forgets what is over', async (
   }
   await until(async () => await put('d') === 200, { what: 'room' });
   assert.deepEqual((await w.store.cmd('ZRANGE', 'weft:{revoked}', '0', '-1')).sort(), ['a', 'b', 'd']);
+});
+
+story('a stream that was closed before it knew where it begins names no cursor to resume with', async (w) => {
+  const [node] = await w.cluster();
+  const api = w.client(node);
+  await w.store.stop();
+  for (const since of ['earliest', '-5m']) {
+    const stream = await w.follow(node, `topic=t&since=${since}`);
+    const open = await stream.waitControl('weft.open');
+    assert.equal(open.data.cursor, null);
+    assert.equal((await api.send('DELETE', `/api/streams/${open.data.stream}`)).status, 204);
+    const closed = await stream.waitControl('weft.closed');
+    assert.deepEqual(closed.data, { reason: 'closed', cursor: null });
+    await stream.closed;
+    assert.equal(stream.lastId, '');
+  }
+});
+
+story('more and longer topics than one message has room for: refused, or told whole', async (w) => {
+  const [node] = await w.cluster(1, { node: { set: { http: { max_topics: 10_000 }, ws: { max_message_bytes: 2_097_152 } } } });
+  const api = w.client(node);
+  const long = (i) => `${i}`.padStart(200, 'x');
+  const batch = (n, count) => Array.from({ length: count }, (_, i) => long(n * count + i));
+  const stream = await w.follow(node, 'topic=t');
+  const name = await nameOf(stream);
+  const add = (topics) => ask(api, 'POST', `/api/streams/${name}/topics`, { add: topics });
+  const first = await add(batch(0, 600));
+  assert.equal(first.status, 200, first.text);
+  assert.equal(first.json.topics.length, 601);
+  const told = await stream.waitControl('weft.topics');
+  assert.deepEqual(told.data.topics, ['t', ...batch(0, 600)].sort());
+  const second = await add(batch(1, 600));
+  assert.equal(second.status, 400, second.text);
+  assert.equal(second.json.error.field, 'add');
+  for (const topic of ['t', long(0), long(599)]) {
+    const [id] = await api.published(topic, [event(1)]);
+    await stream.until((s) => s.events.some((e) => e.id === id), { what: `the event of ${topic.slice(-5)}` });
+  }
+
+  const ws = await w.ws(node);
+  const open = await ws.subscribe(batch(0, 6000));
+  assert.equal(open.topics.join(' '), batch(0, 6000).sort().join(' '));
+  const [id] = await api.published(long(5999), [event(1)]);
+  await ws.until(() => ws.events.some((e) => e.id === id), { what: 'an event of the last topic' });
+  const added = await ws.ask('topics', { add: ['t'] });
+  assert.deepEqual([added.code, added.field], ['invalid', 'add'], JSON.stringify(added).slice(0, 300));
 });

@@ -98,6 +98,29 @@ for (const version of VERSIONS) {
   });
 }
 
+story('WebSockets', async (w) => {
+  const { node } = await encrypted(w);
+  const api = w.client(node);
+  for (const version of VERSIONS) {
+    const [before] = await api.published('t', event(0));
+    const ws = await w.ws(node, { secure: only(version), headers: { Origin: node.origin } });
+    await ws.subscribe('t', { cursor: before });
+    const ids = [];
+    for (let n = 0; n < 20; n++) ids.push(...(await api.published('t', event(n, { payload: { text: `${n}`.repeat(30_000) } }))));
+    const said = await ws.ok('publish', { topic: 't', events: events(1, 100).map((e) => ({ ...e, payload: { text: 'z'.repeat(5000) } })) });
+    ids.push(...said.ids);
+    assert.deepEqual((await ws.take(ids.length)).map((e) => e.id), ids);
+    ws.close(1000);
+    await deadline(ws.closed, { what: 'the end of the socket' });
+    assert.equal(ws.closeCode, 1000);
+    // Broken by the client: told, and closed behind it.
+    const wrong = await w.ws(node, { secure: only(version) });
+    wrong.frame(3, 'what is that');
+    await deadline(wrong.closed, { what: 'the end of the socket' });
+    assert.equal(wrong.closeCode, 1002);
+  }
+});
+
 story('the command line', async (w) => {
   const { node, caFile, ca } = await encrypted(w);
   const weft = (words, env = {}) => run(bin('weft'), words, { env: { PATH: process.env.PATH, ...env } });
@@ -208,6 +231,32 @@ story('who asks for other keys in the middle is not given any', async (w) => {
   const gone = deadline(stream.closed, { what: 'the end of the stream' });
   stream.socket.renegotiate({}, () => {});
   await gone;
+  assert.equal((await w.client(node).get('/healthz')).status, 200);
+});
+
+// `openssl s_client` changes its keys at each line that begins with k.
+async function rekeys(w, node, times, request) {
+  const program = w.program('openssl', ['s_client', '-connect', `127.0.0.1:${node.port}`, '-tls1_3', '-quiet', '-no_ign_eof'], { stdio: ['pipe', 'pipe', 'pipe'] });
+  program.child.stdin.on('error', () => {});
+  if (request) {
+    program.child.stdin.write(request);
+    await program.line((text) => /^HTTP\/1\.1 200/.test(text), { what: 'an answer' });
+  }
+  for (let n = 0; n < times && program.running; n++) {
+    const before = program.lines.length;
+    program.child.stdin.write('k\n');
+    await Promise.race([program.exited, until(() => program.lines.length > before, { what: 'new keys', every: 1 })]);
+  }
+  return program;
+}
+
+story('who does nothing but change keys is cut; who does so now and then is not', async (w) => {
+  const { node } = await encrypted(w);
+  const some = await rekeys(w, node, 20, 'GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n');
+  some.child.stdin.write('GET /readyz HTTP/1.1\r\nHost: x\r\n\r\n');
+  await some.line((text) => /X-Request-Id|^HTTP/i.test(text), { what: 'another answer', from: 2 });
+  const many = await rekeys(w, node, 300);
+  assert.ok(!many.running);
   assert.equal((await w.client(node).get('/healthz')).status, 200);
 });
 

@@ -1,9 +1,9 @@
-// A real browser follows. Its EventSource has everything once and in order, whatever happens to its node: killed behind nginx (HTTP/2,
+// A real browser follows. Its EventSource, and a WebSocket of its page, have everything once and in order, whatever happens to its node: killed behind nginx (HTTP/2,
 // TLS), restarted without a proxy, cut. Ten streams at once take one connection; other origins need http.cors_origins.
 import assert from 'node:assert/strict';
 import http from 'node:http';
 import { story } from '../black/lib/story.mjs';
-import { follow, followers, openPage, reach, startBrowser } from '../black/lib/browser.mjs';
+import { follow, followBySocket, followers, openPage, reach, startBrowser } from '../black/lib/browser.mjs';
 import { events } from '../black/lib/http.mjs';
 import { Nginx, selfMade } from '../black/lib/nginx.mjs';
 import { Switch } from '../black/lib/switch.mjs';
@@ -124,6 +124,26 @@ story(`without a proxy: ${EVENTS} events, the node restarts and connections are 
   assert.deepEqual([follower.gaps, follower.state], [0, 1]);
 });
 
+story('a WebSocket of the page, behind nginx and without: its node is killed, it goes on', async (w) => {
+  const { nodes, nginx, context } = await front(w);
+  const pages = [await openPage(context, nginx.origin), await openPage(context, nodes[0].origin)];
+  for (const page of pages) await followBySocket(page, 't');
+  for (const page of pages) await reach(page, {});
+  let published = 0;
+  for (const which of [0, 1, 0]) {
+    await burst(w, nodes[which], published + 1, published + 50);
+    await Promise.all([again(w, nodes, which), burst(w, nodes[1 - which], published + 51, published + 100)]);
+    published += 100;
+    for (const page of pages) await reach(page, { got: published });
+  }
+  for (const page of pages) {
+    const [follower] = await followers(page);
+    assert.deepEqual(follower.got, count(published));
+    assert.deepEqual([follower.gaps, follower.errors, follower.state], [0, 0, 1]);
+    assert.ok(follower.nodes.length > 1, `${follower.nodes}`);
+  }
+});
+
 // A page of another origin.
 async function elsewhere(w) {
   const server = http.createServer((_, res) => res.setHeader('content-type', 'text/html').end('<!doctype html><link rel=icon href=data:,><title>x</title>'));
@@ -152,6 +172,12 @@ async function attempt(origin) {
     answer.publish = error.name;
   }
   source.close();
+  const socket = new WebSocket(`${origin.replace('http', 'ws')}/ws`, ['weft.v1']);
+  answer.socket = await new Promise((resolve) => {
+    socket.onopen = () => resolve('open');
+    socket.onerror = () => resolve('refused');
+  });
+  socket.close();
   return answer;
 }
 
@@ -162,9 +188,9 @@ story('a page of another origin: refused, unless http.cors_origins names it', as
   const context = await startBrowser(w);
   const page = async (origin) => openPage(context, origin, { at: '/' });
   const [ours, theirs] = [await page(friend), await page(stranger)];
-  assert.deepEqual(await ours.evaluate(attempt, closed.origin), { stream: 'refused', publish: 'TypeError' });
-  assert.deepEqual(await theirs.evaluate(attempt, open.origin), { stream: 'refused', publish: 'TypeError' });
+  assert.deepEqual(await ours.evaluate(attempt, closed.origin), { stream: 'refused', publish: 'TypeError', socket: 'refused' });
+  assert.deepEqual(await theirs.evaluate(attempt, open.origin), { stream: 'refused', publish: 'TypeError', socket: 'refused' });
   assert.deepEqual(await w.store.cmd('KEYS', '*:log:t'), [], 'a refused page has published nothing');
-  assert.deepEqual(await ours.evaluate(attempt, open.origin), { stream: 'open', publish: 201 });
+  assert.deepEqual(await ours.evaluate(attempt, open.origin), { stream: 'open', publish: 201, socket: 'open' });
   assert.equal((await w.store.ids('t')).length, 1);
 });

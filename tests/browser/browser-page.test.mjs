@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { story } from '../black/lib/story.mjs';
 import { openPage, startBrowser } from '../black/lib/browser.mjs';
 import { event, events } from '../black/lib/http.mjs';
+import { bearer, Issuer } from '../black/lib/token.mjs';
 
 const SOON = { sse: { retry_ms: 50, retry_jitter_ms: 50 } };
 
@@ -69,4 +70,25 @@ story('its node restarts: it says so, and goes on where it was', async (w) => {
   await shown(page, 20);
   await state(page, 'connected');
   assert.deepEqual((await rows(page)).map((row) => JSON.parse(row.payload).n), Array.from({ length: 20 }, (_, i) => 20 - i));
+});
+
+story('where a token is needed the page says so, takes one, and is told when it ends', async (w) => {
+  const issuer = new Issuer(w.folder);
+  const [node] = await w.cluster(1, { node: { set: { ...SOON, auth: { anonymous: 'none', jwks: issuer.file, leeway_s: 0 } } } });
+  const page = await openPage(await startBrowser(w), node.origin, { at: '/' });
+  await state(page, 'error');
+  assert.match(await page.textContent('#detail'), /token/);
+  const use = async (token) => {
+    await page.fill('#token', token);
+    await page.click('#token-form button');
+  };
+  await use(issuer.token({ subscribe: ['*'], publish: ['hello'], jti: 'page' }));
+  await state(page, 'connected');
+  await page.click('#publish-form button[type=submit]');
+  await shown(page, 1);
+  assert.match(await page.textContent('#published'), /^Published as/);
+  const operator = bearer(issuer.token({ roles: ['operator'] }));
+  assert.equal((await w.client(node).send('PUT', '/api/revocations/page', { headers: operator })).status, 200);
+  await state(page, 'error');
+  assert.match(await page.textContent('#detail'), /revoked/);
 });

@@ -120,6 +120,69 @@ void sim_client_cut(struct sim_client *c)
     sim_judge_left(c);
 }
 
+/* Each is thrown out or stays, and others come in; one at least. */
+static void choose_others(struct sim_client *c)
+{
+    struct weft_str old[SIM_WORDS];
+    size_t n_old = c->n_words;
+    size_t want = 1 + sim_below(c->rng, SIM_WORDS);
+
+    memcpy(old, c->words, sizeof(old));
+    c->n_words = 0;
+    for (size_t i = 0; i < n_old; i++) {
+        if (sim_chance(c->rng, 60))
+            c->words[c->n_words++] = old[i];
+    }
+    while (c->n_words < want) {
+        const char *word = words[sim_below(
+            c->rng, sim_chance(c->rng, 25) ? (uint32_t)WEFT_COUNT_OF(words) : N_NAMES)];
+        bool there = false;
+
+        for (size_t i = 0; i < c->n_words; i++)
+            there = there || weft_str_eq(c->words[i], weft_str(word, strlen(word)));
+        if (!there)
+            c->words[c->n_words++] = weft_str(word, strlen(word));
+    }
+    c->topics = 0;
+    for (size_t i = 0; i < c->n_words; i++)
+        c->topics |= sim_topics_of(c->words[i]);
+}
+
+void sim_client_retopic(struct sim_client *c)
+{
+    const struct weft_sub *sub = &c->s.sub;
+    bool begun =
+        c->started && sub->mode != WEFT_SUB_OPENING && !(weft_sub_floats(sub) && sub->page_at == 0);
+    struct weft_id at = sub->cursor;
+    uint32_t before = c->topics;
+
+    if (!weft_sub_may_leave(sub))
+        return;
+    if (begun) {
+        for (size_t i = 0; i < c->n_gaps; i++)
+            c->gaps[i].slow = false;
+        c->has_cursor = true;
+        c->cursor = at;
+        sim_judge_left(c);
+        c->presented = sim_redis_at(c->redis, at);
+        c->presented_resets = c->n_resets;
+    } else if (!c->has_cursor) {
+        c->started = false;
+    }
+    choose_others(c);
+    for (uint32_t t = 0; begun && t < SIM_TOPICS; t++) {
+        if ((before & 1U << t) == 0)
+            c->start[t] = sim_redis_upto(c->redis, at);
+    }
+    c->opened = false;
+    c->n_retopics++;
+    sim_trace("client %u has other topics, at %lu:", c->number, (unsigned long)at.seq);
+    for (size_t i = 0; i < c->n_words; i++)
+        sim_trace(" %.*s", (int)c->words[i].len, c->words[i].p);
+    sim_trace(", ticket %lu\n", (unsigned long)c->s.ticket + 2);
+    assert_int_equal(sim_sub_retopic(&c->s, c->words, c->n_words, c->redis->head.ms), 0);
+}
+
 static void take_runs(struct sim_client *c, const struct weft_run *runs, size_t n, size_t max_bytes)
 {
     size_t bytes = 0;

@@ -67,7 +67,7 @@ struct sim_client {
     size_t n_given;
     struct sim_gap *gaps;
     size_t n_gaps, gaps_cap;
-    size_t n_late, n_again, n_skips, n_closed;
+    size_t n_late, n_again, n_skips, n_closed, n_retopics;
 };
 
 void sim_client_init(struct sim_client *c, struct sim_redis *redis, uint32_t number);
@@ -77,6 +77,8 @@ bool sim_client_is_on(const struct sim_client *c);
 /* Subscribes, or goes on with its cursor. */
 void sim_client_begin(struct sim_client *c, struct sim_hub *hub);
 void sim_client_cut(struct sim_client *c);
+/* Some topics more, some fewer, unless late events are owed. */
+void sim_client_retopic(struct sim_client *c);
 /* It was told that it is ready. */
 void sim_client_ready(struct sim_client *c);
 /* Its writer cannot write for a while, or can again. */

@@ -642,6 +642,18 @@ int sim_sub_begin(struct sim_sub *sub, struct sim_hub *hub, const struct weft_su
     return weft_sub_init(&sub->sub, hub->fo, opts);
 }
 
+int sim_sub_retopic(struct sim_sub *sub, const struct weft_str *topics, size_t n, uint64_t now_ms)
+{
+    bool behind = sub->sub.behind;
+    int rc;
+
+    sub->ticket += 2;
+    rc = weft_sub_retopic(&sub->sub, topics, n);
+    if (rc == 0 && behind)
+        weft_sub_blocked(&sub->sub, now_ms);
+    return rc;
+}
+
 void sim_sub_end(struct sim_sub *sub)
 {
     sub->ticket += 2;

@@ -98,6 +98,8 @@ bool sim_hub_deliver(struct sim_hub *hub, uint32_t n); /* mail, then flush */
 
 /* ---- subscribers ---- */
 int sim_sub_begin(struct sim_sub *sub, struct sim_hub *hub, const struct weft_sub_opts *opts);
+/* As a worker does it (streams_act.c): what was asked for before does not arrive any more. */
+int sim_sub_retopic(struct sim_sub *sub, const struct weft_str *topics, size_t n, uint64_t now_ms);
 void sim_sub_end(struct sim_sub *sub);
 
 #endif

@@ -31,15 +31,16 @@ struct world {
     uint32_t publishes; /* percent of steps */
     uint32_t trouble;   /* in a thousand things that hubs do */
     uint32_t failovers; /* in a hundred things that Redis does without being asked */
+    uint32_t retopics;  /* percent of the things that a client does */
     bool trims, cuts_in_ready;
 };
 
 struct tally {
-    size_t events, lost, given, late, again, gaps, skips, resets, closed, reads, follows;
+    size_t events, lost, given, late, again, gaps, skips, resets, closed, retopics, reads, follows;
 };
 
 /* What may happen in a round besides cuts and outages. */
-enum { LOST_MESSAGES = 1, FAILOVERS = 2 };
+enum { LOST_MESSAGES = 1, FAILOVERS = 2, RETOPICS = 4 };
 
 static void on_ready(void *ctx, struct sim_sub *sub)
 {
@@ -72,6 +73,7 @@ static void setup(struct world *w, uint64_t seed, unsigned what)
     w->trims = sim_chance(&w->rng, 60);
     w->cuts_in_ready = sim_chance(&w->rng, 50);
     w->failovers = (what & FAILOVERS) != 0 ? 1 + sim_below(&w->rng, 15) : 0;
+    w->retopics = (what & RETOPICS) != 0 ? 1 + sim_below(&w->rng, 30) : 0;
     for (uint32_t i = 0; i < HUBS; i++) {
         const struct sim_hub_opts opts = {
             .index = i,
@@ -153,6 +155,8 @@ static void step_client(struct world *w, struct sim_client *c)
         sim_client_begin(c, &w->hubs[sim_below(&w->rng, HUBS)]);
     } else if (sim_chance(&w->rng, 6)) {
         sim_client_cut(c);
+    } else if (w->retopics > 0 && sim_chance(&w->rng, w->retopics)) {
+        sim_client_retopic(c);
     } else if (sim_chance(&w->rng, 10)) {
         sim_client_block(c);
     } else if (sim_chance(&w->rng, 50)) {
@@ -302,6 +306,7 @@ static void count(struct tally *tally, const struct world *w)
         tally->skips += c->n_skips;
         tally->closed += c->n_closed;
         tally->resets += c->n_resets;
+        tally->retopics += c->n_retopics;
     }
     for (size_t i = 0; i < w->redis.n; i++)
         tally->lost += w->redis.events[i].loss != 0 ? 1 : 0;
@@ -354,9 +359,9 @@ static void rounds(unsigned what, uint64_t n)
         play(seed_now, what, &tally);
     seed_now = 0;
     print_message("%zu events, %zu of them lost, %zu given, %zu late, %zu of them again, %zu gaps, "
-                  "%zu of them skips, %zu resets, %zu closed, %zu reads\n",
+                  "%zu of them skips, %zu resets, %zu closed, %zu reads, %zu retopics\n",
                   tally.events, tally.lost, tally.given, tally.late, tally.again, tally.gaps,
-                  tally.skips, tally.resets, tally.closed, tally.reads);
+                  tally.skips, tally.resets, tally.closed, tally.reads, tally.retopics);
 }
 
 static void everything_comes_once_and_in_order(void **state)
@@ -379,6 +384,21 @@ static void lost_messages_and_lost_events_do_not_hide_each_other(void **state)
     rounds(LOST_MESSAGES | FAILOVERS, 1500);
 }
 
+static void topics_change_and_nothing_is_lost(void **state)
+{
+    rounds(RETOPICS, 1500);
+}
+
+static void topics_change_while_messages_are_lost(void **state)
+{
+    rounds(RETOPICS | LOST_MESSAGES, 1500);
+}
+
+static void topics_change_while_events_are_lost(void **state)
+{
+    rounds(RETOPICS | LOST_MESSAGES | FAILOVERS, 1500);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -386,6 +406,9 @@ int main(void)
         cmocka_unit_test_teardown(what_a_lost_message_hides_comes_late, tell_seed),
         cmocka_unit_test_teardown(what_redis_lost_is_told_to_those_who_had_it, tell_seed),
         cmocka_unit_test_teardown(lost_messages_and_lost_events_do_not_hide_each_other, tell_seed),
+        cmocka_unit_test_teardown(topics_change_and_nothing_is_lost, tell_seed),
+        cmocka_unit_test_teardown(topics_change_while_messages_are_lost, tell_seed),
+        cmocka_unit_test_teardown(topics_change_while_events_are_lost, tell_seed),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -35,7 +35,7 @@ export async function openPage(context, origin, { at = '/healthz' } = {}) {
 }
 
 // Runs in the page. Each follower: the numbers that it got, the nodes that it was on, what it should not have seen.
-function followIn(url) {
+function streamIn(url) {
   const source = new EventSource(url);
   const follower = { source, got: [], nodes: [], gaps: 0, errors: 0 };
   (globalThis.testFollowers ??= []).push(follower);
@@ -46,7 +46,33 @@ function followIn(url) {
 }
 
 export function follow(page, url) {
-  return page.evaluate(followIn, url);
+  return page.evaluate(streamIn, url);
+}
+
+// The same by a WebSocket of this page's origin, which a page has to open again by itself.
+function socketIn(topic) {
+  const follower = { source: {}, got: [], nodes: [], gaps: 0, errors: 0 };
+  let cursor;
+  (globalThis.testFollowers ??= []).push(follower);
+  const open = () => {
+    const socket = new WebSocket(`${location.origin.replace('http', 'ws')}/ws`, ['weft.v1']);
+    follower.source = socket;
+    socket.onopen = () => socket.send(JSON.stringify({ op: 'subscribe', topics: [topic], cursor }));
+    socket.onmessage = ({ data }) => {
+      const message = JSON.parse(data);
+      cursor = message.id ?? message.cursor ?? cursor;
+      if (message.type === 'weft.open') follower.nodes.push(message.node);
+      else if (message.type === 'weft.gap') follower.gaps++;
+      else if (message.type === 'weft.error') follower.errors++;
+      else if (message.payload) follower.got.push(message.payload.n);
+    };
+    socket.onclose = () => setTimeout(open, 50);
+  };
+  open();
+}
+
+export function followBySocket(page, topic) {
+  return page.evaluate(socketIn, topic);
 }
 
 export function followers(page) {

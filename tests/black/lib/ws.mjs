@@ -1,6 +1,7 @@
 // A WebSocket client on a bare socket, which sends whatever bytes a story wants to, and holds what it gets against RFC 6455.
 import crypto from 'node:crypto';
 import net from 'node:net';
+import tls from 'node:tls';
 import { parseHead } from './head.mjs';
 import { deadline } from './wait.mjs';
 
@@ -34,7 +35,7 @@ function ignore() {}
 
 // Messages arrive in `all`; those with an id, or inside {"subscription", "event"}, in `events` and by subscription in `of`.
 export class WebSocketStream {
-  constructor(node, { path = '/ws', headers = {}, protocols = ['weft.v1'], key = crypto.randomBytes(16).toString('base64'), onEvent = ignore, keep = true, behind = '' } = {}) {
+  constructor(node, { path = '/ws', headers = {}, protocols = ['weft.v1'], key = crypto.randomBytes(16).toString('base64'), onEvent = ignore, keep = true, behind = '', secure = {} } = {}) {
     this.node = node;
     this.all = [];
     this.events = [];
@@ -53,8 +54,9 @@ export class WebSocketStream {
     if (protocols.length > 0) fields['Sec-WebSocket-Protocol'] = protocols.join(', ');
     const lines = [`GET ${path} HTTP/1.1`];
     for (const [name, value] of Object.entries(fields)) if (value !== null) lines.push(`${name}: ${value}`);
-    this.socket = net.connect({ port: node.port, host: '127.0.0.1' });
-    this.socket.on('connect', () => {
+    const to = { port: node.port, host: '127.0.0.1' };
+    this.socket = node.ca ? tls.connect({ ...to, ca: node.ca, ...secure }) : net.connect(to);
+    this.socket.on(node.ca ? 'secureConnect' : 'connect', () => {
       this.socket.write(`${lines.join('\r\n')}\r\n\r\n`);
       if (behind.length > 0) this.socket.write(behind);
     });

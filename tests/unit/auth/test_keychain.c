@@ -1,4 +1,5 @@
 /* Keys that follow a file: rewritten, replaced, switched by a link, wrong, gone, back. */
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -103,6 +104,28 @@ static void switched_by_a_link(void **state)
     assert_int_equal(poll_file(t, "jwks"), WEFT_KEYCHAIN_CHANGED);
     assert_int_equal(keys(t), 2);
     assert_int_equal(poll_file(t, "jwks"), WEFT_KEYCHAIN_SAME);
+}
+
+/* Of the same size and time, as archives and images make them: it is another file all the same. */
+static void same_size_and_time(void **state)
+{
+    const struct timespec times[2] = {{1800000000, 0}, {1800000000, 0}};
+    struct test *t = *state;
+    char padded[] = TWO;
+    char to[128];
+
+    memset(padded, ' ', sizeof(padded) - 1);
+    memcpy(padded, ONE, strlen(ONE));
+    write_file(t, "jwks", padded);
+    write_file(t, "new", TWO);
+    assert_int_equal(utimensat(AT_FDCWD, in(t, "jwks"), times, 0), 0);
+    assert_int_equal(utimensat(AT_FDCWD, in(t, "new"), times, 0), 0);
+    assert_int_equal(poll_file(t, "jwks"), WEFT_KEYCHAIN_CHANGED);
+    assert_int_equal(keys(t), 1);
+    (void)snprintf(to, sizeof(to), "%s", in(t, "jwks"));
+    assert_int_equal(rename(in(t, "new"), to), 0);
+    assert_int_equal(poll_file(t, "jwks"), WEFT_KEYCHAIN_CHANGED);
+    assert_int_equal(keys(t), 2);
 }
 
 static void wrong_gone_and_back(void **state)
@@ -225,6 +248,7 @@ int main(void)
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(rewritten_and_replaced, set_up, tear_down),
         cmocka_unit_test_setup_teardown(switched_by_a_link, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(same_size_and_time, set_up, tear_down),
         cmocka_unit_test_setup_teardown(wrong_gone_and_back, set_up, tear_down),
         cmocka_unit_test_setup_teardown(another_path, set_up, tear_down),
         cmocka_unit_test_setup_teardown(no_file_at_all, set_up, tear_down),

@@ -26,7 +26,10 @@
 #endif
 
 /* Counters that are not the first of their name. */
-#define SHARED (WEFT_M_REFUSED_ORIGIN - WEFT_M_REFUSED_CONNECTIONS)
+#define SHARED                                                  \
+    ((WEFT_M_REFUSED_ORIGIN - WEFT_M_REFUSED_CONNECTIONS) +     \
+     (WEFT_M_WS_REFUSED_ORIGIN - WEFT_M_WS_REFUSED_HANDSHAKE) + \
+     (WEFT_M_WS_CLOSED_POLICY - WEFT_M_WS_CLOSED_CLIENT))
 
 #define DOCUMENT WEFT_SOURCE_DIR "/docs/metrics.md"
 

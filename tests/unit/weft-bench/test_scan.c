@@ -128,9 +128,70 @@ static void broken_streams(void **state)
     assert_int_equal(seen.n, 0);
 }
 
+static void put_frame(char *out, size_t *len, unsigned first, const char *text)
+{
+    size_t n = strlen(text);
+
+    out[(*len)++] = (char)first;
+    if (n < 126) {
+        out[(*len)++] = (char)n;
+    } else {
+        out[(*len)++] = 126;
+        out[(*len)++] = (char)(n >> 8);
+        out[(*len)++] = (char)n;
+    }
+    memcpy(out + *len, text, n);
+    *len += n;
+}
+
+static void frames(void **state)
+{
+    static const char event[] =
+        "{\"id\":\"1795314948063-41\",\"topic\":\"t\",\"type\":\"bench.event\",\"ts\":1,"
+        "\"payload\":{\"n\":\"0000000123\",\"t\":\"0000000000000004567\",\"pad\":\"\"},"
+        "\"node\":\"a\"}";
+    char bytes[4096];
+    size_t len = 0;
+
+    put_frame(bytes, &len, 0x81, "{\"type\":\"weft.ok\",\"subscription\":\"\"}");
+    put_frame(bytes, &len, 0x81,
+              "{\"type\":\"weft.open\",\"subscription\":\"\",\"cursor\":\"5-7\"}");
+    put_frame(bytes, &len, 0x81, event);
+    put_frame(bytes, &len, 0x89, "");
+    put_frame(bytes, &len, 0x81, "{\"type\":\"weft.gap\",\"topic\":\"t\"}");
+    put_frame(bytes, &len, 0x81, "{\"type\":\"weft.moved\",\"retry_ms\":321}");
+    put_frame(bytes, &len, 0x81, "{\"id\":\"9-9\",\"payload\":{\"n\":1}}");
+    for (size_t cut = 0; cut <= len; cut++) {
+        struct seen seen = {.n = 0};
+        long used = scan_frames(bytes, cut, note, &seen);
+
+        assert_true(used >= 0 && (size_t)used <= cut);
+        assert_int_equal(scan_frames(bytes + used, len - (size_t)used, note, &seen),
+                         (long)len - used);
+        assert_int_equal(seen.n, 7);
+        assert_int_equal(seen.events[0].kind, SCAN_CONTROL);
+        assert_int_equal(seen.events[1].kind, SCAN_OPEN);
+        assert_int_equal(seen.events[1].id.seq, 7);
+        assert_int_equal(seen.events[2].kind, SCAN_EVENT);
+        assert_int_equal(seen.events[2].id.seq, 41);
+        assert_int_equal(seen.events[2].n, 123);
+        assert_int_equal(seen.events[2].sent_ns, 4567);
+        assert_int_equal(seen.events[3].kind, SCAN_PING);
+        assert_int_equal(seen.events[4].kind, SCAN_GAP);
+        assert_int_equal(seen.events[5].kind, SCAN_MOVED);
+        assert_int_equal(seen.events[5].retry_ms, 321);
+        assert_int_equal(seen.events[6].kind, SCAN_FOREIGN);
+    }
+    struct seen seen = {.n = 0};
+
+    assert_int_equal(scan_frames("\x88\x00", 2, note, &seen), SCAN_ENDED);
+    assert_int_equal(scan_frames("\x82\x00", 2, note, &seen), SCAN_BROKEN);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(frames),
         cmocka_unit_test(finds_what_it_needs),
         cmocka_unit_test(waits_for_whole_chunks),
         cmocka_unit_test(several_events_in_a_chunk),

@@ -143,7 +143,7 @@ static void frames_of_a_client(void **state)
         {{P(0x81, "hello")}, "text(hello)"},
         {{P(0x81, "")}, "text()"},
         {{P(0x81, "a"), P(0x81, "bc")}, "text(a)text(bc)"},
-        {{P(0x01, "hel"), P(0x80, "lo")}, "text(hello)"},
+        {{P(0x01, "wor"), P(0x80, "ld")}, "text(world)"},
         {{P(0x01, "h"), P(0x00, "e"), P(0x00, ""), P(0x80, "y")}, "text(hey)"},
         {{P(0x01, ""), P(0x80, "")}, "text()"},
         {{P(0x01, ""), P(0x80, "x"), P(0x81, "y")}, "text(x)text(y)"},

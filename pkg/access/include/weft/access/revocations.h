@@ -3,7 +3,8 @@
  *
  * The truth is a sorted set in Redis, jti -> until when it has to be remembered. Each node has a copy, the table of
  * weft/auth/revoked.h, which its workers ask: changed at once by a channel, and compared by a version number every
- * auth.revoked_check_ms, since a message may be lost. Without Redis the copy goes on to count.
+ * auth.revoked_check_ms, since a message may be lost. Without Redis the copy goes on to count, and what Redis
+ * forgets (a failover, a flush) stays revoked on nodes that knew it.
  */
 #ifndef WEFT_ACCESS_REVOCATIONS_H
 #define WEFT_ACCESS_REVOCATIONS_H

@@ -180,7 +180,8 @@ struct weft_sub {
     uint64_t wild_base;        /* rings of topics that its patterns match: kept after this */
     char *words;               /* topics, then types: u8 length and bytes each */
     uint32_t page_at;
-    uint16_t topics_n, types_n, types_off, patterns_n;
+    uint32_t types_off; /* in words */
+    uint16_t topics_n, types_n, patterns_n;
     uint8_t mode;      /* enum weft_sub_mode */
     uint8_t from;      /* enum weft_sub_from, of the next read */
     uint8_t slow;      /* enum weft_slow */

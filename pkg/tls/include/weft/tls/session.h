@@ -18,6 +18,8 @@ struct ssl_st;
 
 /* From now on ssl reads and writes fd, which is borrowed. Another reference to ssl is taken. False: out of memory. */
 bool weft_tls_session_begin(struct ssl_st *ssl, int fd) WEFT_MUST_CHECK;
+/* Says goodbye if the descriptor takes it; nothing may be written any more, reading goes on. */
+void weft_tls_session_finish(struct ssl_st *ssl);
 /*
  * Says goodbye if the descriptor takes it, and gives the reference back; the descriptor stays open. broken: a call of the
  * two below said -1.
@@ -31,7 +33,10 @@ void weft_tls_session_end(struct ssl_st *ssl, bool broken);
  */
 ssize_t weft_tls_session_write(struct ssl_st *ssl, const struct iovec *iov, size_t n,
                                size_t *ret_wire);
-/* Bytes read; 0: none now; -1: the peer has gone, or broke the protocol. */
-ssize_t weft_tls_session_read(struct ssl_st *ssl, char *out, size_t size);
+/*
+ * Bytes read; 0: none now; -1: the peer has gone, or broke the protocol. *records: how many records without bytes for
+ * out (new keys, or half a record) may be read; counted down, and -1 when there are more.
+ */
+ssize_t weft_tls_session_read(struct ssl_st *ssl, char *out, size_t size, unsigned *records);
 
 #endif
