@@ -102,11 +102,13 @@ story('floods: pings, nonsense, publishing over ws.max_pending; and nobody reads
     const pumped = sockets.map((socket, i) => pump(socket, Buffer.concat(Array(20).fill(kinds[i >> 2])), total));
     // Who reads gets to send it all; who does not is stopped, and cut.
     await deadline(Promise.all(pumped.filter((_, i) => i % 4 === 0)), { what: 'the floods to be over', ms: 60_000 });
+    // Publishing is refused beyond its bound, and who does not read is not read from.
+    await node.metricReaches('weft_ws_busy_total', (n) => n > 0);
+    await node.metricReaches('weft_ws_pauses_total', (n) => n > 0);
     const most = await rss();
     w.note(`resident ${from.toFixed(0)} -> ${most.toFixed(0)} MiB`);
     for (const socket of sockets) socket.destroy();
-    assert.ok((await node.metric('weft_ws_busy_total')) > 0, 'publishing was bounded');
-    assert.ok((await node.metric('weft_ws_pauses_total')) > 0, 'reading was paused');
+    assert.ok(most < from + 400, 'memory is bounded'); // of which 256 MiB are what a sanitizer keeps back
   }, QUICK ? {} : { rate: 20 });
   await heldAsBefore(node, before);
   await serves(w, node);
