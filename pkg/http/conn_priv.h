@@ -3,6 +3,7 @@
  *
  *   accept.c     its beginning and end
  *   handshake.c  TLS, before h2o reads requests
+ *   stall.c      answers that are not taken
  */
 #ifndef WEFT_HTTP_CONN_PRIV_H
 #define WEFT_HTTP_CONN_PRIV_H
@@ -23,6 +24,8 @@ struct weft_conn {
     struct ssl_st *ssl;       /* borrowed of sock, once the handshake is over; NULL: in the clear */
     struct weft_tls *tls;     /* a reference, while the handshake is under way */
     h2o_timeout_entry_t late; /* linked meanwhile */
+    uint64_t took_bytes;      /* of what was written, when it was last looked at */
+    uint64_t took_ms;         /* since when no more was taken; 0: nothing is being written */
     uint32_t rekeys;          /* how often the client has changed its keys */
     uint8_t alert;            /* why TLS refused the client's first words; 0: it did not say */
 };

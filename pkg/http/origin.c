@@ -57,9 +57,17 @@ enum weft_origin weft_origin_of(struct weft_str origin, const struct weft_config
 /* Of the page behind the request; NAMED for our own and for nobody's. */
 static enum weft_origin origin_of(h2o_req_t *req, const struct weft_config *cfg) WEFT_ON_WORKER
 {
-    struct weft_str origin = weft_header(req, "origin");
+    ssize_t first = h2o_find_header_by_str(&req->headers, H2O_STRLIT("origin"), -1);
+    struct weft_str origin;
 
-    return origin.p == NULL || weft_origin_is_host(origin, weft_str_of(req->input.authority))
+    if (first == -1) {
+        return WEFT_ORIGIN_NAMED;
+    }
+    if (h2o_find_header_by_str(&req->headers, H2O_STRLIT("origin"), first) != -1) {
+        return WEFT_ORIGIN_FOREIGN; /* no browser sends two: which one it is nobody knows */
+    }
+    origin = weft_str_of(req->headers.entries[first].value);
+    return weft_origin_is_host(origin, weft_str_of(req->input.authority))
                ? WEFT_ORIGIN_NAMED
                : weft_origin_of(origin, &cfg->http.cors_origins);
 }

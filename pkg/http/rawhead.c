@@ -17,6 +17,15 @@ static bool name_is(struct weft_str line, const char *name, size_t len)
 
 #define NAME_IS(line, literal) name_is((line), (literal), sizeof(literal) - 1)
 
+/* A method, and a path: libh2o makes one of whatever stands there. */
+static bool is_request_line(struct weft_str line)
+{
+    const char *space = memchr(line.p, ' ', line.len);
+    size_t at = space == NULL ? line.len : (size_t)(space - line.p) + 1;
+
+    return at > 1 && at < line.len && line.p[at] == '/';
+}
+
 const char *weft_rawhead_check(struct weft_str head, bool http11, bool *ret_chunked)
 {
     unsigned lengths = 0;
@@ -24,6 +33,7 @@ const char *weft_rawhead_check(struct weft_str head, bool http11, bool *ret_chun
     unsigned hosts = 0;
     bool first = true;
 
+    (void)weft_str_take(&head, "\r\n"); /* as libh2o does (RFC 9112, section 2.2) */
     while (head.len > 0) {
         const char *lf = memchr(head.p, '\n', head.len);
         struct weft_str line;
@@ -41,13 +51,19 @@ const char *weft_rawhead_check(struct weft_str head, bool http11, bool *ret_chun
         if (memchr(line.p, '\r', line.len) != NULL) {
             return "a line of the head has a CR inside";
         }
+        if (first) {
+            if (!is_request_line(line)) {
+                return "it must begin with a method, a space and a path";
+            }
+            first = false;
+            continue;
+        }
         if (line.len == 0) {
             break;
         }
-        if (!first && (line.p[0] == ' ' || line.p[0] == '\t')) {
+        if (line.p[0] == ' ' || line.p[0] == '\t') {
             return "a header is folded over lines";
         }
-        first = false;
         switch (line.p[0] | 0x20) {
         case 'c':
             lengths += NAME_IS(line, "content-length") ? 1 : 0;

@@ -4,6 +4,7 @@
  *   worker.c     thread, loop, ticks, messages of the hub
  *   accept.c     listener, connection cap, running out of descriptors
  *   handshake.c  TLS, before h2o reads requests
+ *   stall.c      cuts those who do not take their answers
  *   rawhead.c    refuses requests that two parsers could read in two ways
  *   router.c     method and path -> handler
  *   auth.c       who sends, and what he may do   revocations.c  tokens that are not good any more
@@ -208,6 +209,7 @@ struct weft_worker {
     uint64_t accept_resume_ms WEFT_OF_WORKER;
     size_t connections WEFT_OF_WORKER;      /* of this worker: h2o's and streams */
     struct weft_conn *conns WEFT_OF_WORKER; /* h2o's (utlist DL) */
+    uint64_t looked_ms WEFT_OF_WORKER; /* when it was last seen whether they take their answers */
 
     struct weft_wake *wake WEFT_OF_WORKER;
     struct weft_poller *poller WEFT_OF_WORKER;
@@ -268,6 +270,10 @@ void weft_connection_kept(struct weft_worker *worker) WEFT_ON_WORKER;
 void weft_connection_gone(struct weft_worker *worker) WEFT_ON_WORKER;
 /* Ends the connections that h2o still has; it notices in the next turns. */
 void weft_connections_shut(struct weft_worker *worker) WEFT_ON_WORKER;
+
+/* ---- stall.c ---- */
+/* At each tick: ends connections that have taken nothing of an answer for http.write_stall_ms. */
+void weft_connections_look(struct weft_worker *worker) WEFT_ON_WORKER;
 
 /*
  * While a request waits for its answer. h2o stops reading then and begins again after it, two

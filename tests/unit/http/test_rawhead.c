@@ -33,6 +33,22 @@ static void heads(void **state)
         {HEAD " folded\r\n\r\n", true, false, false},
         {HEAD "A: b\r\n\tfolded\r\n\r\n", true, false, false},
         {"GET / HTTP/1.1\r\nHost: a", true, false, false},
+        /* One empty line before is skipped, and hides nothing. */
+        {"\r\n" HEAD "\r\n", true, true, false},
+        {"\r\nPOST / HTTP/1.0\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\n", false, false,
+         false},
+        {"\r\nPOST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n", false, false, true},
+        {"\r\n\r\n" HEAD "\r\n", true, false, false},
+        {"\n" HEAD "\r\n", true, false, false},
+        {"\r\n\r\nGET / HTTP/1.0\r\n\r\n", false, false, false},
+        /* Only paths are asked for. */
+        {"GET http://a/ HTTP/1.1\r\nHost: a\r\n\r\n", true, false, false},
+        {"GET healthz HTTP/1.1\r\nHost: a\r\n\r\n", true, false, false},
+        {"OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n", true, false, false},
+        {"CONNECT a:80 HTTP/1.1\r\nHost: a\r\n\r\n", true, false, false},
+        {" / HTTP/1.1\r\nHost: a\r\n\r\n", true, false, false},
+        {"GET  HTTP/1.1\r\nHost: a\r\n\r\n", true, false, false},
+        {"/\r\nHost: a\r\n\r\n", true, false, false},
     };
 
     (void)state;
