@@ -1,8 +1,6 @@
 #include "conn_priv.h"
 
 #include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -131,18 +129,6 @@ static void refuse(const struct weft_worker *worker, h2o_socket_t *sock, const c
     h2o_socket_close(sock);
 }
 
-/*
- * h2o has no time limit for writing: an answer that the client does not read would stay for ever. The kernel counts
- * from when it last took a byte, also one whose window is closed.
- */
-static void limit_writing(const struct weft_worker *worker, h2o_socket_t *sock)
-{
-    unsigned timeout = worker->o.cfg->http.write_stall_ms;
-
-    (void)setsockopt(h2o_socket_get_fd(sock), IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout,
-                     sizeof(timeout));
-}
-
 /* False: it was refused. *ret_address: where it is counted, or NULL. */
 static bool let_in(struct weft_worker *worker, h2o_socket_t *sock,
                    struct weft_tally_name **ret_address) WEFT_ON_WORKER
@@ -253,7 +239,6 @@ static void arrived(h2o_socket_t *listener, const char *err)
         if (!let_in(worker, sock, &address)) {
             continue;
         }
-        limit_writing(worker, sock);
         struct weft_conn *conn = calloc(1, sizeof(*conn));
         WEFT_ASSERT(conn != NULL);
         conn->door.address = address;

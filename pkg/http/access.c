@@ -16,6 +16,7 @@
  */
 
 #define PATH_MAX_BYTES    1000
+#define SECRET_BYTES      16 /* of a stream's name: streams.c */
 #define QUERY_MAX_BYTES   1000
 #define AGENT_MAX_BYTES   256
 #define SUBJECT_MAX_BYTES 256
@@ -134,6 +135,30 @@ static void put_duration(struct weft_buf *b, uint64_t ns)
 
 /* ---- lines ---- */
 
+/* The name of a stream is all that is needed to change one that was opened without a token: its last part is left out. */
+static void put_path(struct weft_buf *b, struct weft_str path)
+{
+    struct weft_str rest = path;
+    struct weft_str name;
+    struct weft_buf shown;
+
+    if (!weft_str_take(&rest, "/api/streams/")) {
+        put_field(b, "path", path, PATH_MAX_BYTES);
+        return;
+    }
+    name = weft_str_before(&rest, '/');
+    weft_buf_init(&shown, PATH_MAX_BYTES + 64);
+    weft_buf_puts(&shown, "/api/streams/");
+    weft_buf_append(&shown, name.p, name.len > SECRET_BYTES ? name.len - SECRET_BYTES : 0);
+    weft_buf_puts(&shown, "***");
+    if (rest.len > 0) {
+        weft_buf_puts(&shown, "/");
+        weft_buf_str(&shown, rest);
+    }
+    put_field(b, "path", weft_str(shown.data, shown.len), PATH_MAX_BYTES);
+    weft_buf_fini(&shown);
+}
+
 static void put_about(struct weft_buf *b, h2o_req_t *req) WEFT_ON_WORKER
 {
     struct weft_worker *worker = weft_worker_of(req);
@@ -159,13 +184,13 @@ static void put_about(struct weft_buf *b, h2o_req_t *req) WEFT_ON_WORKER
             weft_str(path.p + req->input.query_at + 1, path.len - req->input.query_at - 1);
 
         path.len = req->input.query_at;
-        put_field(b, "path", path, PATH_MAX_BYTES);
+        put_path(b, path);
         weft_buf_init(&query, QUERY_MAX_BYTES);
         weft_access_query(&query, all, QUERY_MAX_BYTES);
         put_field(b, "query", weft_str(query.data, query.len), QUERY_MAX_BYTES);
         weft_buf_fini(&query);
     } else {
-        put_field(b, "path", path, PATH_MAX_BYTES);
+        put_path(b, path);
     }
     weft_buf_printf(b, ",\"protocol\":\"HTTP/%d.%d\"", req->version >> 8, req->version & 0xff);
     put_field(b, "user_agent", weft_header(req, "user-agent"), AGENT_MAX_BYTES);

@@ -84,6 +84,23 @@ int weft_token_take(struct weft_worker *worker, struct weft_str token,
     return grant != NULL ? 0 : WEFT_EINVAL;
 }
 
+/* Without a token (auth.anonymous). */
+static bool everybody_may(const struct weft_worker *worker, enum weft_right right)
+{
+    switch (worker->o.cfg->auth.anonymous) {
+    case WEFT_ANONYMOUS_NONE:
+        return right == WEFT_RIGHT_NONE;
+    case WEFT_ANONYMOUS_SUBSCRIBE:
+        return right == WEFT_RIGHT_NONE || right == WEFT_RIGHT_READ ||
+               right == WEFT_RIGHT_SUBSCRIBE;
+    case WEFT_ANONYMOUS_PUBLISH:
+        return right == WEFT_RIGHT_NONE || right == WEFT_RIGHT_PUBLISH || right == WEFT_RIGHT_GUARD;
+    case WEFT_ANONYMOUS_ALL:
+        return true;
+    }
+    return false;
+}
+
 /* ---- the token of a request ---- */
 
 static bool in_header(struct weft_call *call, struct weft_str *ret_token) WEFT_ON_WORKER
@@ -152,6 +169,10 @@ void weft_call_authenticate(struct weft_call *call)
         return;
     }
     if (weft_token_take(call->worker, token, &grant, &err) != 0) {
+        if (weft_route_handles(call->route, weft_handle_limits_check) &&
+            everybody_may(call->worker, WEFT_RIGHT_GUARD)) {
+            return; /* a proxy asks with the head of a request that is for somebody else, as is its token */
+        }
         call->refused = h2o_strdup(&call->req->pool, err.message, SIZE_MAX).base;
         return;
     }
@@ -163,22 +184,6 @@ void weft_call_authenticate(struct weft_call *call)
 }
 
 /* ---- what he may do ---- */
-
-static bool everybody_may(const struct weft_worker *worker, enum weft_right right)
-{
-    switch (worker->o.cfg->auth.anonymous) {
-    case WEFT_ANONYMOUS_NONE:
-        return right == WEFT_RIGHT_NONE;
-    case WEFT_ANONYMOUS_SUBSCRIBE:
-        return right == WEFT_RIGHT_NONE || right == WEFT_RIGHT_READ ||
-               right == WEFT_RIGHT_SUBSCRIBE;
-    case WEFT_ANONYMOUS_PUBLISH:
-        return right == WEFT_RIGHT_NONE || right == WEFT_RIGHT_PUBLISH || right == WEFT_RIGHT_GUARD;
-    case WEFT_ANONYMOUS_ALL:
-        return true;
-    }
-    return false;
-}
 
 bool weft_is_operator(const struct weft_worker *worker, const struct weft_grant *grant)
 {

@@ -108,7 +108,9 @@ void weft_handle_limits_look(struct weft_call *call)
 {
     struct weft_str name;
 
-    if (bucket_of(call, true, &name)) {
+    /* Those of addresses and subjects tell who is active. */
+    if (bucket_of(call, true, &name) &&
+        (!weft_str_starts(name, "weft.") || weft_call_permitted(call, WEFT_RIGHT_OPERATE))) {
         weft_control_ask(call, weft_buckets_ask_look(name));
     }
 }

@@ -219,3 +219,16 @@ story('a request whose client leaves has its line', async (w) => {
   const [line] = await logged(file, (l) => l.request_id === 'gone');
   assert.deepEqual([line.event, line.method, line.query], ['request', 'GET', 'topic=t&since=-1s']);
 });
+
+story('the name of a stream is not written whole: who has it may change the stream', async (w) => {
+  const { node, file } = await logging(w);
+  const api = w.client(node);
+  const stream = await w.follow(node, 'topic=t');
+  const { stream: name } = (await stream.waitControl('weft.open')).data;
+  assert.equal((await api.send('POST', `/api/streams/${name}/topics`, { body: '{"add":["u"]}', headers: { 'x-request-id': 'changes' } })).status, 200);
+  assert.equal((await api.get(`/api/streams/${name}?x=1`, { 'x-request-id': 'looks' })).status, 400);
+  const [changes] = await logged(file, (l) => l.request_id === 'changes');
+  const [looks] = await logged(file, (l) => l.request_id === 'looks');
+  assert.equal(changes.path, `/api/streams/${name.slice(0, -16)}***/topics`);
+  assert.equal(looks.path, `/api/streams/${name.slice(0, -16)}***`);
+});

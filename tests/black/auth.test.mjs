@@ -166,3 +166,22 @@ story('weft shows a token: from the environment, or from a file that may be repl
   assert.equal((await weft(['revocations', 'remove', 'one'], operator)).code, 0);
   assert.equal((await weft(['topics', '--token-file', file])).code, 0);
 });
+
+story('a proxy that asks for a bucket shows a token that is for somebody else', async (w) => {
+  const issuer = new Issuer(w.folder);
+  const nodes = await w.cluster(1, { node: { set: { auth: { anonymous: 'all', jwks: issuer.file } } } });
+  const open = w.client(nodes[0]);
+  const shut = w.client(await w.node({ set: { auth: { anonymous: 'none', jwks: issuer.file } } }));
+  assert.equal((await open.send('PUT', '/api/limits/b', { body: '{"capacity":100,"refill_per_s":1}' })).status, 201);
+  const check = (api, path) => api.send(path === '' ? 'GET' : 'POST', `/api/limits/b/check${path}`, { headers: bearer('the.application.own') });
+  for (const path of ['', '/orders/7?x=1']) {
+    assert.equal((await check(open, path)).status, 200, path);
+    assert.equal((await check(shut, path)).status, 401, path);
+  }
+  // Elsewhere it is still refused.
+  assert.equal((await open.send('GET', '/api/limits/b', { headers: bearer('the.application.own') })).status, 401);
+  // Buckets of subjects and addresses are not for everybody.
+  const user = bearer(issuer.token({ subscribe: ['*'] }));
+  assert.equal((await shut.send('GET', '/api/limits/b', { headers: user })).status, 200);
+  assert.equal((await shut.send('GET', '/api/limits/weft.address:127.0.0.1', { headers: user })).status, 403);
+});

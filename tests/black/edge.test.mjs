@@ -316,7 +316,7 @@ story('over TLS it is the same, but that a refused connection is closed without 
     socket.on('data', (data) => {
       text += data.toString('latin1');
       const end = text.indexOf('\r\n\r\n');
-      if (end >= 0) resolve({ socket, ...parseHead(text.slice(0, end)) });
+      if (end >= 0 && (!text.includes('event-stream') || text.includes('weft.open'))) resolve({ socket, ...parseHead(text.slice(0, end)) });
     });
     socket.on('close', () => resolve({ socket, status: null }));
   });
