@@ -169,23 +169,6 @@ static bool new_topics(struct weft_receiver *rx, const struct weft_grant *grant,
     return true;
 }
 
-/* The answer has them all. */
-static bool fits(const struct weft_buf *body, const struct weft_str *topics, size_t n,
-                 struct weft_stream_result *r)
-{
-    size_t bytes = 64;
-
-    for (size_t i = 0; i < n; i++) {
-        bytes += topics[i].len + 3;
-    }
-    if (bytes > body->max) {
-        refuse(r, 413, WEFT_STR("too_large"), WEFT_STR("add"),
-               WEFT_STR("the topics would be too long for one answer"));
-        return false;
-    }
-    return true;
-}
-
 static void print_topics(struct weft_buf *b, const struct weft_sub *sub)
 {
     struct weft_str topic;
@@ -217,7 +200,7 @@ bool weft_receiver_retopic(struct weft_receiver *rx, const struct weft_grant *gr
     }
     topics = calloc(max + 1, sizeof(*topics));
     WEFT_ASSERT(topics != NULL);
-    if (new_topics(rx, grant, ask, topics, max, &n, r) && fits(body, topics, n, r)) {
+    if (new_topics(rx, grant, ask, topics, max, &n, r)) {
         weft_ticket_renew(worker, &rx->waiting); /* a page on its way is of the topics before */
         ok = weft_sub_retopic(&rx->sub, topics, n) == 0;
         if (ok) {
