@@ -95,10 +95,11 @@ story('floods: pings, nonsense, publishing over ws.max_pending; and nobody reads
     ];
     const sockets = Array.from({ length: kinds.length * 4 }, (_, i) => {
       const socket = open(node);
-      if (i % 4 > 0) socket.pause();
-      else socket.resume();
+      // Only from its answer on: what comes behind the request itself is little, or the end.
+      socket.opened = new Promise((resolve) => socket.once('data', resolve)).then(() => (i % 4 > 0 ? socket.pause() : socket.resume()));
       return socket;
     });
+    await deadline(Promise.all(sockets.map((socket) => socket.opened)), { what: 'all sockets to be open' });
     const pumped = sockets.map((socket, i) => pump(socket, Buffer.concat(Array(20).fill(kinds[i >> 2])), total));
     // Who reads gets to send it all; who does not is stopped, and cut.
     await deadline(Promise.all(pumped.filter((_, i) => i % 4 === 0)), { what: 'the floods to be over', ms: 60_000 });
