@@ -172,6 +172,20 @@ static bool name_is_good(struct weft_ws_op *op, struct weft_str name) WEFT_ON_WO
     return true;
 }
 
+/* If there is none of this name, answers and returns NULL. */
+static struct weft_ws_sub *find_sub(struct weft_ws_op *op, struct weft_str name) WEFT_ON_WORKER
+{
+    struct weft_ws_sub *sub = NULL;
+
+    if (name_is_good(op, name)) {
+        sub = weft_ws_sub_find(op->ws, name);
+        if (sub == NULL) {
+            weft_ws_refuse(op, "not_found", "subscription", "there is none of this name");
+        }
+    }
+    return sub;
+}
+
 static bool may_have_another(struct weft_ws_op *op, struct weft_str name) WEFT_ON_WORKER
 {
     uint32_t max = op->ws->worker->o.cfg->ws.max_subscriptions;
@@ -249,13 +263,11 @@ static void unsubscribe(struct weft_ws_op *op) WEFT_ON_WORKER
     struct unsubscribe_form form = {.subscription = WEFT_STR("")};
     struct weft_ws_sub *sub;
 
-    if (!read_form(op, unsubscribe_members, WEFT_COUNT_OF(unsubscribe_members), &form) ||
-        !name_is_good(op, form.subscription)) {
+    if (!read_form(op, unsubscribe_members, WEFT_COUNT_OF(unsubscribe_members), &form)) {
         return;
     }
-    sub = weft_ws_sub_find(op->ws, form.subscription);
+    sub = find_sub(op, form.subscription);
     if (sub == NULL) {
-        weft_ws_refuse(op, "not_found", "subscription", "there is none of this name");
         return;
     }
     weft_ws_sub_end(sub);
@@ -335,13 +347,11 @@ static void topics(struct weft_ws_op *op) WEFT_ON_WORKER
     struct room *add;
     struct room *remove;
 
-    if (!read_form(op, topics_members, WEFT_COUNT_OF(topics_members), &form) ||
-        !name_is_good(op, form.subscription)) {
+    if (!read_form(op, topics_members, WEFT_COUNT_OF(topics_members), &form)) {
         return;
     }
-    sub = weft_ws_sub_find(op->ws, form.subscription);
+    sub = find_sub(op, form.subscription);
     if (sub == NULL) {
-        weft_ws_refuse(op, "not_found", "subscription", "there is none of this name");
         return;
     }
     if (form.add.raw.p == NULL && form.remove.raw.p == NULL) {

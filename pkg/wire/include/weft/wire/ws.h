@@ -33,9 +33,7 @@ enum weft_ws_code {
     WEFT_WS_UNSUPPORTED = 1003,
     WEFT_WS_NO_CODE = 1005, /* never sent: the close frame was empty */
     WEFT_WS_BAD_DATA = 1007,
-    WEFT_WS_POLICY = 1008,
     WEFT_WS_TOO_BIG = 1009,
-    WEFT_WS_TRY_LATER = 1013,
     WEFT_WS_UNAUTHORIZED = 4401,
     WEFT_WS_TIMEOUT = 4408,
     WEFT_WS_LIMITED = 4429
