@@ -12,6 +12,7 @@
 #include <weft/loop/timer.h>
 #include <weft/redis/conn.h>
 #include <weft/redis/keys.h>
+#include <weft/redis/reply.h>
 #include <weft/telemetry/metrics.h>
 
 #define WAIT_MS     2000
@@ -75,24 +76,55 @@ static void finish(struct weft_streams *sts, struct pending *p) WEFT_ON_CONTROL
 
 /* ---- the channel ---- */
 
-/* The answer of Redis says nothing: whoever has to answer does, or the time is over. */
-static void published(void *ctx, const struct weft_reply *reply)
+/* A PUBLISH on its way. */
+struct sending {
+    struct weft_streams *sts;
+    uint64_t number; /* of the pending one; 0: it is an answer */
+};
+
+static struct pending *find(struct weft_streams *sts, uint64_t number) WEFT_ON_CONTROL
 {
-    (void)ctx;
-    (void)reply;
+    struct pending *p = NULL;
+
+    HASH_FIND(hh, sts->pending, &number, sizeof(number), p);
+    return p;
 }
 
-static bool send(struct weft_streams *sts, const struct weft_buf *message) WEFT_ON_CONTROL
+/* Nobody heard it: there is no such node. Else whoever has to answer does, or the time is over. */
+static void published(void *ctx, const struct weft_reply *reply)
 {
+    struct sending *sending = ctx;
+    struct weft_streams *sts = sending->sts;
+
+    weft_role_assert_control(sts->owner);
+    struct pending *p = find(sts, sending->number);
+
+    if (p != NULL && reply != NULL && reply->kind == WEFT_REPLY_INTEGER && reply->integer == 0) {
+        answer_problem(sts, &p->rq, 404, "not_found", "the stream's node is not there any more");
+        finish(sts, p);
+    }
+    free(sending);
+}
+
+/* To the channel of a node. */
+static bool send(struct weft_streams *sts, const char *node, uint64_t number,
+                 const struct weft_buf *message) WEFT_ON_CONTROL
+{
+    struct sending *sending = calloc(1, sizeof(*sending));
     struct weft_buf channel;
     bool sent;
 
+    WEFT_ASSERT(sending != NULL);
+    *sending = (struct sending){sts, number};
     weft_buf_init(&channel, 512);
-    weft_chan_streams(&channel, sts->env->keys);
+    weft_chan_streams(&channel, sts->env->keys, node);
     struct weft_str argv[] = {WEFT_STR("PUBLISH"), weft_str(channel.data, channel.len),
                               weft_str(message->data, message->len)};
     sent = sts->up && sts->env->cn != NULL && !message->toobig &&
-           weft_redis_send(sts->env->cn, published, NULL, 3, argv) == 0;
+           weft_redis_send(sts->env->cn, published, sending, 3, argv) == 0;
+    if (!sent) {
+        free(sending);
+    }
     weft_buf_fini(&channel);
     return sent;
 }
@@ -136,11 +168,11 @@ static void deliver_answer(struct weft_msg *msg, void *owner)
         answer_text(sts, &m->asker.rq, text);
     } else {
         weft_buf_init(&b, 2 * WEFT_STREAMS_TEXT_MAX);
-        weft_buf_printf(&b, "answer %s ", m->asker.node);
+        weft_buf_puts(&b, "answer ");
         weft_buf_u64(&b, m->asker.number);
         weft_buf_puts(&b, " ");
         weft_buf_str(&b, text);
-        (void)send(sts, &b); /* else he waits in vain, and is told so */
+        (void)send(sts, m->asker.node, 0, &b); /* else he waits in vain, and is told so */
         weft_buf_fini(&b);
     }
     free(m);
@@ -209,11 +241,11 @@ static void ask_node(struct weft_streams *sts, const struct request *m) WEFT_ON_
     p->until_ms = weft_clock_mono_ms() + WAIT_MS;
     HASH_ADD(hh, sts->pending, number, sizeof(p->number), p);
     weft_buf_init(&b, 2 * WEFT_STREAMS_TEXT_MAX);
-    weft_buf_printf(&b, "ask %s %s ", m->node, sts->env->node_id);
+    weft_buf_printf(&b, "ask %s ", sts->env->node_id);
     weft_buf_u64(&b, p->number);
     weft_buf_printf(&b, " %u ", (unsigned)m->worker);
     weft_buf_append(&b, m->text, m->len);
-    sent = send(sts, &b);
+    sent = send(sts, m->node, p->number, &b);
     weft_buf_fini(&b);
     if (!sent) {
         finish(sts, p);
@@ -297,13 +329,13 @@ static void asked(struct weft_streams *sts, struct weft_str rest) WEFT_ON_CONTRO
 
 static void answered(struct weft_streams *sts, struct weft_str rest) WEFT_ON_CONTROL
 {
-    struct pending *p = NULL;
+    struct pending *p;
     uint64_t number;
 
     if (!weft_str_u64(weft_str_before(&rest, ' '), &number) || rest.len > WEFT_STREAMS_TEXT_MAX) {
         return;
     }
-    HASH_FIND(hh, sts->pending, &number, sizeof(number), p);
+    p = find(sts, number);
     if (p != NULL) {
         answer_text(sts, &p->rq, rest);
         finish(sts, p);
@@ -313,11 +345,7 @@ static void answered(struct weft_streams *sts, struct weft_str rest) WEFT_ON_CON
 void weft_streams_message(struct weft_streams *sts, struct weft_str payload)
 {
     struct weft_str word = weft_str_before(&payload, ' ');
-    struct weft_str to = weft_str_before(&payload, ' ');
 
-    if (!weft_str_eq(to, weft_str(sts->env->node_id, strlen(sts->env->node_id)))) {
-        return;
-    }
     if (weft_str_eq(word, WEFT_STR("ask"))) {
         asked(sts, payload);
     } else if (weft_str_eq(word, WEFT_STR("answer"))) {

@@ -317,7 +317,7 @@ static int begin_feature(struct weft_control *control, const struct weft_feature
     f->feature = feature;
     weft_buf_init(&f->channel, 512);
     if (feature->channel != NULL) {
-        feature->channel(&f->channel, &control->keys);
+        feature->channel(&f->channel, &control->keys, control->o.node_id);
     }
     control->parts.of[feature->part] = f->self;
     control->n_features++;

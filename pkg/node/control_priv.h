@@ -89,8 +89,8 @@ struct weft_feature {
     const char *name;
     enum weft_part_of part;
     int (*create)(void **ret_self, const struct weft_feature_env *env, struct weft_err *err);
-    /* Appends the channel that it hears. NULL: none. */
-    void (*channel)(struct weft_buf *b, const struct weft_keys *keys);
+    /* Appends the channel that it hears; node: for those of which each node has its own. NULL: none. */
+    void (*channel)(struct weft_buf *b, const struct weft_keys *keys, const char *node);
     void (*message)(void *self, struct weft_str payload);
     /*
      * Up: commands are taken, and from now on every message comes. Down: it is not so any more; answers that have

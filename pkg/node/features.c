@@ -15,6 +15,12 @@
 
 /* ---- breakers ---- */
 
+static void breakers_channel(struct weft_buf *b, const struct weft_keys *keys, const char *node)
+{
+    (void)node;
+    weft_chan_breakers(b, keys);
+}
+
 static int breakers_create(void **ret_self, const struct weft_feature_env *env,
                            struct weft_err *err)
 {
@@ -53,6 +59,12 @@ static void breakers_destroy(void *self)
 
 /* ---- buckets ---- */
 
+static void buckets_channel(struct weft_buf *b, const struct weft_keys *keys, const char *node)
+{
+    (void)node;
+    weft_chan_buckets(b, keys);
+}
+
 static int buckets_create(void **ret_self, const struct weft_feature_env *env, struct weft_err *err)
 {
     struct weft_buckets *bks = NULL;
@@ -89,6 +101,12 @@ static void buckets_destroy(void *self)
 }
 
 /* ---- services ---- */
+
+static void services_channel(struct weft_buf *b, const struct weft_keys *keys, const char *node)
+{
+    (void)node;
+    weft_chan_services(b, keys);
+}
 
 static int services_create(void **ret_self, const struct weft_feature_env *env,
                            struct weft_err *err)
@@ -139,6 +157,12 @@ static bool services_is_quiet(void *self)
 }
 
 /* ---- revocations ---- */
+
+static void revocations_channel(struct weft_buf *b, const struct weft_keys *keys, const char *node)
+{
+    (void)node;
+    weft_chan_revoked(b, keys);
+}
 
 static int revocations_create(void **ret_self, const struct weft_feature_env *env,
                               struct weft_err *err)
@@ -214,14 +238,14 @@ static void streams_destroy(void *self)
 }
 
 const struct weft_feature weft_features[] = {
-    {"breakers", WEFT_PART_BREAKERS, breakers_create, weft_chan_breakers, breakers_message,
+    {"breakers", WEFT_PART_BREAKERS, breakers_create, breakers_channel, breakers_message,
      breakers_up, breakers_down, breakers_destroy, NULL, NULL},
-    {"buckets", WEFT_PART_BUCKETS, buckets_create, weft_chan_buckets, buckets_message, buckets_up,
+    {"buckets", WEFT_PART_BUCKETS, buckets_create, buckets_channel, buckets_message, buckets_up,
      buckets_down, buckets_destroy, NULL, NULL},
     /* Behind the breakers, which it asks: it goes before them. */
-    {"services", WEFT_PART_SERVICES, services_create, weft_chan_services, services_message,
+    {"services", WEFT_PART_SERVICES, services_create, services_channel, services_message,
      services_up, services_down, services_destroy, services_stop, services_is_quiet},
-    {"revocations", WEFT_PART_REVOCATIONS, revocations_create, weft_chan_revoked,
+    {"revocations", WEFT_PART_REVOCATIONS, revocations_create, revocations_channel,
      revocations_message, revocations_up, revocations_down, revocations_destroy, NULL, NULL},
     {"streams", WEFT_PART_STREAMS, streams_create, weft_chan_streams, streams_message, streams_up,
      streams_down, streams_destroy, NULL, NULL},

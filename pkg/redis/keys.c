@@ -193,7 +193,8 @@ void weft_chan_revoked(struct weft_buf *b, const struct weft_keys *k)
     plain(b, k, ":{revoked}:live");
 }
 
-void weft_chan_streams(struct weft_buf *b, const struct weft_keys *k)
+void weft_chan_streams(struct weft_buf *b, const struct weft_keys *k, const char *node)
 {
-    plain(b, k, ":streams");
+    plain(b, k, ":streams:");
+    weft_buf_puts(b, node);
 }

@@ -2,12 +2,12 @@
  * streams - reaches a stream wherever it is, as a feature of the control thread (fabric/feature.h).
  *
  * A stream lives on one worker of one node, and whoever wants something of it (other topics, another token, its end) may
- * have come to any other. The request goes from the worker that was asked to its control, by the channel weft:streams to
- * the control of the other node if it is there, and to the stream's worker; the answer goes the same way back. What request and
- * answer say is the workers' own affair: here they are texts.
+ * have come to any other. The request goes from the worker that was asked to its control, by the channel of the stream's
+ * node, weft:streams:<node>, to the control there, and to the stream's worker; the answer goes the same way back. What
+ * request and answer say is the workers' own affair: here they are texts.
  *
- * On the channel: `ask <node> <from> <number> <worker> <text>` and `answer <from> <number> <text>`. A node that does
- * not answer within two seconds is taken for gone, and the stream with it.
+ * On the channel: `ask <from> <number> <worker> <text>` and `answer <number> <text>`. A node that nobody hears for is
+ * gone, and the stream with it; so is one that does not answer within two seconds.
  */
 #ifndef WEFT_ACCESS_STREAMS_H
 #define WEFT_ACCESS_STREAMS_H

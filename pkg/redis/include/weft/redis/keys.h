@@ -94,6 +94,7 @@ void weft_key_revoked(struct weft_buf *b, const struct weft_keys *k); /* weft:{r
 void weft_key_revoked_version(struct weft_buf *b,
                               const struct weft_keys *k);              /* weft:{revoked}:version */
 void weft_chan_revoked(struct weft_buf *b, const struct weft_keys *k); /* weft:{revoked}:live */
-void weft_chan_streams(struct weft_buf *b, const struct weft_keys *k); /* weft:streams */
+void weft_chan_streams(struct weft_buf *b, const struct weft_keys *k,
+                       const char *node); /* weft:streams:<node> */
 
 #endif
