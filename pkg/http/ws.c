@@ -5,6 +5,7 @@
 #include <utlist.h>
 
 #include <weft/base/assert.h>
+#include <weft/base/clock.h>
 #include <weft/base/random.h>
 
 /*
@@ -16,8 +17,9 @@
  * ws.queue_bytes nothing more is read: a client that does not read its answers cannot go on asking.
  */
 
-#define READS_PER_TURN 4
-#define LINGER_MS      2000 /* for the client to answer a close frame */
+#define READS_PER_TURN 2
+#define TURNS_NS       ((uint64_t)2000000) /* that sockets may have of one turn of the worker */
+#define LINGER_MS      2000                /* for the client to answer a close frame */
 
 /* ---- life ---- */
 
@@ -231,7 +233,8 @@ static bool turn(struct weft_ws *ws) WEFT_ON_WORKER
     }
 }
 
-void weft_ws_turns(struct weft_worker *worker)
+/* Until the deadline: clients that send without pause must not hold up what others are to get. 0: all of them. */
+static void take_turns(struct weft_worker *worker, uint64_t deadline_ns) WEFT_ON_WORKER
 {
     struct weft_ws *list = worker->ws_turns;
 
@@ -239,11 +242,24 @@ void weft_ws_turns(struct weft_worker *worker)
     while (list != NULL) {
         struct weft_ws *ws = list;
 
+        if (deadline_ns != 0 && weft_clock_mono_ns() >= deadline_ns) {
+            DL_CONCAT2(list, worker->ws_turns, turn_prev, turn_next);
+            worker->ws_turns = list;
+            return;
+        }
+
         DL_DELETE2(list, ws, turn_prev, turn_next);
         ws->queued = false;
         if (!turn(ws)) {
             destroy(ws);
         }
+    }
+}
+
+void weft_ws_turns(struct weft_worker *worker)
+{
+    if (worker->ws_turns != NULL) {
+        take_turns(worker, weft_clock_mono_ns() + TURNS_NS);
     }
 }
 
@@ -350,7 +366,7 @@ void weft_ws_stop(struct weft_worker *worker)
     DL_FOREACH(worker->sockets, ws) {
         weft_ws_move(ws, "draining");
     }
-    weft_ws_turns(worker);
+    take_turns(worker, 0);
     DL_FOREACH_SAFE(worker->sockets, ws, next) {
         if (weft_peer_busy(&ws->peer)) {
             ws->why = "stopping"; /* it could not be told */

@@ -10,7 +10,7 @@
  * has to wait for a token of the API's limits: then the rest is kept, and nothing more is read.
  */
 
-#define READ_BYTES  16384
+#define READ_BYTES  4096
 #define LIMITED_MAX 64 /* messages refused in a row: who goes on like that is cut */
 
 void weft_ws_read_fini(struct weft_ws *ws)
