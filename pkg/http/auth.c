@@ -55,10 +55,10 @@ void weft_checker_destroy(struct weft_checker *checker)
     }
 }
 
-static bool is_revoked(const struct weft_worker *worker, const struct weft_grant *grant)
+static bool is_revoked(const struct weft_worker *worker, const struct weft_grant *grant,
+                       int64_t now_ms)
 {
-    return grant->is.jti.len > 0 &&
-           weft_revoked_has(worker->o.revoked, grant->is.jti, weft_clock_wall_ms());
+    return grant->is.jti.len > 0 && weft_revoked_has(worker->o.revoked, grant->is.jti, now_ms);
 }
 
 int weft_token_take(struct weft_worker *worker, struct weft_str token,
@@ -73,7 +73,7 @@ int weft_token_take(struct weft_worker *worker, struct weft_str token,
         (void)weft_err_set(err, WEFT_EINVAL, "", "this node has no keys to check it with");
     } else if (weft_token_check(keys, token, &policy, &grant, err) != 0) {
         grant = NULL;
-    } else if (is_revoked(worker, grant)) {
+    } else if (is_revoked(worker, grant, policy.now_ms)) {
         weft_grant_unref(grant);
         grant = NULL;
         (void)weft_err_set(err, WEFT_EINVAL, "jti", "it was revoked");
@@ -185,12 +185,6 @@ void weft_call_authenticate(struct weft_call *call)
 
 /* ---- what he may do ---- */
 
-bool weft_is_operator(const struct weft_worker *worker, const struct weft_grant *grant)
-{
-    return everybody_may(worker, WEFT_RIGHT_OPERATE) ||
-           (grant != NULL && (grant->is.roles & WEFT_ROLE_OPERATOR) != 0);
-}
-
 /* Of some topic at least: the handler asks about the ones it is for. */
 static bool token_may(const struct weft_grant *grant, enum weft_right right)
 {
@@ -212,6 +206,12 @@ static bool token_may(const struct weft_grant *grant, enum weft_right right)
         return true;
     }
     return false;
+}
+
+bool weft_is_operator(const struct weft_worker *worker, const struct weft_grant *grant)
+{
+    return everybody_may(worker, WEFT_RIGHT_OPERATE) ||
+           (grant != NULL && token_may(grant, WEFT_RIGHT_OPERATE));
 }
 
 bool weft_may_publish(const struct weft_worker *worker, const struct weft_grant *grant,
@@ -336,12 +336,13 @@ enum weft_standing_state weft_standing_look(struct weft_standing *standing,
                                             const struct weft_worker *worker)
 {
     const struct weft_grant *grant = standing->grant;
-    int64_t now_ms = weft_clock_wall_ms();
+    int64_t now_ms;
 
     if (grant == NULL) {
         return WEFT_STILL_GOOD;
     }
-    if (is_revoked(worker, grant)) {
+    now_ms = weft_clock_wall_ms();
+    if (is_revoked(worker, grant, now_ms)) {
         return WEFT_REVOKED;
     }
     /* It is looked at once a second: rather early than late. */

@@ -2,7 +2,7 @@
 import net from 'node:net';
 import tls from 'node:tls';
 import { parseHead } from './head.mjs';
-import { deadline } from './wait.mjs';
+import { untilTold } from './wait.mjs';
 
 // The parser of the HTML standard, section 9.2.6, fed with text.
 export class SseParser {
@@ -132,31 +132,8 @@ export class SseReader {
   }
 
   // Waits until look(this) returns something true; fails when the stream ends before.
-  async until(look, { what = 'something on the stream', ms, mayEnd = false } = {}) {
-    let check;
-    const found = new Promise((resolve, reject) => {
-      check = () => {
-        let value;
-        try {
-          value = look(this);
-        } catch (error) {
-          reject(error);
-          return;
-        }
-        if (value) resolve(value);
-        else if (this.ended && !mayEnd) reject(new Error(`the stream ended before ${what}; got ${this.summary()}`));
-      };
-    });
-    this.waiting.add(check);
-    check();
-    try {
-      return await deadline(found, { what: `${what}; got ${this.summary()}`, ms });
-    } catch (error) {
-      if (/^waited/.test(error.message)) error.message += `; at the end ${this.summary()}`;
-      throw error;
-    } finally {
-      this.waiting.delete(check);
-    }
+  until(look, options) {
+    return untilTold(this, 'stream', look, options);
   }
 
   summary() {

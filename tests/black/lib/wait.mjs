@@ -40,3 +40,32 @@ export async function until(look, { what = 'a condition', ms = DEFAULT_MS, every
     await sleep(every);
   }
 }
+
+// Waits until look(subject) returns something true; fails when the subject ends before. The subject (a `kind` of thing, such as a stream)
+// calls what is in its `waiting` whenever it has changed, has `ended` and a summary().
+export async function untilTold(subject, kind, look, { what = `something on the ${kind}`, ms, mayEnd = false } = {}) {
+  let check;
+  const found = new Promise((resolve, reject) => {
+    check = () => {
+      let value;
+      try {
+        value = look(subject);
+      } catch (error) {
+        reject(error);
+        return;
+      }
+      if (value) resolve(value);
+      else if (subject.ended && !mayEnd) reject(new Error(`the ${kind} ended before ${what}; got ${subject.summary()}`));
+    };
+  });
+  subject.waiting.add(check);
+  check();
+  try {
+    return await deadline(found, { what: `${what}; got ${subject.summary()}`, ms });
+  } catch (error) {
+    if (/^waited/.test(error.message)) error.message += `; at the end ${subject.summary()}`;
+    throw error;
+  } finally {
+    subject.waiting.delete(check);
+  }
+}

@@ -3,7 +3,7 @@ import crypto from 'node:crypto';
 import net from 'node:net';
 import tls from 'node:tls';
 import { parseHead } from './head.mjs';
-import { deadline } from './wait.mjs';
+import { deadline, untilTold } from './wait.mjs';
 
 export const TEXT = 1;
 export const BINARY = 2;
@@ -187,28 +187,8 @@ export class WebSocketStream {
   }
 
   // Waits until look(this) returns something true; fails when the socket ends before.
-  async until(look, { what = 'something on the socket', ms, mayEnd = false } = {}) {
-    let check;
-    const found = new Promise((resolve, reject) => {
-      check = () => {
-        let value;
-        try {
-          value = look(this);
-        } catch (error) {
-          reject(error);
-          return;
-        }
-        if (value) resolve(value);
-        else if (this.ended && !mayEnd) reject(new Error(`the socket ended before ${what}; got ${this.summary()}`));
-      };
-    });
-    this.waiting.add(check);
-    check();
-    try {
-      return await deadline(found, { what: `${what}; got ${this.summary()}`, ms });
-    } finally {
-      this.waiting.delete(check);
-    }
+  until(look, options) {
+    return untilTold(this, 'socket', look, options);
   }
 
   async open() {
