@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -140,7 +141,9 @@ static void leash_readable(struct weft_child *child)
 /* The last news of one that was killed are not there: its command was killed by the kernel, its group is by us. */
 static void warden_ended(struct weft_child *child)
 {
-    (void)waitpid(child->warden, NULL, WNOHANG);
+    if (child->warden > 0) {
+        (void)waitpid(child->warden, NULL, WNOHANG);
+    }
     child->warden = 0;
     while (child->fds[PART_LEASH] >= 0 && !child->told) {
         struct weft_warden_news news;
@@ -252,6 +255,22 @@ static int spawn(struct weft_child *child, int out, int err, int leash)
     return rc;
 }
 
+/*
+ * Where SIGCHLD is ignored nobody keeps a process that has ended, and it may have ended by now: then a descriptor
+ * that is readable at once stands for it, and the news it left on the leash are heard as always.
+ */
+static int watch_warden(struct weft_child *child)
+{
+    int fd = (int)syscall(SYS_pidfd_open, child->warden, 0); /* close-on-exec */
+
+    if (fd < 0 && errno == ESRCH) {
+        child->warden = 0;
+        fd = eventfd(1, EFD_CLOEXEC);
+    }
+    child->fds[PART_WARDEN] = fd;
+    return fd < 0 ? errno : 0;
+}
+
 /* A descriptor above those that are given to the warden. Closes fd. */
 static int lift(int fd)
 {
@@ -312,9 +331,7 @@ int weft_child_create(struct weft_child **ret_child, const struct weft_child_opt
         }
     }
     if (rc == 0) {
-        child->fds[PART_WARDEN] =
-            (int)syscall(SYS_pidfd_open, child->warden, 0); /* close-on-exec */
-        rc = child->fds[PART_WARDEN] < 0 ? errno : 0;
+        rc = watch_warden(child);
     }
     if (rc == 0 && watch(child) != 0) {
         rc = ENOMEM;

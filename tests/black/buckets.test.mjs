@@ -7,8 +7,6 @@ import { bin, cleanEnv } from './lib/node.mjs';
 import { run } from './lib/process.mjs';
 import { deadline, QUICK, SLOW, sleep, until } from './lib/wait.mjs';
 
-const patient = { node: { set: { limits: { redis_wait_ms: 5000 } } } };
-
 function api(w, node) {
   const client = w.client(node);
   const send = (method, path, body) => client.send(method, path, { body: body === undefined ? undefined : JSON.stringify(body) });
@@ -56,7 +54,7 @@ async function storm(w, apis, name, ms, lanes = 8) {
 }
 
 story('three nodes, one exact bucket: all that comes in goes out, and nothing else', async (w) => {
-  const nodes = await w.cluster(3, patient);
+  const nodes = await w.cluster(3);
   const apis = nodes.map((node) => api(w, node));
   const [rate, burst] = [Math.round(1000 / SLOW), 100];
   await apis[0].put('shared', { capacity: burst, refill_per_s: rate });
@@ -72,7 +70,7 @@ story('three nodes, one exact bucket: all that comes in goes out, and nothing el
 }, { timeout: 120_000 });
 
 story('three nodes, one leased bucket: never more than comes in and what lies at hand, and mostly without Redis', async (w) => {
-  const nodes = await w.cluster(3, patient);
+  const nodes = await w.cluster(3);
   const apis = nodes.map((node) => api(w, node));
   const [rate, burst] = [Math.round(2000 / SLOW), 1000];
   await apis[0].put('shared', { capacity: burst, refill_per_s: rate, mode: 'leased' });
@@ -99,7 +97,7 @@ story('three nodes, one leased bucket: never more than comes in and what lies at
 }, { timeout: 120_000 });
 
 story('what is set at one node holds at all', async (w) => {
-  const nodes = await w.cluster(2, patient);
+  const nodes = await w.cluster(2);
   const [a, b] = nodes.map((node) => api(w, node));
   await a.put('x', { capacity: 1000, refill_per_s: 0.001, mode: 'leased' });
   await until(async () => (await b.take('x')).json.by === 'lease', { what: 'b to have tokens at hand' });
@@ -117,7 +115,7 @@ story('what is set at one node holds at all', async (w) => {
 });
 
 story('several at once: all or nothing, whoever asks at the same time', async (w) => {
-  const nodes = await w.cluster(3, patient);
+  const nodes = await w.cluster(3);
   const apis = nodes.map((node) => api(w, node));
   await apis[0].put('few', { capacity: 5, refill_per_s: 0.001 });
   await apis[0].put('many', { capacity: 1000, refill_per_s: 0.001 });
@@ -139,7 +137,7 @@ story('several at once: all or nothing, whoever asks at the same time', async (w
 });
 
 story('a refusal costs nothing, a dry run counts', async (w) => {
-  const [node] = await w.cluster(1, patient);
+  const [node] = await w.cluster(1);
   const a = api(w, node);
   await a.put('x', { capacity: 3, refill_per_s: 0.001 });
   const first = await a.take('x', 3);
@@ -161,7 +159,7 @@ story('a refusal costs nothing, a dry run counts', async (w) => {
 });
 
 story('a check is for proxies: its status says it, its headers say the rest', async (w) => {
-  const [node] = await w.cluster(1, patient);
+  const [node] = await w.cluster(1);
   const a = api(w, node);
   await a.put('page', { capacity: 2, refill_per_s: 0.5 });
   const yes = await a.send('GET', '/api/limits/page/check');
@@ -259,7 +257,7 @@ story('Redis away: open, closed, or a share of its own; then as before', async (
 }, { timeout: 120_000 });
 
 story('somebody flushes the functions: they are loaded, and the takes are executed', async (w) => {
-  const nodes = await w.cluster(2, patient);
+  const nodes = await w.cluster(2);
   const apis = nodes.map((node) => api(w, node));
   await apis[0].put('x', { capacity: 100, refill_per_s: 0.001 });
   await w.store.cmd('FUNCTION', 'FLUSH');
@@ -287,7 +285,7 @@ story('the list goes page by page', async (w) => {
 });
 
 story('from the command line', async (w) => {
-  const [node] = await w.cluster(1, patient);
+  const [node] = await w.cluster(1);
   const weft = (...args) => run(bin('weft'), ['limits', ...args], { env: cleanEnv({ WEFT_URL: node.origin }) });
   const set = await weft('set', 'tenant:7', '10', '0.001', '--without-redis', 'closed');
   assert.deepEqual([set.code, set.stdout], [0, 'tenant:7\t10\t10\t0.001\texact\tclosed\t0'], set.stderr);
@@ -353,7 +351,7 @@ const bad = [
 ];
 
 story('bad input: which field, and nothing is changed', async (w) => {
-  const [node] = await w.cluster(1, patient);
+  const [node] = await w.cluster(1);
   const a = api(w, node);
   const client = w.client(node);
   await a.put('x', good);
@@ -375,7 +373,7 @@ story('bad input: which field, and nothing is changed', async (w) => {
 });
 
 story('the API has limits of its own: per address, over the cluster', async (w) => {
-  const limits = { api_per_s: 1, api_burst: 20, redis_wait_ms: 5000, api_proxies: 1 };
+  const limits = { api_per_s: 1, api_burst: 20, api_proxies: 1 };
   const nodes = await w.cluster(2, { node: { set: { limits } } });
   const clients = nodes.map((node) => w.client(node));
   const begin = await redisMs(w);
@@ -406,13 +404,13 @@ story('the API has limits of its own: per address, over the cluster', async (w) 
 });
 
 story('the limits of the API as a dry run, and with tokens at hand', async (w) => {
-  const [dry] = await w.cluster(1, { node: { set: { limits: { api_per_s: 1, api_burst: 5, api_dry_run: true, redis_wait_ms: 5000 } } } });
+  const [dry] = await w.cluster(1, { node: { set: { limits: { api_per_s: 1, api_burst: 5, api_dry_run: true } } } });
   const client = w.client(dry);
   for (let i = 0; i < 15; i++) assert.equal((await client.get('/api/topics')).status, 200);
   const would = await dry.metric('weft_api_would_limit_total');
   assert.ok(would >= 5 && would <= 10, `${would}`);
   assert.equal(await dry.metric('weft_api_limited_total'), 0);
-  const ahead = await w.node({ set: { limits: { api_per_s: 1000, api_burst: 1000, redis_wait_ms: 5000 } }, env: { WEFT_PREFIX: 'other' } });
+  const ahead = await w.node({ set: { limits: { api_per_s: 1000, api_burst: 1000 } }, env: { WEFT_PREFIX: 'other' } });
   const second = w.client(ahead);
   for (let i = 0; i < 100; i++) assert.equal((await second.get('/api/topics')).status, 200);
   assert.ok((await ahead.metric('weft_bucket_leased_takes_total')) > 50);

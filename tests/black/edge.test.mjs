@@ -240,7 +240,7 @@ story('heads and URLs have limits: 431, 414, and the connection is closed', asyn
 });
 
 story('what leads nowhere below /api/ costs a token; outside of it nothing does', async (w) => {
-  const [node] = await w.cluster(1, { node: { set: { limits: { api_per_s: 1, api_burst: 5, redis_wait_ms: 5000 } } } });
+  const [node] = await w.cluster(1, { node: { set: { limits: { api_per_s: 1, api_burst: 5 } } } });
   const api = w.client(node);
   const seen = {};
   for (let i = 0; i < 20; i++) {

@@ -22,7 +22,7 @@ async function open(w, set = {}, anonymous = 'subscribe') {
 
 story('a token that comes while a message waits for its address\'s limit', async (w) => {
   // So small a bucket is not leased: each message asks Redis.
-  const { issuer, node, api } = await open(w, { limits: { api_per_s: 100, api_burst: 10, redis_wait_ms: 5000 } });
+  const { issuer, node, api } = await open(w, { limits: { api_per_s: 100, api_burst: 10 } });
   const ws = await w.ws(node);
   const { stream } = await ws.subscribe('t');
   assert.equal(await w.store.cmd('CLIENT', 'PAUSE', '60000', 'WRITE'), 'OK');

@@ -402,7 +402,7 @@ story('the limits of the API count messages too, and who does not stop is closed
 
 story('a token that comes by another way while a message waits for its admission', async (w) => {
   const issuer = new Issuer(w.folder);
-  const [node] = await w.cluster(1, { node: { set: { auth: { anonymous: 'subscribe', jwks: issuer.file }, limits: { api_per_s: 1, api_burst: 1000, lease_percent: 1, redis_wait_ms: 5000 } } } });
+  const [node] = await w.cluster(1, { node: { set: { auth: { anonymous: 'subscribe', jwks: issuer.file }, limits: { api_per_s: 1, api_burst: 1000, lease_percent: 1 } } } });
   const ws = await w.ws(node);
   const { stream } = await ws.subscribe('t');
   const api = w.client(node);

@@ -32,6 +32,11 @@ export function cleanEnv(extra = {}) {
   return { ...env, ...extra };
 }
 
+// What every node of a story has unless the story says otherwise. A busy machine's Redis answers late, and takes from
+// buckets are to wait for it: what is decided without Redis is for the stories that take it away.
+const USUAL = { auth: { anonymous: 'all' }, drain: { period_ms: 200 } };
+const LIMITS = { redis_wait_ms: 5000 };
+
 // {sse: {heartbeat_ms: 100}} as --set sse.heartbeat_ms=100
 export function settings(set = {}) {
   const args = [];
@@ -47,7 +52,7 @@ export class Weftd {
   constructor({ redis, id, set = {}, args = [], env = {}, wrap = [], port = 0, ca }) {
     const words = [
       ...wrap, bin('weftd'), '--listen', `127.0.0.1:${port}`, '--redis', redis, '--node-id', id,
-      ...settings({ auth: { anonymous: 'all' }, drain: { period_ms: 200 }, ...set }), ...args,
+      ...settings({ ...USUAL, ...set, limits: { ...LIMITS, ...set.limits } }), ...args,
     ];
     this.id = id;
     this.ca = ca;
