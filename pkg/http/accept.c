@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <utlist.h>
 
@@ -23,6 +24,18 @@
 #define ACCEPTS_PER_TURN 16
 #define PAUSE_MS         100
 
+void weft_conn_free(struct weft_conn *conn)
+{
+    struct weft_worker *worker = conn->worker;
+
+    if (conn->linger_fd >= 0) {
+        (void)close(conn->linger_fd);
+    }
+    weft_tally_leave(worker->o.edge->tally, conn->door.address);
+    free(conn);
+    weft_connection_gone(worker);
+}
+
 static void closed(void *ctx)
 {
     struct weft_conn *conn = ctx;
@@ -31,9 +44,9 @@ static void closed(void *ctx)
     weft_role_assert_worker(worker->owner);
     DL_DELETE(worker->conns, conn);
     weft_handshake_forget(conn);
-    weft_tally_leave(worker->o.edge->tally, conn->door.address);
-    free(conn);
-    weft_connection_gone(worker);
+    if (!weft_linger_begin(conn)) {
+        weft_conn_free(conn);
+    }
 }
 
 struct weft_door *weft_door_of(h2o_req_t *req)
@@ -48,6 +61,7 @@ void weft_connections_shut(struct weft_worker *worker)
     DL_FOREACH(worker->conns, conn) {
         (void)shutdown(h2o_socket_get_fd(conn->sock), SHUT_RDWR);
     }
+    weft_linger_shut(worker);
 }
 
 /* With TLS there may be its goodbye before it. */
@@ -244,6 +258,7 @@ static void arrived(h2o_socket_t *listener, const char *err)
         conn->door.address = address;
         conn->worker = worker;
         conn->sock = sock;
+        conn->linger_fd = -1;
         DL_APPEND(worker->conns, conn);
         weft_connection_kept(worker);
         sock->on_close.cb = closed;

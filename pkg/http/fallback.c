@@ -45,6 +45,7 @@ static void set_up(h2o_filter_t *self, h2o_req_t *req, h2o_ostream_t **slot)
 
     (void)self;
     weft_role_assert_worker(worker->owner);
+    weft_linger_ask(req);
     stream->do_send = replace;
     memset(&req->res.headers, 0, sizeof(req->res.headers));
     h2o_add_header(&req->pool, &req->res.headers, H2O_TOKEN_CONTENT_TYPE, NULL,

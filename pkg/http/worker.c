@@ -307,6 +307,7 @@ static void tick(struct weft_worker *worker) WEFT_ON_WORKER
     recheck(worker);
     weft_accept_tick(worker);
     weft_connections_look(worker);
+    weft_linger_tick(worker);
     weft_fanout_tick(worker->fanout);
     weft_breaker_cache_flush(worker->parts.of[WEFT_PART_BREAKERS], worker->control);
     weft_stocks_tick(worker->stocks, worker->now_ms);

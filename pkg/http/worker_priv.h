@@ -207,8 +207,9 @@ struct weft_worker {
     struct weft_tls *tls WEFT_OF_WORKER; /* a reference; NULL: in the clear */
     bool accept_paused WEFT_OF_WORKER;
     uint64_t accept_resume_ms WEFT_OF_WORKER;
-    size_t connections WEFT_OF_WORKER;      /* of this worker: h2o's and streams */
-    struct weft_conn *conns WEFT_OF_WORKER; /* h2o's (utlist DL) */
+    size_t connections WEFT_OF_WORKER;          /* of this worker: h2o's and streams */
+    struct weft_conn *conns WEFT_OF_WORKER;     /* h2o's (utlist DL) */
+    struct weft_conn *lingering WEFT_OF_WORKER; /* h2o's no more (utlist DL) */
     uint64_t looked_ms WEFT_OF_WORKER; /* when it was last seen whether they take their answers */
 
     struct weft_wake *wake WEFT_OF_WORKER;
@@ -270,6 +271,11 @@ void weft_connection_kept(struct weft_worker *worker) WEFT_ON_WORKER;
 void weft_connection_gone(struct weft_worker *worker) WEFT_ON_WORKER;
 /* Ends the connections that h2o still has; it notices in the next turns. */
 void weft_connections_shut(struct weft_worker *worker) WEFT_ON_WORKER;
+
+/* ---- linger.c ---- */
+/* req is answered before its body has come: what still comes is not to take the answer with it. */
+void weft_linger_ask(h2o_req_t *req) WEFT_ON_WORKER;
+void weft_linger_tick(struct weft_worker *worker) WEFT_ON_WORKER;
 
 /* ---- stall.c ---- */
 /* At each tick: ends connections that have taken nothing of an answer for http.write_stall_ms. */

@@ -391,12 +391,11 @@ story('a body over 1 MiB: 413 before it was sent', async (w) => {
     raw.destroy();
     return answer;
   };
-  // Bytes that nobody reads any more reset a connection, and may take the answer with them: sent again then.
+  // What is still coming when the answer leaves is read, else a reset would take the answer with it.
   const chunks = Array(17).fill(`10000\r\n${' '.repeat(65536)}\r\n`);
   for (const [framing, body] of [['Content-Length: 1048600', []], ['Content-Length: 99999999999', []], ['Transfer-Encoding: chunked', chunks],
-    ['Content-Length: 1048577', [JSON.stringify(good).padEnd(1_048_577)]]]) {
-    let answer = null;
-    for (let i = 0; i < 20 && answer === null; i++) answer = await refused(framing, body);
+    ['Content-Length: 1048577', [JSON.stringify(good).padEnd(1_048_577)]], ['Content-Length: 20000000', Array(20).fill('x'.repeat(1_000_000))]]) {
+    const answer = await refused(framing, body);
     assert.equal(answer?.status, 413, framing);
     assert.match(answer.headers['content-type'] ?? '', /^application\/problem\+json/, framing);
     assert.equal(JSON.parse(answer.body).error.code, 'too_large');

@@ -253,7 +253,8 @@ story('Redis away: open, closed, or a share of its own; then as before', async (
   assert.equal((await apis[0].send('GET', '/api/limits')).status, 503);
   await w.store.restart();
   await byRedis();
-  assert.equal((await apis[0].send('PUT', '/api/limits/x', { capacity: 1, refill_per_s: 1 })).status, 201);
+  // What is set goes to all nodes by a channel, which this one hears again a little later.
+  await until(async () => (await apis[0].send('PUT', '/api/limits/x', { capacity: 1, refill_per_s: 1 })).status === 201, { what: 'a bucket to be set' });
 }, { timeout: 120_000 });
 
 story('somebody flushes the functions: they are loaded, and the takes are executed', async (w) => {
