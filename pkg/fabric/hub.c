@@ -302,13 +302,14 @@ int weft_hub_create(struct weft_hub **ret_hub, const struct weft_hub_opts *opts,
     WEFT_ASSERT(opts->n_workers >= 1 && opts->n_workers <= WEFT_WORKERS_MAX);
     take_over(hub);
     hub->o = *opts;
-    hub->keys.prefix = opts->cfg->redis.prefix;
     weft_buf_init(&hub->channel, 256);
-    weft_chan_partition(&hub->channel, &hub->keys);
     weft_batch_builder_init(&hub->bb);
     (void)snprintf(hub->name, sizeof(hub->name), "weft-%.48s", opts->node_id);
     rc = weft_redis_source_load(&hub->source, opts->cfg, err);
     if (rc == 0) {
+        hub->keys.prefix = opts->cfg->redis.prefix;
+        hub->keys.db = weft_redis_source_db(hub->source);
+        weft_chan_partition(&hub->channel, &hub->keys);
         rc = weft_retention_rules_init(&hub->retention, &opts->cfg->history, err);
     }
     if (rc == 0) {

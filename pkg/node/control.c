@@ -485,12 +485,13 @@ int weft_control_create(struct weft_control **ret_control, const struct weft_con
         return weft_err_set(err, WEFT_ENOMEM, "", "out of memory");
     }
     control->o = *opts;
-    control->keys.prefix = opts->cfg->redis.prefix;
     (void)snprintf(control->name, sizeof(control->name), "weft-%.48s-control", opts->node_id);
     (void)snprintf(control->sub_name, sizeof(control->sub_name), "weft-%.48s-control-sub",
                    opts->node_id);
     rc = weft_redis_source_load(&control->source, opts->cfg, err);
     if (rc == 0) {
+        control->keys.prefix = opts->cfg->redis.prefix;
+        control->keys.db = weft_redis_source_db(control->source);
         rc = weft_mailbox_create(&control->mb, opts->cfg->control.mailbox, control);
         if (rc != 0) {
             (void)weft_err_set(err, rc, "", "the control thread has no mailbox: %s",

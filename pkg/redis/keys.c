@@ -1,12 +1,27 @@
 #include <weft/redis/keys.h>
 
-static void start(struct weft_buf *b, const struct weft_keys *k, const char *rest)
+static void tag(struct weft_buf *b, const struct weft_keys *k, const char *rest)
 {
-    weft_buf_puts(b, k->prefix);
     weft_buf_append(b, ":{", 2);
     weft_buf_u64(b, k->partition);
     weft_buf_append(b, "}:", 2);
     weft_buf_puts(b, rest);
+}
+
+static void start(struct weft_buf *b, const struct weft_keys *k, const char *rest)
+{
+    weft_buf_puts(b, k->prefix);
+    tag(b, k, rest);
+}
+
+/* Of every channel. */
+static void chan(struct weft_buf *b, const struct weft_keys *k)
+{
+    weft_buf_puts(b, k->prefix);
+    if (k->db != 0) {
+        weft_buf_puts(b, ":db");
+        weft_buf_u64(b, k->db);
+    }
 }
 
 void weft_key_head(struct weft_buf *b, const struct weft_keys *k)
@@ -30,12 +45,13 @@ void weft_key_log(struct weft_buf *b, const struct weft_keys *k, struct weft_str
     weft_buf_str(b, topic);
 }
 
+/* A topic has no slash: the first one ends it, whatever the name has. */
 static void of_topic(struct weft_buf *b, const struct weft_keys *k, const char *kind,
                      struct weft_str topic, struct weft_str name)
 {
     start(b, k, kind);
     weft_buf_str(b, topic);
-    weft_buf_append(b, ":", 1);
+    weft_buf_append(b, "/", 1);
     weft_buf_str(b, name);
 }
 
@@ -67,12 +83,14 @@ void weft_key_fence(struct weft_buf *b, const struct weft_keys *k, const char *w
 
 void weft_chan_partition(struct weft_buf *b, const struct weft_keys *k)
 {
-    start(b, k, "live");
+    chan(b, k);
+    tag(b, k, "live");
 }
 
 void weft_chan_topic(struct weft_buf *b, const struct weft_keys *k, struct weft_str topic)
 {
-    start(b, k, "live:");
+    chan(b, k);
+    tag(b, k, "live:");
     weft_buf_str(b, topic);
 }
 
@@ -83,7 +101,8 @@ void weft_key_canary(struct weft_buf *b, const struct weft_keys *k)
 
 void weft_chan_canary(struct weft_buf *b, const struct weft_keys *k, struct weft_str node)
 {
-    start(b, k, "canary:");
+    chan(b, k);
+    tag(b, k, "canary:");
     weft_buf_str(b, node);
 }
 
@@ -109,8 +128,8 @@ void weft_key_buckets(struct weft_buf *b, const struct weft_keys *k)
 
 void weft_chan_buckets(struct weft_buf *b, const struct weft_keys *k)
 {
-    weft_key_buckets(b, k);
-    weft_buf_puts(b, ":live");
+    chan(b, k);
+    weft_buf_puts(b, ":buckets:live");
 }
 
 void weft_key_breaker(struct weft_buf *b, const struct weft_keys *k, struct weft_str name,
@@ -125,8 +144,8 @@ void weft_key_breaker(struct weft_buf *b, const struct weft_keys *k, struct weft
 
 void weft_chan_breakers(struct weft_buf *b, const struct weft_keys *k)
 {
-    weft_key_breakers(b, k);
-    weft_buf_puts(b, ":live");
+    chan(b, k);
+    weft_buf_puts(b, ":breakers:live");
 }
 
 /* ---- services and nodes ---- */
@@ -163,7 +182,8 @@ void weft_key_service_errors(struct weft_buf *b, const struct weft_keys *k, cons
 
 void weft_chan_services(struct weft_buf *b, const struct weft_keys *k)
 {
-    plain(b, k, ":services:changed");
+    chan(b, k);
+    weft_buf_puts(b, ":services:changed");
 }
 
 void weft_key_nodes(struct weft_buf *b, const struct weft_keys *k)
@@ -190,11 +210,13 @@ void weft_key_revoked_version(struct weft_buf *b, const struct weft_keys *k)
 
 void weft_chan_revoked(struct weft_buf *b, const struct weft_keys *k)
 {
-    plain(b, k, ":{revoked}:live");
+    chan(b, k);
+    weft_buf_puts(b, ":{revoked}:live");
 }
 
 void weft_chan_streams(struct weft_buf *b, const struct weft_keys *k, const char *node)
 {
-    plain(b, k, ":streams:");
+    chan(b, k);
+    weft_buf_puts(b, ":streams:");
     weft_buf_puts(b, node);
 }

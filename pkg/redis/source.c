@@ -75,6 +75,11 @@ void weft_redis_source_destroy(struct weft_redis_source *source)
     free(source);
 }
 
+uint32_t weft_redis_source_db(const struct weft_redis_source *source)
+{
+    return source->url.db;
+}
+
 const char *weft_redis_source_user(const struct weft_redis_source *source)
 {
     return source->url.user;

@@ -168,7 +168,7 @@ story('in one group commit: what is refused leaves its neighbours alone', async 
   const [node] = await w.cluster(1, { node: { env: { WEFT_WORKERS: '1' } } });
   const api = w.client(node);
   await api.published('t', event(0), numbered('new', 2, 0));
-  await w.store.cmd('SET', 'weft:{0}:producer:t:spoilt', 'mine');
+  await w.store.cmd('SET', 'weft:{0}:producer:t/spoilt', 'mine');
   w.store.program.signal('SIGSTOP');
   const first = api.publish('t', event(1));
   await node.metricReaches('weft_publish_batches_total', 2);
@@ -239,7 +239,7 @@ story('Redis is killed and started again: the numbers go on', async (w) => {
 story('a producer that was silent for long is not known any more', async (w) => {
   const [node] = await w.cluster(1, { node: { set: { publish: { producer_ttl_ms: 60_000 } } } });
   const api = w.client(node);
-  const key = 'weft:{0}:producer:t:p';
+  const key = 'weft:{0}:producer:t/p';
   await api.published('t', event(0), numbered('p', 1, 0));
   for (const seq of [1, 1]) { // the next event, and a duplicate: each lets it live on
     await w.store.cmd('PEXPIRE', key, '1000');
@@ -256,9 +256,9 @@ story('an idempotency key that comes again is written again too, and lives no lo
   const api = w.client(node);
   const key = { 'idempotency-key': 'k' };
   await api.published('t', event(0), key);
-  await w.store.cmd('PEXPIRE', 'weft:{0}:once:t:k', '30000');
+  await w.store.cmd('PEXPIRE', 'weft:{0}:once:t/k', '30000');
   const written = await writes(w.store);
   assert.equal(outcome(await api.publish('t', event(0), key)), '201 replayed');
   assert.equal(await writes(w.store), written + 1);
-  assert.ok(await w.store.cmd('PTTL', 'weft:{0}:once:t:k') <= 30_000);
+  assert.ok(await w.store.cmd('PTTL', 'weft:{0}:once:t/k') <= 30_000);
 });

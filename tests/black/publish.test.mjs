@@ -348,3 +348,16 @@ story('known types with the payload of their schema pass', async (w) => {
   const list = await api.get('/api/topics/t/events');
   assert.deepEqual(list.json.events.map((e) => [e.type, e.payload]), Object.entries(known));
 });
+
+story('keys and producers are those of their topic, however the names are put together', async (w) => {
+  const [node] = await w.cluster();
+  const api = w.client(node);
+  const [outer] = await api.published('repo', event(1), { 'idempotency-key': '42:order' });
+  const inner = await api.publish('repo:42', event(2), { 'idempotency-key': 'order' });
+  assert.deepEqual([inner.status, inner.headers['idempotency-replayed'] ?? ''], [201, '']);
+  assert.notEqual(inner.json.ids[0], outer);
+  assert.equal(await w.store.cmd('XLEN', 'weft:{0}:log:repo:42'), 1);
+  const numbered = (id, epoch) => ({ 'producer-id': id, 'producer-epoch': String(epoch), 'producer-seq': '0' });
+  await api.published('repo', event(3), numbered('42:importer', 7));
+  assert.equal((await api.publish('repo:42', event(4), numbered('importer', 1))).status, 201);
+});

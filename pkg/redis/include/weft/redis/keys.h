@@ -43,10 +43,12 @@
 
 #define WEFT_FN_REVOKE "weft1_revoke"
 
-/* Prefix and partition; the prefix is borrowed for the life of the struct. */
+/* The prefix is borrowed for the life of the struct. */
 struct weft_keys {
     const char *prefix;
     uint32_t partition;
+    /* Redis's channels know no databases: another one than 0 is in their names, `weft:db1:{0}:live`. */
+    uint32_t db;
 };
 
 /* Each appends its name to b. */
@@ -56,7 +58,7 @@ void weft_key_removed(struct weft_buf *b, const struct weft_keys *k); /* weft:{0
 void weft_key_log(struct weft_buf *b, const struct weft_keys *k,
                   struct weft_str topic); /* weft:{0}:log:<topic> */
 void weft_key_once(struct weft_buf *b, const struct weft_keys *k, struct weft_str topic,
-                   struct weft_str key); /* weft:{0}:once:<topic>:<key> */
+                   struct weft_str key); /* weft:{0}:once:<topic>/<key> */
 void weft_key_canary(struct weft_buf *b, const struct weft_keys *k); /* weft:{0}:canary */
 void weft_chan_canary(struct weft_buf *b, const struct weft_keys *k,
                       struct weft_str node); /* weft:{0}:canary:<node> */
@@ -65,7 +67,7 @@ void weft_key_lease(struct weft_buf *b, const struct weft_keys *k,
 void weft_key_fence(struct weft_buf *b, const struct weft_keys *k,
                     const char *what); /* weft:lease:{<what>}:fence */
 void weft_key_producer(struct weft_buf *b, const struct weft_keys *k, struct weft_str topic,
-                       struct weft_str id); /* weft:{0}:producer:<topic>:<id> */
+                       struct weft_str id); /* weft:{0}:producer:<topic>/<id> */
 void weft_chan_partition(struct weft_buf *b, const struct weft_keys *k); /* weft:{0}:live */
 void weft_chan_topic(struct weft_buf *b, const struct weft_keys *k,
                      struct weft_str topic); /* weft:{0}:live:<topic> */

@@ -45,6 +45,9 @@ void weft_redis_source_destroy(struct weft_redis_source *source);
 /* There is reason to doubt that its server is the master still: asks Sentinels now, if there are any. */
 void weft_redis_source_ask(struct weft_redis_source *source);
 
+/* The number of its database. */
+uint32_t weft_redis_source_db(const struct weft_redis_source *source);
+
 /* Who we are there; "" for the default user. Borrowed. */
 const char *weft_redis_source_user(const struct weft_redis_source *source);
 
