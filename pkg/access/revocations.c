@@ -314,12 +314,47 @@ static void functions_loaded(void *ctx, const struct weft_reply *reply)
     send_revoke(m);
 }
 
+static void finish_revoked(struct request *m, int64_t until_ms) WEFT_ON_CONTROL
+{
+    struct weft_answer_msg *a = weft_answer_to(&m->rq, 200);
+    struct weft_buf b;
+
+    weft_buf_init(&b, 4096);
+    put_entry(&b, weft_str(m->jti, m->jti_len), until_ms);
+    weft_answer_body(a, &b);
+    finish(m, a);
+}
+
+/* One that was revoked before keeps the later end. */
+static void end_replied(void *ctx, const struct weft_reply *reply)
+{
+    struct request *m = ctx;
+    uint64_t until_ms;
+
+    weft_role_assert_control(m->rvs->owner);
+    finish_revoked(m, weft_reply_u64(reply, &until_ms) ? (int64_t)until_ms : m->until_ms);
+}
+
+static void ask_end(struct request *m) WEFT_ON_CONTROL
+{
+    struct weft_buf key;
+
+    weft_buf_init(&key, 256);
+    weft_key_revoked(&key, m->rvs->env->keys);
+    struct weft_str argv[] = {WEFT_STR("ZSCORE"), weft_str(key.data, key.len),
+                              weft_str(m->jti, m->jti_len)};
+    if (m->rvs->env->cn == NULL ||
+        weft_redis_send(m->rvs->env->cn, end_replied, m, WEFT_COUNT_OF(argv), argv) != 0) {
+        finish_revoked(m, m->until_ms); /* it is revoked, all the same */
+    }
+    weft_buf_fini(&key);
+}
+
 static void revoke_replied(void *ctx, const struct weft_reply *reply)
 {
     struct request *m = ctx;
     struct weft_str jti = weft_str(m->jti, m->jti_len);
     struct weft_answer_msg *a;
-    struct weft_buf b;
 
     weft_role_assert_control(m->rvs->owner);
     if (weft_redis_function_missing(reply) && !m->loaded) {
@@ -343,10 +378,8 @@ static void revoke_replied(void *ctx, const struct weft_reply *reply)
         weft_answer_problem(a, "full", "jti",
                             "as many tokens are revoked as can be (auth.revoked_max)");
     } else if (m->until_ms != 0) {
-        a = weft_answer_to(&m->rq, 200);
-        weft_buf_init(&b, 4096);
-        put_entry(&b, jti, m->until_ms);
-        weft_answer_body(a, &b);
+        ask_end(m);
+        return;
     } else if (reply->integer == 0) {
         a = weft_answer_to(&m->rq, 404);
         weft_answer_problem(a, "not_found", "jti", "no such token is revoked");

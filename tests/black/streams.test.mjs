@@ -140,6 +140,8 @@ story('a revoked token is no good on any node at once, nor are its streams; the 
   await w.store.cmd('INCR', 'weft:{revoked}:version');
   for (const stream of alive) await stream.waitControl('weft.expired');
 
+  const soon = await ask(apis[0], 'PUT', '/api/revocations/mine', { until_ms: Date.now() + 60_000 }, operator);
+  assert.deepEqual(soon.json, { jti: 'mine', until_ms: null }, 'it keeps the later end');
   const list = await ask(apis[2], 'GET', '/api/revocations', undefined, operator);
   assert.deepEqual(list.json.revocations.map((r) => r.jti).sort(), ['a "strange" jti / %', 'mine']);
   assert.equal((await ask(apis[2], 'DELETE', '/api/revocations/mine', undefined, operator)).status, 204);
