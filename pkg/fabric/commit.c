@@ -20,7 +20,8 @@
  * In a call the requests are put in the order of their first topic, so that events of one topic
  * make one run and one message on its channel. Requests of one call were under way together: no
  * order between them was promised. But those of one producer stay in the order in which they came,
- * whatever topics their events name, since its numbers say that they have one.
+ * whatever topics their events name, since its numbers say that they have one, and those of one origin
+ * (a WebSocket) as well, since it has sent them one after the other.
  *
  * A committer that waits for replicas sends WAIT right behind the call, for which Redis holds up
  * the connection: so it has one of its own, one call in flight, and in a call only requests that
@@ -386,6 +387,17 @@ static struct weft_str topic_of(const struct weft_publish_msg *m)
     return topic;
 }
 
+/* All of an origin are put where its first one belongs. */
+static uint32_t order_of(struct call *call, const struct weft_publish_msg *m) WEFT_ON_HUB
+{
+    for (size_t i = call->n; m->origin != 0 && i-- > 0;) {
+        if (call->requests[i].origin == m->origin) {
+            return call->requests[i].order;
+        }
+    }
+    return weft_call_topic_index(&call->c->args, topic_of(m));
+}
+
 /* Moves what is waiting into the call, up to the bounds of one; one request at least. */
 static void fill(struct call *call) WEFT_ON_HUB
 {
@@ -408,10 +420,8 @@ static void fill(struct call *call) WEFT_ON_HUB
         call->events += m->events.n;
         call->requests =
             weft_grown(call->requests, &call->cap, call->n + 1, sizeof(*call->requests));
-        call->requests[call->n] =
-            (struct weft_call_request){.m = m,
-                                       .order = weft_call_topic_index(&c->args, topic_of(m)),
-                                       .place = (uint32_t)call->n};
+        call->requests[call->n] = (struct weft_call_request){
+            .m = m, .origin = m->origin, .order = order_of(call, m), .place = (uint32_t)call->n};
         call->n++;
     }
     if (call->n > 1) {

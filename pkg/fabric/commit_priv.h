@@ -22,6 +22,7 @@ struct weft_hub;
 struct weft_call_request {
     struct weft_publish_msg *m;        /* owned; NULL: answered */
     struct weft_published_msg *answer; /* made, but held until replicas have it; owned */
+    uint64_t origin;
     uint32_t order; /* requests of one order stay as they arrived, the others may be moved */
     uint32_t place; /* of arrival */
 };

@@ -298,6 +298,7 @@ void weft_ws_publish(struct weft_ws_op *op)
         weft_ws_refuse(op, "busy", "", "out of memory");
         return;
     }
+    m->origin = (uint64_t)(worker->o.index + 1) << 32 | op->ws->waiting.ticket.slot;
     if (fill(op, &form, m, &err) != 0) {
         weft_count(worker->o.shard, WEFT_M_PUBLISH_REJECTED, 1);
         weft_publish_msg_free(m);

@@ -61,6 +61,28 @@ story('an ordinary client, without a subprotocol and with one', async (w) => {
   }
 });
 
+story('what one socket publishes is taken in the order in which it was sent, whatever its topics', async (w) => {
+  // One worker, and a Redis that stands still while the requests come: they are one call then.
+  const [node] = await w.cluster(1, { node: { env: { WEFT_WORKERS: '1' } } });
+  const api = w.client(node);
+  const [ws, other] = [await w.ws(node), await w.ws(node)];
+  await ws.ok('publish', { topic: 'warm', event: event(0) });
+  w.store.program.signal('SIGSTOP');
+  const first = api.publish('warm', event(1)); // the call under way
+  await node.metricReaches('weft_publish_batches_total', 2);
+  const ask = (socket, n) => socket.ask('publish', { topic: n % 3 === 1 ? 'b' : 'a', event: event(n, n % 3 === 1 ? { topics: ['b', 'a'] } : {}) });
+  const asked = [ws, other].map((socket) => Array.from({ length: 12 }, (_, n) => ask(socket, n)));
+  await node.metricReaches('weft_publish_requests_total', 26);
+  w.store.program.signal('SIGCONT');
+  for (const answers of await Promise.all(asked.map((list) => Promise.all(list)))) {
+    for (const answer of answers) assert.equal(answer.type, 'weft.ok', JSON.stringify(answer));
+    const given = answers.map((answer) => seq(answer.ids[0]));
+    assert.deepEqual(given, [...given].sort((x, y) => x - y));
+  }
+  assert.equal((await first).status, 201);
+  assert.equal(await node.metric('weft_publish_batches_total'), 3, 'they were one call');
+});
+
 story('several subscriptions on one socket, each with its name, its cursor and its end', async (w) => {
   const [node] = await w.cluster(1, { node: { set: { ws: { max_subscriptions: 3 } } } });
   const api = w.client(node);

@@ -67,8 +67,9 @@ struct weft_publish_msg {
     const struct weft_msg_ops *answer_ops;
     struct weft_events events; /* moved in */
     uint32_t topic_refs;       /* sum of topics_n over the events */
-    uint32_t replicas;         /* answered when so many have it; 0: when the master has */
-    uint64_t epoch, first;     /* of the producer, of its first event */
+    uint64_t origin;       /* those of one stay in the order in which they are posted; 0: of none */
+    uint32_t replicas;     /* answered when so many have it; 0: when the master has */
+    uint64_t epoch, first; /* of the producer, of its first event */
     enum weft_publish_key key_kind;
     uint16_t key_len;
     char topic[WEFT_NAME_MAX + 1]; /* of the URL: the key's scope */
