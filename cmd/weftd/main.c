@@ -62,9 +62,10 @@ static void next_steps(const char *address, bool tls, const char *data)
     (void)printf("\nweft is running; its data is in %s. Type next, in another terminal:\n\n"
                  "  build/bin/weft tail demo%s\n"
                  "  build/bin/weft publish demo greeting.said '{\"text\":\"hello\"}'%s\n"
-                 "  xdg-open %s://%s/        (or open this address in a browser)\n\n"
+                 "  xdg-open %s://%s/        (or open this address in a browser)\n"
+                 "  redis-cli -s %s/redis.sock\n\n"
                  "Ctrl-C ends it.\n\n",
-                 data, flag, flag, scheme, address);
+                 data, flag, flag, scheme, address, data);
     (void)fflush(stdout);
 }
 
@@ -178,6 +179,38 @@ static bool is_loopback(const char *listen)
             strcmp(host, "localhost") == 0);
 }
 
+static bool names_a_redis(const struct weft_config *cfg)
+{
+    struct weft_config plain;
+    bool yes = weft_config_defaults(&plain, WEFT_CONFIG_DEV) == 0 &&
+               strcmp(cfg->redis.url, plain.redis.url) != 0;
+
+    weft_config_fini(&plain);
+    return yes;
+}
+
+static struct weft_log *log_of(const struct weft_config *cfg)
+{
+    char id[65];
+
+    weft_node_make_id(cfg->node.id, id);
+    return weft_log_create(STDERR_FILENO, (enum weft_log_level)cfg->log.level,
+                           (enum weft_log_format)cfg->log.format, id);
+}
+
+static int check(const struct weft_config *cfg)
+{
+    struct weft_log *log = log_of(cfg);
+    struct weft_err err = {0};
+    int rc = weft_node_check(cfg, log, &err);
+
+    if (rc != 0) {
+        (void)complain(&err);
+    }
+    weft_log_destroy(log);
+    return rc == 0 ? EXIT_SUCCESS : EXIT_USAGE;
+}
+
 static int run(const struct weft_config *cfg, bool dev, const struct call *call)
 {
     struct weft_private_redis redis = {.pid = 0};
@@ -186,7 +219,6 @@ static int run(const struct weft_config *cfg, bool dev, const struct call *call)
     struct weft_err err = {0};
     struct weft_log *log;
     sigset_t signals;
-    char id[65];
     int rc = EXIT_FAILURE;
 
     if (curl_global_init(CURL_GLOBAL_DEFAULT) != 0) {
@@ -205,9 +237,7 @@ static int run(const struct weft_config *cfg, bool dev, const struct call *call)
     }
     (void)pthread_sigmask(SIG_BLOCK, &signals, NULL);
 
-    weft_node_make_id(cfg->node.id, id);
-    log = weft_log_create(STDERR_FILENO, (enum weft_log_level)cfg->log.level,
-                          (enum weft_log_format)cfg->log.format, id);
+    log = log_of(cfg);
     if (dev) {
         if (weft_private_redis_start(&redis, cfg->dev.redis_server, cfg->dev.data, &err) != 0) {
             weft_log_destroy(log);
@@ -267,6 +297,10 @@ int main(int argc, char **argv, char **envp)
         (void)fprintf(stderr, "weftd: http.listen: weftd dev asks for no tokens, so it listens on "
                               "loopback only\n");
         rc = EXIT_USAGE;
+    } else if (dev && names_a_redis(&cfg)) {
+        (void)fprintf(stderr, "weftd: redis.url: weftd dev starts a Redis of its own; for another "
+                              "one leave the word dev away\n");
+        rc = EXIT_USAGE;
     } else if (cmd.print) {
         rc = weft_config_print(&cfg, stdout) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
     } else if (cfg.auth.anonymous == WEFT_ANONYMOUS_NONE && cfg.auth.jwks[0] == '\0') {
@@ -277,7 +311,7 @@ int main(int argc, char **argv, char **envp)
             "WEFT_ANONYMOUS: subscribe, publish or all)\n");
         rc = EXIT_USAGE;
     } else if (cmd.check) {
-        rc = EXIT_SUCCESS;
+        rc = check(&cfg);
     } else {
         rc = run(&cfg, dev, &(struct call){argc, argv, envp});
     }

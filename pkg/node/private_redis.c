@@ -16,7 +16,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#define STOP_TRIES 100 /* of 50 ms */
+#define STOP_TRIES  100 /* of 50 ms */
+#define START_TRIES 200 /* of 10 ms */
 
 static void nap_ms(long ms)
 {
@@ -120,8 +121,12 @@ int weft_private_redis_start(struct weft_private_redis *pr, const char *program,
         return weft_err_set(
             err, WEFT_ENOTFOUND, "dev.redis_server",
             "cannot start %s: %s; install it (on Debian: apt-get install redis-server) or run "
-            "weftd with --redis URL",
+            "weftd, without dev, with --redis URL",
             program, strerror(why));
+    }
+    /* The node would go on trying: this saves it the warnings. */
+    for (int i = 0; i < START_TRIES && !somebody_listens(sock); i++) {
+        nap_ms(10);
     }
     memcpy(pr->url, "unix://", sizeof("unix://"));
     memcpy(pr->url + strlen(pr->url), sock,

@@ -130,6 +130,24 @@ story('a data folder that is in use is left alone', async (w) => {
   assert.deepEqual(json.events.map((e) => e.id), [...ids, later]);
 });
 
+story('a Redis of its own, and no other', async (w) => {
+  for (const [args, env] of [[['--redis', 'redis://127.0.0.1:1'], {}], [[], { WEFT_REDIS_URL: 'redis://127.0.0.1:1' }]]) {
+    const done = await run(bin('weftd'), ['dev', '--data', path.join(w.folder, 'data'), '--listen', '127.0.0.1:0', ...args], { env: cleanEnv(env), ms: 10_000 });
+    assert.equal(done.code, 2);
+    assert.match(done.stderr, /redis\.url.*Redis of its own/);
+  }
+  assert.ok(!existsSync(path.join(w.folder, 'data')));
+});
+
+story('it connects when its Redis is there, and says how to look into it', async (w) => {
+  const data = path.join(w.folder, 'data');
+  const dev = await startDev(w, data);
+  const [, socket] = await dev.program.line((text) => /redis-cli -s (\S+)/.exec(text), { what: 'what to type next' });
+  assert.ok(existsSync(socket));
+  assert.ok(!dev.program.output().includes('redis.unreachable'), dev.program.output());
+  assert.deepEqual(await dev.program.stop(), { code: 0, signal: null });
+});
+
 story('without tokens it listens on loopback only', async (w) => {
   const done = await run(bin('weftd'), ['dev', '--data', path.join(w.folder, 'data'), '--listen', '0.0.0.0:0'], { env: cleanEnv(), ms: 10_000 });
   assert.notEqual(done.code, 0);

@@ -18,6 +18,12 @@ struct weft_node; /* opaque */
 /* cfg and log are borrowed. WEFT_EINVAL, WEFT_ESYS, WEFT_ENOMEM with a sentence in err. Binds its sockets. */
 int weft_node_create(struct weft_node **ret_node, const struct weft_config *cfg,
                      struct weft_log *log, struct weft_err *err) WEFT_MUST_CHECK;
+/*
+ * What create would refuse of the files and addresses that the configuration names: nothing is bound, nobody is asked. A
+ * certificate that is not valid now is told to log.
+ */
+int weft_node_check(const struct weft_config *cfg, struct weft_log *log, struct weft_err *err)
+    WEFT_MUST_CHECK;
 /* Starts its threads. */
 int weft_node_start(struct weft_node *node, struct weft_err *err) WEFT_MUST_CHECK;
 /*
