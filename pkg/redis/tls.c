@@ -12,41 +12,24 @@
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 
+#include <weft/tls/openssl.h>
+
 struct weft_redis_tls {
     SSL_CTX *ctx;
 };
-
-/* Why OpenSSL failed just now; its queue of errors is empty then. */
-static const char *last_error(void)
-{
-    const char *why = ERR_reason_error_string(ERR_peek_last_error());
-
-    ERR_clear_error();
-    return why == NULL ? "unknown reason" : why;
-}
-
-/* Without this OpenSSL would ask on the terminal. */
-static int no_passphrase(char *buf, int size, int writing, void *ctx)
-{
-    (void)buf;
-    (void)size;
-    (void)writing;
-    (void)ctx;
-    return 0;
-}
 
 static int believe(SSL_CTX *ctx, const char *ca, struct weft_err *err)
 {
     if (ca[0] == '\0') {
         if (SSL_CTX_set_default_verify_paths(ctx) != 1) {
             return weft_err_set(err, WEFT_EINVAL, "redis.tls_ca",
-                                "the system's certificates cannot be read: %s", last_error());
+                                "the system's certificates cannot be read: %s", weft_openssl_why());
         }
         return 0;
     }
     if (SSL_CTX_load_verify_file(ctx, ca) != 1) {
         return weft_err_set(err, WEFT_EINVAL, "redis.tls_ca", "%s: no certificates: %s", ca,
-                            last_error());
+                            weft_openssl_why());
     }
     return 0;
 }
@@ -58,16 +41,16 @@ static int introduce(SSL_CTX *ctx, const char *cert, const char *key, struct wef
                               : weft_err_set(err, WEFT_EINVAL, "redis.tls_cert",
                                              "redis.tls_key needs a certificate");
     }
-    SSL_CTX_set_default_passwd_cb(ctx, no_passphrase);
+    SSL_CTX_set_default_passwd_cb(ctx, weft_openssl_no_passphrase);
     if (SSL_CTX_use_certificate_chain_file(ctx, cert) != 1) {
         return weft_err_set(err, WEFT_EINVAL, "redis.tls_cert", "%s: no certificate: %s", cert,
-                            last_error());
+                            weft_openssl_why());
     }
     key = key[0] == '\0' ? cert : key;
     if (SSL_CTX_use_PrivateKey_file(ctx, key, SSL_FILETYPE_PEM) != 1) {
         return weft_err_set(err, WEFT_EINVAL, "redis.tls_key",
                             "%s: no key of the certificate (it must not have a passphrase): %s",
-                            key, last_error());
+                            key, weft_openssl_why());
     }
     return 0;
 }

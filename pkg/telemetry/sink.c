@@ -88,9 +88,15 @@ void weft_sink_reopen(struct weft_sink *sink)
 
 /* ---- the thread ---- */
 
+/* A FIFO that nobody reads fails with ENXIO: waiting for a reader would hold up whoever opens it. */
 static int open_file(const char *path)
 {
-    return open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0640);
+    int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0640);
+
+    if (fd >= 0) {
+        (void)fcntl(fd, F_SETFL, O_APPEND);
+    }
+    return fd;
 }
 
 static void take_fd(struct weft_sink *sink, int fd)
@@ -301,7 +307,7 @@ int weft_sink_create(struct weft_sink **ret_sink, const char *path, size_t lines
     sink->fd = -1;
     if (fd < 0) {
         int rc = weft_err_set(err, WEFT_ESYS, "access_log.path", "cannot open %s: %s", path,
-                              strerror(errno));
+                              errno == ENXIO ? "nobody reads this FIFO" : strerror(errno));
 
         free_sink(sink);
         return rc;

@@ -16,6 +16,7 @@
 #include <openssl/x509.h>
 
 #include <weft/tls/keys.h>
+#include <weft/tls/openssl.h>
 
 /* Ephemeral keys and authenticated encryption only; what is cheap first, among equals. */
 static const char suites_12[] = "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:"
@@ -35,33 +36,6 @@ struct weft_tls {
     struct weft_tls_keys keys;
     int64_t begins_s, expires_s;
 };
-
-/* Why OpenSSL failed just now; its queue of errors is empty then. */
-static const char *last_error(void)
-{
-    unsigned long code = ERR_peek_last_error();
-    unsigned long first = ERR_peek_error();
-    const char *why;
-
-    /* A file that cannot be opened: the system's error comes first, then what it was wanted for. */
-    if (ERR_SYSTEM_ERROR(first)) {
-        why = strerror(ERR_GET_REASON(first));
-    } else {
-        why = ERR_reason_error_string(code);
-    }
-    ERR_clear_error();
-    return why == NULL ? "unknown reason" : why;
-}
-
-/* Without this OpenSSL would ask on the terminal. */
-static int no_passphrase(char *buf, int size, int writing, void *ctx)
-{
-    (void)buf;
-    (void)size;
-    (void)writing;
-    (void)ctx;
-    return 0;
-}
 
 /* RFC 7301: who names protocols, and none of ours, is refused; HTTP/2 is not spoken. */
 static int choose_protocol(SSL *ssl, const unsigned char **out, unsigned char *out_len,
@@ -145,7 +119,7 @@ static bool set_rules(struct weft_tls *tls, const struct weft_tls_opts *opts)
     (void)SSL_CTX_set_timeout(ctx, TICKET_LIFE_S);
     SSL_CTX_set_alpn_select_cb(ctx, choose_protocol, NULL);
     SSL_CTX_set_info_callback(ctx, opts->told);
-    SSL_CTX_set_default_passwd_cb(ctx, no_passphrase);
+    SSL_CTX_set_default_passwd_cb(ctx, weft_openssl_no_passphrase);
     (void)SSL_CTX_set_app_data(ctx, tls);
     return SSL_CTX_set_min_proto_version(ctx, opts->only_13 ? TLS1_3_VERSION : TLS1_2_VERSION) ==
                1 &&
@@ -171,13 +145,13 @@ static int show(struct weft_tls *tls, const struct weft_tls_opts *opts, struct w
 
     if (SSL_CTX_use_certificate_chain_file(tls->ctx, opts->cert) != 1) {
         return weft_err_set(err, WEFT_EINVAL, "tls.cert", "%s: no certificate: %s", opts->cert,
-                            last_error());
+                            weft_openssl_why());
     }
     if (SSL_CTX_use_PrivateKey_file(tls->ctx, key, SSL_FILETYPE_PEM) != 1 ||
         SSL_CTX_check_private_key(tls->ctx) != 1) {
         return weft_err_set(err, WEFT_EINVAL, "tls.key",
                             "%s: no key of the certificate (it must not have a passphrase): %s",
-                            key, last_error());
+                            key, weft_openssl_why());
     }
     x509 = SSL_CTX_get0_certificate(tls->ctx);
     tls->begins_s = unix_time(X509_get0_notBefore(x509));
@@ -198,7 +172,7 @@ int weft_tls_create(struct weft_tls **ret_tls, const struct weft_tls_opts *opts,
     tls->keys = *opts->keys;
     tls->ctx = SSL_CTX_new(TLS_server_method());
     if (tls->ctx == NULL || !set_rules(tls, opts)) {
-        rc = weft_err_set(err, WEFT_ENOMEM, "", "TLS cannot be set up: %s", last_error());
+        rc = weft_err_set(err, WEFT_ENOMEM, "", "TLS cannot be set up: %s", weft_openssl_why());
     } else {
         rc = show(tls, opts, err);
     }

@@ -206,6 +206,13 @@ static void a_path_that_cannot_be(void **state)
                      WEFT_ESYS);
     assert_string_equal(err.field, "access_log.path");
     assert_null(sink);
+    /* Nor one that would be waited for. */
+    assert_int_equal(mkfifo(w->path, 0600), 0);
+    assert_int_equal(
+        weft_sink_create(&sink, w->path, 16, weft_metrics_shard(w->metrics, 0), NULL, &err),
+        WEFT_ESYS);
+    assert_non_null(strstr(err.message, "nobody reads"));
+    assert_null(sink);
     weft_sink_destroy(NULL);
     weft_sink_reopen(NULL);
 }
