@@ -33,9 +33,17 @@ static const char intro[] =
     "with commas elsewhere.\n"
     "An unknown name, a wrong type or a value out of its range ends the program with the name of "
     "the parameter and the\n"
-    "reason. `weftd --check` checks and ends; `weftd --print` prints what is in force, passwords "
-    "hidden. A parameter\n"
-    "that says *reload* is taken by a running node on SIGHUP; the others need a restart.\n";
+    "reason. Of the environment only `WEFT_CONFIG` and the variables below are read; others that "
+    "begin with `WEFT_` are\n"
+    "ignored.\n"
+    "\n"
+    "`weftd --check` checks that much, and whether anybody could use the node (`auth.jwks`, "
+    "`auth.anonymous`), and ends. It\n"
+    "opens no file but that of the configuration, and asks no Redis: keys and certificates are read "
+    "when a node starts.\n"
+    "`weftd --print` prints what is in force, passwords hidden. A parameter that says *reload* is "
+    "taken by a running node on\n"
+    "SIGHUP; the others need a restart.\n";
 
 static const char *type_name(const struct weft_param *p)
 {

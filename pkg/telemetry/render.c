@@ -181,7 +181,9 @@ static const char intro[] =
     "\n"
     "A node shows these at `/metrics` in the Prometheus text format. Counters begin at 0 with the "
     "process.\n"
-    "Histograms have the buckets 10 µs, 25 µs, 50 µs, 100 µs and so on to 10 s.\n";
+    "Histograms have the buckets 10 µs, 25 µs, 50 µs, 100 µs and so on to 10 s. What is told of "
+    "each service, `service_*`,\n"
+    "stands in [services.md](services.md#metrics).\n";
 
 static void document_head(FILE *out, const char *title)
 {

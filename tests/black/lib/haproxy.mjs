@@ -39,11 +39,11 @@ export class Haproxy {
       const port = anyPort();
       const file = path.join(this.folder, 'haproxy.cfg');
       writeFileSync(file, fill(readFileSync(path.join(ROOT, 'docker/haproxy/weft.cfg'), 'utf8'), {
-        WEFT_NODES: this.ports.map((p, i) => `    server node${i} 127.0.0.1:${p}`).join('\n'),
-        WEFT_LISTEN: `127.0.0.1:${port}`,
-        WEFT_PEM: pem,
-        WEFT_CHECK: '200ms',
-        WEFT_SHUTDOWN: '1s',
+        FRONT_NODES: this.ports.map((p, i) => `    server node${i} 127.0.0.1:${p}`).join('\n'),
+        FRONT_LISTEN: `127.0.0.1:${port}`,
+        FRONT_PEM: pem,
+        FRONT_CHECK: '200ms',
+        FRONT_SHUTDOWN: '1s',
       }));
       // -db: in the foreground, one process. Quiet, it says nothing when it has begun to listen.
       this.program = new Program('haproxy', ['-db', '-f', file], { env: { ...process.env, PATH: `${process.env.PATH}:/usr/sbin` } });

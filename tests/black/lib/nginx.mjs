@@ -12,7 +12,7 @@ const STARTED = /start worker process (\d+)/;
 
 // What envsubst does, for the names given and no others; one that is not given is a mistake.
 export function fill(template, values) {
-  return template.replace(/\$\{(WEFT_[A-Z_]+)\}/g, (_, name) => {
+  return template.replace(/\$\{(FRONT_[A-Z_]+)\}/g, (_, name) => {
     if (values[name] === undefined) throw new Error(`the template wants ${name}`);
     return values[name];
   });
@@ -63,13 +63,13 @@ export class Nginx {
   // Which nodes it knows; takes effect with the start, or with reload().
   write(port, ports = this.ports) {
     const values = {
-      WEFT_NODES: ports.map((p) => `server 127.0.0.1:${p} max_fails=1 fail_timeout=1s;`).join('\n'),
-      WEFT_LISTEN: `127.0.0.1:${port}`,
-      WEFT_CERTIFICATE: this.pair.cert,
-      WEFT_KEY: this.pair.key,
-      WEFT_ACCESS_LOG: this.log,
-      WEFT_RUN: this.folder,
-      WEFT_SHUTDOWN: this.shutdown,
+      FRONT_NODES: ports.map((p) => `server 127.0.0.1:${p} max_fails=1 fail_timeout=1s;`).join('\n'),
+      FRONT_LISTEN: `127.0.0.1:${port}`,
+      FRONT_CERTIFICATE: this.pair.cert,
+      FRONT_KEY: this.pair.key,
+      FRONT_ACCESS_LOG: this.log,
+      FRONT_RUN: this.folder,
+      FRONT_SHUTDOWN: this.shutdown,
     };
     for (const file of ['nginx.conf', 'weft.conf']) {
       let text = fill(readFileSync(path.join(TEMPLATES, file), 'utf8'), values);
