@@ -90,7 +90,16 @@ static struct pending *find(struct weft_streams *sts, uint64_t number) WEFT_ON_C
     return p;
 }
 
-/* Nobody heard it: there is no such node. Else whoever has to answer does, or the time is over. */
+static void finish_unavailable(struct weft_streams *sts, struct pending *p) WEFT_ON_CONTROL
+{
+    answer_problem(sts, &p->rq, 503, "unavailable", "Redis is away");
+    finish(sts, p);
+}
+
+/*
+ * Nobody heard it: there is no such node. Else whoever has to answer does, or the time is over. Whether it was heard may
+ * not be known at all.
+ */
 static void published(void *ctx, const struct weft_reply *reply)
 {
     struct sending *sending = ctx;
@@ -99,7 +108,9 @@ static void published(void *ctx, const struct weft_reply *reply)
     weft_role_assert_control(sts->owner);
     struct pending *p = find(sts, sending->number);
 
-    if (p != NULL && reply != NULL && reply->kind == WEFT_REPLY_INTEGER && reply->integer == 0) {
+    if (p != NULL && (reply == NULL || reply->kind != WEFT_REPLY_INTEGER)) {
+        finish_unavailable(sts, p);
+    } else if (p != NULL && reply->integer == 0) {
         answer_problem(sts, &p->rq, 404, "not_found", "the stream's node is not there any more");
         finish(sts, p);
     }
@@ -190,9 +201,8 @@ static void deliver_act(struct weft_msg *msg, void *owner)
     part->act(part->ctx, weft_str(m->text, m->len), &b);
     back = &act_create(&ops, &m->asker, weft_str(b.data, b.len))->msg;
     weft_buf_fini(&b);
-    if (weft_mailbox_post(part->control, &back) != 0) {
-        drop_act(back); /* control has too much to do; as above */
-    }
+    /* Whatever waits there: who has asked here waits for as long as it takes, and the request was let in. */
+    weft_mailbox_post_chain(part->control, back, back, 1);
     free(m);
 }
 
@@ -248,8 +258,7 @@ static void ask_node(struct weft_streams *sts, const struct request *m) WEFT_ON_
     sent = send(sts, m->node, p->number, &b);
     weft_buf_fini(&b);
     if (!sent) {
-        finish(sts, p);
-        answer_problem(sts, &m->rq, 503, "unavailable", "Redis is away");
+        finish_unavailable(sts, p);
         return;
     }
     if (!weft_timer_is_set(sts->timer)) {
@@ -362,7 +371,13 @@ void weft_streams_up(struct weft_streams *sts)
 
 void weft_streams_down(struct weft_streams *sts)
 {
+    struct pending *p;
+    struct pending *next;
+
     sts->up = false;
+    HASH_ITER(hh, sts->pending, p, next) {
+        finish_unavailable(sts, p); /* an answer would have come through Redis */
+    }
 }
 
 int weft_streams_create(struct weft_streams **ret_sts, const struct weft_feature_env *env)
