@@ -107,11 +107,12 @@ bool weft_watch_again(h2o_req_t *req)
 
 void weft_unwatch(h2o_req_t *req)
 {
-    h2o_socket_t *sock = req->conn->callbacks->get_socket(req->conn);
-    struct weft_conn *conn = weft_conn_of(sock);
+    weft_conn_of(req->conn->callbacks->get_socket(req->conn))->watcher = NULL;
+}
 
-    conn->watcher = NULL;
-    h2o_socket_dont_read(sock, 0);
+void weft_watch_over(h2o_req_t *req)
+{
+    h2o_socket_dont_read(req->conn->callbacks->get_socket(req->conn), 0);
 }
 
 void weft_connection_kept(struct weft_worker *worker)

@@ -264,6 +264,7 @@ static void log_access(h2o_logger_t *self, h2o_req_t *req)
     }
     asked = &weft_door_of(req)->asked;
     memset(asked, 0, sizeof(*asked)); /* the connection's next request is another one */
+    weft_watch_over(req);
 }
 
 void weft_access_register(h2o_pathconf_t *path)

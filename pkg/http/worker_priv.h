@@ -285,7 +285,9 @@ void weft_connections_look(struct weft_worker *worker) WEFT_ON_WORKER;
  * While a request waits for its answer. h2o stops reading then and begins again after it, two
  * epoll_ctl for each request; a socket that goes on being watched, but is not read, costs none,
  * since h2o applies only what has changed at the end of a turn. And a peer that leaves is noticed.
- * Each weft_watch needs its weft_unwatch before the request is answered.
+ * Each weft_watch needs its weft_unwatch before the request is answered; but nothing is read before weft_watch_over, when
+ * h2o lets go of the request. One without a body lies in the socket's input until then, and the access log looks at
+ * it last: what came in while the answer is on its way would move the input away from under it.
  */
 struct weft_watcher {
     void (*gone)(struct weft_watcher *watcher); /* the peer has closed its side */
@@ -298,6 +300,8 @@ void weft_watch(h2o_req_t *req, struct weft_watcher *watcher) WEFT_ON_WORKER;
  */
 bool weft_watch_again(h2o_req_t *req) WEFT_ON_WORKER;
 void weft_unwatch(h2o_req_t *req) WEFT_ON_WORKER;
+/* At the end of each request, watched or not. */
+void weft_watch_over(h2o_req_t *req) WEFT_ON_WORKER;
 
 /* ---- rawhead.c ---- */
 /*

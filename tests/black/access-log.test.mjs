@@ -223,6 +223,29 @@ story('a request whose client leaves has its line', async (w) => {
   assert.deepEqual([line.event, line.method, line.query], ['request', 'GET', 'topic=t&since=-1s']);
 });
 
+story('what comes behind a request while its answer is not taken does not get into its line', async (w) => {
+  const { node, file } = await logging(w);
+  const api = w.client(node);
+  for (let n = 0; n < 80; n++) await api.published('big', { type: 'big', payload: { text: 'x'.repeat(100_000) } });
+  for (const protocol of ['1.1', '1.0']) {
+    const raw = new RawHttp(node.port);
+    raw.socket.once('data', () => raw.socket.pause());
+    await raw.write(`GET /api/topics/big/events?limit=1000 HTTP/${protocol}\r\nHost: x\r\nConnection: keep-alive\r\nX-Request-Id: first-${protocol}\r\nUser-Agent: reads/late\r\n\r\n`);
+    // The answer is on its way, and does not fit into the socket.
+    await until(() => raw.input.length > 0, { what: 'the answer to begin' });
+    await raw.write(`GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\nX-Request-Id: behind-${protocol}\r\nX-Pad: ${'p'.repeat(12_000)}\r\n\r\n`);
+    // What others send meanwhile takes the place of what was let go of.
+    for (let n = 0; n < 20; n++) await api.get('/healthz', { authorization: `Bearer ${'another-ones-token-'.repeat(10)}` });
+    raw.socket.resume();
+    await raw.rest();
+    const [line] = await logged(file, (l) => l.request_id === `first-${protocol}`);
+    assert.deepEqual([line.method, line.path, line.query, line.user_agent, line.status], ['GET', '/api/topics/big/events', 'limit=1000', 'reads/late', 200]);
+    assert.ok(line.bytes > 8_000_000, `${line.bytes}`);
+    await logged(file, (l) => l.request_id === `behind-${protocol}`);
+  }
+  assert.ok(!readFileSync(file, 'utf8').includes('another-ones-token'));
+});
+
 story('the name of a stream is not written whole: who has it may change the stream', async (w) => {
   const { node, file } = await logging(w);
   const api = w.client(node);
