@@ -41,13 +41,26 @@ void weft_handle_revocations(struct weft_call *call)
     }
 }
 
+/*
+ * A token is good for auth.leeway_s beyond its `exp`, which is what the operator tells: that long it is to be remembered, by
+ * Redis and every node.
+ */
+static int64_t remembered_until(const struct weft_worker *worker, uint64_t until_ms)
+{
+    int64_t leeway_ms = (int64_t)worker->o.cfg->auth.leeway_s * 1000;
+
+    return (int64_t)until_ms < WEFT_REVOKED_FOR_EVER - leeway_ms ? (int64_t)until_ms + leeway_ms
+                                                                 : WEFT_REVOKED_FOR_EVER;
+}
+
 void weft_handle_revocation_put(struct weft_call *call)
 {
     struct form form = {.until_ms = (uint64_t)WEFT_REVOKED_FOR_EVER};
 
     if (weft_query_allow(call, no_query) && take_jti(call) &&
         weft_call_form(call, members, WEFT_COUNT_OF(members), &form, NULL)) {
-        weft_control_ask(call, weft_revocations_ask(call->params[0], (int64_t)form.until_ms));
+        weft_control_ask(call, weft_revocations_ask(call->params[0],
+                                                    remembered_until(call->worker, form.until_ms)));
     }
 }
 

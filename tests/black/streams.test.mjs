@@ -151,6 +151,24 @@ story('a revoked token is no good on any node at once, nor are its streams; the 
   assert.equal((await ask(apis[0], 'PUT', '/api/revocations/x', { until_ms: -1 }, operator)).json.error.field, 'until_ms');
 });
 
+story('a token that is revoked until its `exp` is no good in the leeway after it either', async (w) => {
+  const { issuer, apis } = await locked(w, 2, { leeway_s: 300 });
+  const operator = issuer.token({ roles: ['operator'] });
+  const statuses = (token) => Promise.all(apis.map(async (api) => (await ask(api, 'GET', '/api/topics', undefined, token)).status));
+  for (const [jti, seconds] of [['in the leeway', -60], ['before it', 600]]) {
+    const exp = Math.floor(Date.now() / 1000) + seconds;
+    const token = issuer.token({ jti, exp, subscribe: ['*'] });
+    assert.deepEqual(await statuses(token), [200, 200]);
+    const revoke = await ask(apis[0], 'PUT', `/api/revocations/${encodeURIComponent(jti)}`, { until_ms: exp * 1000 }, operator);
+    assert.deepEqual([revoke.status, revoke.json], [200, { jti, until_ms: (exp + 300) * 1000 }]);
+    await until(async () => (await statuses(token)).every((status) => status === 401), { what: `the token ${jti} to be refused` });
+    assert.equal(await w.store.cmd('ZSCORE', 'weft:{revoked}', jti), String((exp + 300) * 1000));
+  }
+  // The greatest time there is stays for ever.
+  const last = await ask(apis[0], 'PUT', '/api/revocations/x', { until_ms: 9007199254740991 - 1 }, operator);
+  assert.deepEqual(last.json, { jti: 'x', until_ms: null });
+});
+
 story('the list of revoked tokens is bounded, and forgets what is over', async (w) => {
   const { issuer, apis: [api] } = await locked(w, 1, { revoked_max: 3 });
   const operator = issuer.token({ roles: ['operator'] });
