@@ -16,7 +16,6 @@
  */
 
 #define PATH_MAX_BYTES    1000
-#define SECRET_BYTES      16 /* of a stream's name: streams.c */
 #define QUERY_MAX_BYTES   1000
 #define AGENT_MAX_BYTES   256
 #define SUBJECT_MAX_BYTES 256
@@ -135,7 +134,6 @@ static void put_duration(struct weft_buf *b, uint64_t ns)
 
 /* ---- lines ---- */
 
-/* The name of a stream is all that is needed to change one that was opened without a token: its last part is left out. */
 static void put_path(struct weft_buf *b, struct weft_str path)
 {
     struct weft_str rest = path;
@@ -149,8 +147,7 @@ static void put_path(struct weft_buf *b, struct weft_str path)
     name = weft_str_before(&rest, '/');
     weft_buf_init(&shown, PATH_MAX_BYTES + 64);
     weft_buf_puts(&shown, "/api/streams/");
-    weft_buf_append(&shown, name.p, name.len > SECRET_BYTES ? name.len - SECRET_BYTES : 0);
-    weft_buf_puts(&shown, "***");
+    weft_stream_id_hide(&shown, name);
     if (rest.len > 0) {
         weft_buf_puts(&shown, "/");
         weft_buf_str(&shown, rest);

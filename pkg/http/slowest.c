@@ -153,6 +153,7 @@ static void warn(struct weft_worker *worker) WEFT_ON_WORKER
         const struct weft_seen *seen = &round->slowest[i];
         struct weft_receiver *rx = receiver_of(worker, seen->ticket);
         struct weft_stream_name name = {.request_id = ""};
+        struct weft_buf shown;
 
         if (seen->behind_ms < SLOW_MS || rx == NULL) {
             continue;
@@ -162,11 +163,14 @@ static void warn(struct weft_worker *worker) WEFT_ON_WORKER
         }
         worker->warned_ms = worker->now_ms;
         rx->name(rx, &name);
-        weft_log(worker->o.log, WEFT_LOG_WARN, "subscriber.slow", WEFT_S("stream", name.stream),
+        weft_buf_init(&shown, sizeof(name.stream) + 8);
+        weft_stream_id_hide(&shown, weft_str(name.stream, strlen(name.stream)));
+        weft_log(worker->o.log, WEFT_LOG_WARN, "subscriber.slow", WEFT_S("stream", shown.data),
                  WEFT_S("peer", name.peer), WEFT_S("request_id", name.request_id),
                  WEFT_S("slow", weft_slow_word(rx->sub.slow)), WEFT_U("lag", seen->lag),
                  WEFT_U("unsent_bytes", seen->unsent_bytes), WEFT_U("behind_ms", seen->behind_ms),
                  WEFT_U("stalled_ms", seen->stalled_ms), WEFT_U("stalled", round->stalled));
+        weft_buf_fini(&shown);
         return;
     }
 }

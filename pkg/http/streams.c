@@ -14,6 +14,8 @@
 
 /* ---- names: <node>-<worker>-<slot>-<secret> ---- */
 
+#define SECRET_LEN 16 /* hex digits */
+
 uint64_t weft_stream_secret(void)
 {
     uint64_t secret = 0;
@@ -27,6 +29,12 @@ void weft_stream_id_print(const struct weft_worker *worker, const struct weft_wa
 {
     (void)snprintf(out, size, "%s-%u-%u-%016llx", worker->o.node_id, (unsigned)worker->o.index,
                    (unsigned)w->ticket.slot, (unsigned long long)w->handle->secret);
+}
+
+void weft_stream_id_hide(struct weft_buf *out, struct weft_str id)
+{
+    weft_buf_append(out, id.p, id.len > SECRET_LEN ? id.len - SECRET_LEN : 0);
+    weft_buf_puts(out, "***");
 }
 
 /* Cuts the last part of it, behind a `-`. */
@@ -51,16 +59,16 @@ static bool parse_id(struct weft_str id, struct weft_stream_ask *ask, struct wef
     struct weft_str slot = cut_last(&id);
     struct weft_str worker = cut_last(&id);
     uint64_t n;
-    char hex[17] = "";
+    char hex[SECRET_LEN + 1] = "";
     char *end;
 
-    if (secret.len != 16 || !weft_str_u64(slot, &n) || n > UINT32_MAX ||
+    if (secret.len != SECRET_LEN || !weft_str_u64(slot, &n) || n > UINT32_MAX ||
         !weft_str_u64(worker, ret_worker) || *ret_worker >= WEFT_WORKERS_MAX || id.len == 0 ||
         id.len > 64) {
         return false;
     }
-    memcpy(hex, secret.p, 16);
-    if (strspn(hex, "0123456789abcdef") != 16) {
+    memcpy(hex, secret.p, SECRET_LEN);
+    if (strspn(hex, "0123456789abcdef") != SECRET_LEN) {
         return false;
     }
     ask->slot = (uint32_t)n;

@@ -469,6 +469,8 @@ uint64_t weft_stream_secret(void);
 /* <node>-<worker>-<slot>-<secret>, at most 97 bytes. */
 void weft_stream_id_print(const struct weft_worker *worker, const struct weft_waiting *w, char *out,
                           size_t size);
+/* The same without its last part, as it may be written down: with all of it anybody can change a stream without a token. */
+void weft_stream_id_hide(struct weft_buf *out, struct weft_str id);
 struct weft_streams_part weft_streams_part_of(struct weft_worker *worker);
 /*
  * Changes the receiver's topics as asked, if the grant allows it: body says what they are now, or result why not.
