@@ -170,7 +170,7 @@ bool weft_drain_turned_away(struct weft_call *call, const struct weft_subscripti
     struct weft_worker *worker = call->worker;
     struct weft_buf *b = &worker->scratch;
 
-    if (!is_asked(worker)) {
+    if (!is_asked(worker) && !worker->stopping) { /* who is in a hurry stops without a drain */
         return false;
     }
     /* Who comes now was sent here by somebody who does not know yet, so that he may be sent here again. */

@@ -175,6 +175,10 @@ void weft_longpoll_begin(struct weft_call *call, const struct weft_subscription 
         weft_respond_problem(call->req, 503, "unavailable", "", "Redis is away");
         return;
     }
+    if (worker->stopping) { /* who waits was told so already: nobody would tell this one */
+        weft_respond_problem(call->req, 503, "unavailable", "", "the node ends");
+        return;
+    }
     p = calloc(1, sizeof(*p));
     if (p == NULL) {
         weft_respond_problem(call->req, 503, "busy", "", "out of memory");

@@ -504,7 +504,7 @@ void weft_drain_turn(struct weft_worker *worker) WEFT_ON_WORKER;
 /* A receiver has gone. */
 void weft_drain_gone(struct weft_worker *worker, const struct weft_waiting *w) WEFT_ON_WORKER;
 /*
- * Answers a new stream while streams are moved away: 200 and weft.moved. (With any other status an
+ * Answers a new stream while streams are moved away, or the worker stops: 200 and weft.moved. (With any other status an
  * EventSource would give up.) False: there is no drain.
  */
 bool weft_drain_turned_away(struct weft_call *call, const struct weft_subscription *s)

@@ -3,7 +3,7 @@
 // a hurry signals twice. Streams may also be given a life of their own, after which they move in the same way.
 import assert from 'node:assert/strict';
 import { story } from './lib/story.mjs';
-import { events } from './lib/http.mjs';
+import { events, RawHttp } from './lib/http.mjs';
 import { bin, cleanEnv } from './lib/node.mjs';
 import { run } from './lib/process.mjs';
 import { deadline, sleep, until } from './lib/wait.mjs';
@@ -302,4 +302,35 @@ story('sse.max_lifetime_ms: each stream moves in its time, and goes on without a
   const more = await api.published('t', events(4, 6));
   const again = await w.follow(node, 'topic=t', { lastEventId: streams[0].lastId });
   assert.deepEqual((await again.take(3)).map((e) => e.id), more);
+});
+
+story('who comes while the node stops is told so at once, and does not hold it up', async (w) => {
+  const [node] = await w.cluster(1, { node: { env: { WEFT_WORKERS: '1' }, set: { drain: { grace_ms: 600_000 }, redis: { command_timeout_ms: 60_000 } } } });
+  const [holder, poll, stream] = await Promise.all([1, 2, 3].map(async () => {
+    const raw = new RawHttp(node.port);
+    await raw.write('GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n');
+    assert.equal((await raw.response()).status, 200);
+    return raw;
+  }));
+  // A publish that is not answered holds the end up, so that there is somebody to come to.
+  w.store.program.signal('SIGSTOP');
+  await holder.write('POST /api/topics/t/events HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 14\r\n\r\n{"type":"a.b"}');
+  await node.metricReaches('weft_publish_requests_total', 1);
+  node.program.signal('SIGTERM');
+  await until(async () => (await fetch(`${node.origin}/readyz`)).status === 503, { what: 'readyz to say 503' });
+  node.program.signal('SIGTERM'); // somebody is in a hurry: there is no drain
+  await until(() => fetch(`${node.origin}/healthz`).then(() => false, () => true), { what: 'the listener to be closed', every: 10 });
+  await Promise.all([
+    poll.write('GET /api/events?topic=t&since=earliest HTTP/1.1\r\nHost: x\r\nAccept: application/json\r\n\r\n'),
+    stream.write('GET /api/events?topic=t HTTP/1.1\r\nHost: x\r\nAccept: text/event-stream\r\n\r\n'),
+  ]);
+  const polled = await poll.response();
+  assert.ok(polled, 'the poll is answered');
+  assert.deepEqual([polled.status, JSON.parse(polled.body).error.code], [503, 'unavailable']);
+  assert.ok(Number(polled.headers['retry-after']) >= 1);
+  const told = await stream.response();
+  assert.equal(told.status, 200);
+  assert.match(told.body, /^retry: \d+\nevent: weft\.moved\ndata: \{"reason":"draining"/);
+  w.store.program.signal('SIGCONT');
+  assert.deepEqual(await node.program.exited, CLEAN);
 });
