@@ -11,6 +11,9 @@
  */
 
 #define ANSWER_BYTES ((size_t)1024 * 1024) /* events are added until this is passed */
+/* All gaps of a page: one for each topic that a read may have, as many removed ones, and what stands around a name. */
+#define GAPS_BYTES   ((size_t)16 * 1024 * 1024)
+#define EVENTS_BYTES ((size_t)80 * 1024 * 1024) /* ANSWER_BYTES and the longest event */
 
 struct poll {
     struct weft_receiver rx;
@@ -188,8 +191,8 @@ void weft_longpoll_begin(struct weft_call *call, const struct weft_subscription 
     p->limit = s->limit;
     p->until_ms = worker->now_ms + s->wait_ms;
     p->no_cursor = s->opts.from == WEFT_FROM_NOW;
-    weft_buf_init(&p->events, 16 * ANSWER_BYTES);
-    weft_buf_init(&p->gaps, ANSWER_BYTES);
+    weft_buf_init(&p->events, EVENTS_BYTES);
+    weft_buf_init(&p->gaps, GAPS_BYTES);
     p->rx.ready = poll_ready;
     p->rx.redis = poll_redis;
     p->rx.move = poll_stop;

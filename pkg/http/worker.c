@@ -17,8 +17,9 @@
 #define DRAIN_MS        10 /* the longest turn while streams are moved away */
 #define TICKS_PER_SWEEP 10 /* each waiting one is ticked once a second */
 #define LINGER_SWEEPS   30 /* seconds a topic without subscribers is still followed */
-#define SCRATCH_MAX     ((size_t)64 * 1024 * 1024)
-#define SCRATCH_KEEP    ((size_t)1024 * 1024)
+/* The longest event (http.max_body_bytes), with what a long-poll has before it, and all the gaps of a page. */
+#define SCRATCH_MAX  ((size_t)128 * 1024 * 1024)
+#define SCRATCH_KEEP ((size_t)1024 * 1024)
 /* All topics that a subscription may have (http.max_topics), with what stands around them. */
 #define WHAT_MAX      ((size_t)4 * 1024 * 1024)
 #define STOP_MS       3000
