@@ -8,6 +8,9 @@
  * A long-poll is a subscriber that is answered once: with what it has missed, or with the first
  * events that come, or with none when its time is over. Without a cursor it only learns where the
  * log stands.
+ *
+ * A poll that has no cursor to give, and came without one, is refused for now: an answer would look as if nothing had
+ * happened yet, and the client would come back for the whole log, or for nothing.
  */
 
 #define ANSWER_BYTES ((size_t)1024 * 1024) /* events are added until this is passed */
@@ -39,12 +42,29 @@ static void end(struct poll *p) WEFT_ON_WORKER
     free(p);
 }
 
+static void refuse(struct poll *p, int status, const char *code, const char *field, const char *why)
+    WEFT_ON_WORKER
+{
+    h2o_req_t *req = p->req;
+
+    end(p);
+    weft_respond_problem(req, status, code, field, "%s", why);
+}
+
 static void answer(struct poll *p) WEFT_ON_WORKER
 {
     struct weft_buf *b = &p->rx.worker->scratch;
     char id[WEFT_ID_MAX_LEN];
     h2o_req_t *req = p->req;
 
+    if (p->rx.sub.mode == WEFT_SUB_OPENING) {
+        refuse(p, 503, "unavailable", "", "it is not known yet where the topics stand");
+        return;
+    }
+    if (p->events.toobig || p->gaps.toobig) {
+        refuse(p, 503, "busy", "", "the answer is too long");
+        return;
+    }
     weft_buf_puts(b, "{\"events\":[");
     weft_buf_append(b, p->events.data, p->events.len);
     weft_buf_puts(b, "],\"cursor\":");
@@ -153,14 +173,17 @@ static void poll_tick(struct weft_waiting *w, uint64_t now_ms)
 
 static void poll_redis(struct weft_receiver *rx, bool up)
 {
-    struct poll *p = WEFT_CONTAINER_OF(rx, struct poll, rx);
-    h2o_req_t *req = p->req;
-
     weft_role_assert_worker(rx->worker->owner);
     if (!up) {
-        end(p);
-        weft_respond_problem(req, 503, "unavailable", "", "Redis is away");
+        refuse(WEFT_CONTAINER_OF(rx, struct poll, rx), 503, "unavailable", "", "Redis is away");
     }
+}
+
+static void poll_too_many(struct weft_receiver *rx)
+{
+    weft_role_assert_worker(rx->worker->owner);
+    refuse(WEFT_CONTAINER_OF(rx, struct poll, rx), 400, "invalid", "topic",
+           "the pattern matches more topics than can be read at once");
 }
 
 static void poll_stop(struct weft_receiver *rx)
@@ -197,6 +220,7 @@ void weft_longpoll_begin(struct weft_call *call, const struct weft_subscription 
     p->rx.redis = poll_redis;
     p->rx.move = poll_stop;
     p->rx.stop = poll_stop;
+    p->rx.too_many = poll_too_many;
     p->rx.waiting.tick = poll_tick;
     p->rx.waiting.recheck = poll_recheck;
     weft_standing_begin(&p->standing, s->grant);
@@ -205,7 +229,6 @@ void weft_longpoll_begin(struct weft_call *call, const struct weft_subscription 
     p->watcher.gone = peer_gone;
     weft_watch(call->req, &p->watcher);
     if (weft_sub_init(&p->rx.sub, worker->fanout, &s->opts) != 0) {
-        end(p);
-        weft_respond_problem(call->req, 503, "busy", "", "out of memory");
+        refuse(p, 503, "busy", "", "out of memory");
     }
 }

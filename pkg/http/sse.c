@@ -24,6 +24,8 @@
 
 #define PULL_BYTES       ((size_t)256 * 1024)
 #define CLIENT_BYTES_MAX 16384 /* that a client may send where there is nothing to say */
+/* There will be as many topics when it comes back, and it costs a long read each time: in a minute or two. */
+#define TOO_MANY_RETRY_MS 60000
 
 static struct weft_stream *stream_of(struct weft_receiver *rx)
 {
@@ -240,6 +242,18 @@ static void stream_redis(struct weft_receiver *rx, bool up)
     weft_sub_wake(&rx->sub);
 }
 
+/* Its head may not be out yet: it is told then. */
+static void stream_too_many(struct weft_receiver *rx)
+{
+    struct weft_stream *st = stream_of(rx);
+
+    weft_role_assert_worker(st->rx.worker->owner);
+    st->closing = "too_many_topics";
+    st->retry_ms =
+        TOO_MANY_RETRY_MS + (uint32_t)(weft_random_next(&rx->worker->rng) % TOO_MANY_RETRY_MS);
+    weft_sub_wake(&rx->sub);
+}
+
 static void stream_stop(struct weft_receiver *rx)
 {
     struct weft_stream *st = stream_of(rx);
@@ -302,6 +316,7 @@ void weft_sse_begin(struct weft_call *call, const struct weft_subscription *s)
     st->rx.redis = stream_redis;
     st->rx.move = stream_move;
     st->rx.stop = stream_stop;
+    st->rx.too_many = stream_too_many;
     st->rx.name = stream_name;
     st->rx.describe = stream_describe;
     st->rx.waiting.tick = stream_tick;

@@ -32,7 +32,8 @@ struct weft_stream {
     uint64_t events;  /* that it was given */
     const char *over; /* NULL, or what became of its token: `expired`, `revoked` */
     struct weft_standing standing;
-    const char *closing; /* NULL, or who ends it: `operator` */
+    const char *closing; /* NULL, or the reason of its weft.closed: `closed`, `too_many_topics` */
+    uint32_t retry_ms;   /* ... and after how long it may come back; 0: as after any other cut */
     uint32_t client_bytes;
     bool chunked;
     bool named;
@@ -67,8 +68,8 @@ bool weft_stream_tell_gaps(struct weft_stream *st) WEFT_ON_WORKER;
 /* Redis has gone, or is back. */
 bool weft_stream_tell_redis(struct weft_stream *st) WEFT_ON_WORKER;
 /*
- * It is slow, and its policy is to end: the client goes on with this event's id; or somebody closes it. The last thing
- * written.
+ * It is slow, and its policy is to end: the client goes on with this event's id; or somebody closes it, or it follows too
+ * much. The last thing written.
  */
 bool weft_stream_tell_closed(struct weft_stream *st, const char *reason) WEFT_ON_WORKER;
 /* It has another token. */

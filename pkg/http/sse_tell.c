@@ -100,6 +100,9 @@ bool weft_stream_tell_closed(struct weft_stream *st, const char *reason)
 
     weft_buf_init(&b, 128);
     st->why = reason;
+    if (st->retry_ms > 0) {
+        weft_buf_printf(&st->rx.worker->scratch, "retry: %u\n", (unsigned)st->retry_ms);
+    }
     weft_buf_printf(&b, "{\"reason\":\"%s\",\"cursor\":", reason);
     if (begun) {
         weft_buf_json(&b, weft_str(id, id_len));

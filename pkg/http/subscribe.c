@@ -340,7 +340,7 @@ static void page_arrived(struct weft_waiting *w, struct weft_page_msg *m)
     if (m->rc == WEFT_READ_OK) {
         weft_sub_page_arrived(&rx->sub, m->page);
     } else if (m->rc == WEFT_READ_TOO_MANY) {
-        rx->stop(rx); /* a pattern that matches more topics than one read may have */
+        rx->too_many(rx);
     } else {
         weft_sub_page_failed(&rx->sub, m->rc == WEFT_READ_UNAVAILABLE);
     }

@@ -130,7 +130,9 @@ struct weft_receiver {
     void (*ready)(struct weft_receiver *rx);
     void (*redis)(struct weft_receiver *rx, bool up);
     void (*move)(struct weft_receiver *rx); /* the client is to go on elsewhere */
-    void (*stop)(struct weft_receiver *rx); /* ends it now */
+    void (*stop)(struct weft_receiver *rx); /* the worker ends: it ends now */
+    /* What it wants to read cannot be: a pattern matches more topics than one read may have. Ends it. */
+    void (*too_many)(struct weft_receiver *rx);
     /* NULL for those that nobody looks for by name. describe appends a JSON object. */
     void (*name)(struct weft_receiver *rx, struct weft_stream_name *ret_name);
     void (*describe)(struct weft_receiver *rx, const struct weft_seen *seen, struct weft_buf *out);

@@ -61,13 +61,17 @@ static void move(struct weft_receiver *rx)
     weft_ws_move(sub_of(rx)->ws, "draining");
 }
 
+/* Its socket ends: weft_ws_stop(). */
 static void stop(struct weft_receiver *rx)
 {
+    (void)rx;
+}
+
+static void too_many(struct weft_receiver *rx)
+{
     weft_role_assert_worker(rx->worker->owner);
-    if (!rx->worker->stopping) { /* else its socket is: weft_ws_stop() */
-        sub_of(rx)->too_many = true;
-        line_up(sub_of(rx));
-    }
+    sub_of(rx)->too_many = true;
+    line_up(sub_of(rx));
 }
 
 /* ---- being looked at ---- */
@@ -129,6 +133,7 @@ int weft_ws_sub_begin(struct weft_ws *ws, struct weft_str sub_name,
     sub->rx.redis = redis;
     sub->rx.move = move;
     sub->rx.stop = stop;
+    sub->rx.too_many = too_many;
     sub->rx.name = name;
     sub->rx.describe = describe;
     sub->rx.waiting.tick = tick;

@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { story } from './lib/story.mjs';
 import { event, events } from './lib/http.mjs';
+import { until } from './lib/wait.mjs';
 
 story('without a cursor: at once, nothing, and where now is', async (w) => {
   const [node] = await w.cluster();
@@ -115,4 +116,37 @@ story('the connection is kept alive from one poll to the next', async (w) => {
   for (let n = 0; n < 10; n++) ({ cursor } = (await api.poll(`topic=t&lastEventId=${cursor}&wait_ms=10`)).json);
   const after = await node.metric('weft_connections_accepted_total');
   assert.ok(after - before <= 4, `${after - before} connections for eleven polls`);
+});
+
+story('its time is over before it is known where now is: try again, and no cursor from which everything would come', async (w) => {
+  const [node] = await w.cluster(1, { node: { set: { redis: { command_timeout_ms: 60_000 } } } });
+  const api = w.client(node);
+  const [id] = await api.published('old', event(1));
+  w.store.program.signal('SIGSTOP');
+  const answer = await api.poll('topic=old&wait_ms=0');
+  w.store.program.signal('SIGCONT');
+  assert.deepEqual([answer.status, answer.json.error?.code], [503, 'unavailable'], answer.text);
+  assert.ok(Number(answer.headers['retry-after']) >= 1);
+  const again = await until(async () => {
+    const { status, json } = await api.poll('topic=old&wait_ms=20000');
+    return status === 200 ? json : null;
+  }, { what: 'an answer' });
+  assert.deepEqual(again, { events: [], cursor: id, gaps: [] });
+});
+
+story('an answer with thousands of gaps is whole', async (w) => {
+  const [node] = await w.cluster();
+  const api = w.client(node);
+  const [cursor] = await api.published('before', event(1));
+  const names = Array.from({ length: 4500 }, (_, i) => `g${i}:`.padEnd(200, 'x'));
+  for (let from = 0; from < names.length; from += 1000) {
+    const parts = [];
+    for (let at = from; at < Math.min(from + 1000, names.length); at += 100) parts.push({ type: 'a.b', topics: names.slice(at, at + 100) });
+    for (let round = 0; round < 2; round++) await api.published('any', parts);
+  }
+  await w.store.cmd('EVAL', "for _, k in ipairs(redis.call('KEYS', 'weft:{0}:log:g*')) do redis.call('XTRIM', k, 'MAXLEN', '=', 1) end", '0');
+  const answer = await api.poll(`topic=g*&lastEventId=${cursor}`);
+  assert.equal(answer.status, 200);
+  assert.deepEqual(answer.json.gaps.map((gap) => gap.topic).sort(), [...names].sort());
+  assert.ok(answer.text.length > 1_048_576, `${answer.text.length}`);
 });

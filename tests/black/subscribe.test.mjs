@@ -271,3 +271,34 @@ story('a publisher that floods one topic does not mix up another', async (w) => 
   assert.deepEqual((await quiet.take(20)).map((e) => e.payload.n), Array.from({ length: 20 }, (_, i) => i));
   assert.deepEqual((await loud.take(2000)).map((e) => e.payload.n), Array.from({ length: 2000 }, (_, i) => i + 1));
 });
+
+story('a pattern that matches more topics than can be read at once: every door says so', async (w) => {
+  const [node] = await w.cluster();
+  const api = w.client(node);
+  const [cursor] = await api.published('before', event(1));
+  const names = Array.from({ length: 20_100 }, (_, i) => `many:${i}`);
+  for (let from = 0; from < names.length; from += 2000) {
+    const parts = [];
+    for (let at = from; at < Math.min(from + 2000, names.length); at += 100) parts.push({ type: 'a.b', topics: names.slice(at, at + 100) });
+    await api.published('any', parts);
+  }
+  const poll = await api.poll(`topic=many:*&lastEventId=${cursor}`);
+  assert.deepEqual([poll.status, poll.json.error?.code, poll.json.error?.field], [400, 'invalid', 'topic'], poll.text);
+  for (const [query, begun] of [['', true], ['&since=earliest', false], ['&named=0', true]]) {
+    const stream = w.stream(node, `topic=many:*${query}`, begun ? { lastEventId: cursor } : {});
+    await stream.closed;
+    assert.ok(stream.complete, stream.summary());
+    const last = stream.all.at(-1);
+    assert.deepEqual(last.data, { reason: 'too_many_topics', cursor: begun ? cursor : null }, stream.summary());
+    assert.equal(last.type, query === '&named=0' ? 'message' : 'weft.closed');
+    assert.ok(stream.retry >= 60_000 && stream.retry < 120_000, `an EventSource does not come back at once: ${stream.retry}`);
+  }
+  const ws = await w.ws(node);
+  await ws.ok('subscribe', { topics: ['many:*'], cursor });
+  assert.equal((await ws.waitControl('weft.closed')).reason, 'too_many_topics');
+  // Fewer, and what comes from now on, can be had.
+  assert.equal((await api.poll(`topic=many:1*&lastEventId=${cursor}`)).status, 200);
+  const live = await w.follow(node, 'topic=many:*');
+  const [id] = await api.published('many:1', event(1));
+  assert.equal((await live.take(1))[0].id, id);
+});
