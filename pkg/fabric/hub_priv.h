@@ -9,8 +9,8 @@
  *   follow.c  topics that somebody follows: SUBSCRIBE, and from where on
  *   live.c    messages of the live channels -> batches
  *   commit.c  publishes -> FCALL weft1_publish, with commit_args.c and commit_answer.c
- *   read.c    pages of the log: equal reads merged, recent pages kept (shelf.c); page.c makes them,
- *             sizes.c says how many entries to ask for
+ *   read.c    pages of the log: equal reads merged, recent pages kept (shelf.c); fill.c reads the
+ *             entries, sizes.c says how many to ask for, page.c makes the page
  *   ask.c     history and topics as JSON
  */
 #ifndef WEFT_FABRIC_HUB_PRIV_H

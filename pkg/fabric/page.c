@@ -40,14 +40,23 @@ void weft_page_maker_entry(struct weft_page_maker *pm, uint32_t topic, struct we
 {
     struct weft_page_topic *t = &pm->topics[topic];
 
-    if (t->broken || (t->last.seq != 0 && prev != t->last.seq)) {
-        t->broken =
-            true; /* the page ends before the hole; the next one begins at it and tells it */
+    if (t->last.seq != 0 && prev != t->last.seq) {
+        /* A hole (XDEL): the page ends before it; the next one begins at it and tells it. */
+        weft_page_maker_end_at(pm, t->last);
         return;
     }
-    if (pm->n == pm->cap) {
-        pm->cap = pm->cap == 0 ? 256 : pm->cap * 2;
-        pm->entries = realloc(pm->entries, pm->cap * sizeof(*pm->entries));
+    if (t->first.seq == 0) {
+        t->first = id;
+        t->first_prev = prev;
+    }
+    t->last = id;
+    if (id.seq > weft_page_maker_end(pm).seq) {
+        pm->more = true;
+        return;
+    }
+    if (pm->n == pm->entries_cap) {
+        pm->entries_cap = pm->entries_cap == 0 ? 256 : pm->entries_cap * 2;
+        pm->entries = realloc(pm->entries, pm->entries_cap * sizeof(*pm->entries));
         WEFT_ASSERT(pm->entries != NULL);
     }
     struct weft_entry *e = &pm->entries[pm->n++];
@@ -61,11 +70,6 @@ void weft_page_maker_entry(struct weft_page_maker *pm, uint32_t topic, struct we
     e->event_off = (uint32_t)pm->text.len;
     e->event_len = (uint32_t)event.len;
     weft_buf_str(&pm->text, event);
-    if (t->first.seq == 0) {
-        t->first = id;
-        t->first_prev = prev;
-    }
-    t->last = id;
 }
 
 void weft_page_maker_removed(struct weft_page_maker *pm, struct weft_str name, uint64_t seq)
@@ -98,13 +102,16 @@ bool weft_page_maker_unsure(const struct weft_page_maker *pm, const struct weft_
 void weft_page_maker_rewind(struct weft_page_maker *pm)
 {
     pm->n = 0;
+    pm->more = false;
+    memset(&pm->cap, 0, sizeof(pm->cap));
     weft_buf_clear(&pm->text);
     for (size_t i = 0; i < pm->n_topics; i++) {
         struct weft_page_topic *t = &pm->topics[i];
 
         memset(&t->first, 0, sizeof(t->first));
         memset(&t->last, 0, sizeof(t->last));
-        t->asked = t->full = t->broken = false;
+        memset(&t->at, 0, sizeof(t->at));
+        t->asked = t->full = false;
     }
 }
 
@@ -132,6 +139,102 @@ static int by_seq(const void *a, const void *b)
         return x->id.seq < y->id.seq ? -1 : 1;
     }
     return x->topic < y->topic ? -1 : x->topic > y->topic;
+}
+
+void weft_page_maker_end_at(struct weft_page_maker *pm, struct weft_id id)
+{
+    if (pm->cap.seq == 0 || id.seq < pm->cap.seq) {
+        pm->cap = id;
+    }
+}
+
+struct weft_id weft_page_maker_end(const struct weft_page_maker *pm)
+{
+    return pm->cap.seq != 0 && pm->cap.seq < pm->head.seq ? pm->cap : pm->head;
+}
+
+static size_t size_of(const struct weft_entry *e)
+{
+    return sizeof(*e) + e->type_len + e->event_len;
+}
+
+size_t weft_page_maker_bytes(const struct weft_page_maker *pm)
+{
+    return pm->n * sizeof(*pm->entries) + pm->text.len;
+}
+
+/*
+ * A topic that may have more is complete only up to its last entry here; beyond that the others
+ * must wait.
+ */
+static struct weft_id complete_up_to(const struct weft_page_maker *pm)
+{
+    struct weft_id upto = weft_page_maker_end(pm);
+
+    for (size_t i = 0; i < pm->n_topics; i++) {
+        const struct weft_page_topic *t = &pm->topics[i];
+
+        if (t->full && t->last.seq < upto.seq) {
+            upto = t->last;
+        }
+    }
+    return upto;
+}
+
+size_t weft_page_maker_ready(const struct weft_page_maker *pm)
+{
+    struct weft_id upto = complete_up_to(pm);
+    size_t bytes = 0;
+
+    for (size_t i = 0; i < pm->n; i++) {
+        bytes += pm->entries[i].id.seq <= upto.seq ? size_of(&pm->entries[i]) : 0;
+    }
+    return bytes;
+}
+
+static void sort(struct weft_page_maker *pm)
+{
+    if (pm->n_topics > 1 && pm->n > 1) {
+        qsort(pm->entries, pm->n, sizeof(*pm->entries), by_seq);
+    }
+}
+
+/* The texts of the entries that are left, in memory of their own. */
+static void copy_text(struct weft_page_maker *pm)
+{
+    struct weft_buf text;
+
+    weft_buf_init(&text, UINT32_MAX);
+    for (size_t i = 0; i < pm->n; i++) {
+        struct weft_entry *e = &pm->entries[i];
+        struct weft_str type = weft_str(pm->text.data + e->type_off, e->type_len);
+        struct weft_str event = weft_str(pm->text.data + e->event_off, e->event_len);
+
+        e->type_off = (uint32_t)text.len;
+        weft_buf_str(&text, type);
+        e->event_off = (uint32_t)text.len;
+        weft_buf_str(&text, event);
+    }
+    weft_buf_fini(&pm->text);
+    pm->text = text;
+}
+
+void weft_page_maker_cut(struct weft_page_maker *pm, size_t bytes)
+{
+    size_t kept = 0;
+    size_t n = 0;
+
+    sort(pm);
+    while (n < pm->n &&
+           (n == 0 || kept < bytes || pm->entries[n].id.seq == pm->entries[n - 1].id.seq)) {
+        kept += size_of(&pm->entries[n++]);
+    }
+    if (n == pm->n) {
+        return;
+    }
+    weft_page_maker_end_at(pm, pm->entries[n - 1].id);
+    pm->n = n;
+    copy_text(pm);
 }
 
 /*
@@ -243,29 +346,16 @@ static struct weft_page *with_gaps(const struct weft_page_maker *pm)
 struct weft_page *weft_page_make(struct weft_page_maker *pm, struct weft_str what,
                                  struct weft_batch_builder *bb)
 {
-    struct weft_id upto = pm->head;
+    struct weft_id upto = complete_up_to(pm);
     struct weft_page *page;
     uint64_t last = 0;
-    bool more = false;
+    bool more = pm->more;
 
-    /*
-     * A topic that may have more is complete only up to its last entry here; beyond that the others
-     * must wait.
-     */
-    for (size_t i = 0; i < pm->n_topics; i++) {
-        const struct weft_page_topic *t = &pm->topics[i];
-
-        if ((t->full || t->broken) && t->last.seq < upto.seq) {
-            upto = t->last;
-        }
-    }
     page = pm->reset ? with_reset(pm, what) : with_gaps(pm);
     if (page == NULL) {
         return NULL;
     }
-    if (pm->n_topics > 1 && pm->n > 1) {
-        qsort(pm->entries, pm->n, sizeof(*pm->entries), by_seq);
-    }
+    sort(pm);
     for (size_t i = 0; i < pm->n; i++) {
         const struct weft_entry *e = &pm->entries[i];
         const struct weft_page_topic *t = &pm->topics[e->topic];

@@ -28,14 +28,15 @@ struct weft_entry {
 struct weft_page_topic {
     char name[WEFT_NAME_MAX + 1];
     uint16_t name_len;
-    bool known;     /* has a score */
-    bool asked;     /* entries were asked for */
-    bool full;      /* as many came as were asked for: there may be more */
-    bool broken;    /* its chain has a hole (XDEL): what lies behind is left to the next page */
-    uint32_t count; /* entries asked for */
-    uint64_t score; /* seq of its newest event */
-    uint64_t first_prev;        /* of its first entry */
-    struct weft_id first, last; /* seq 0: no entry */
+    bool known;          /* has a score */
+    bool asked;          /* entries were asked for */
+    bool due;            /* ... and the reply has not come yet */
+    bool full;           /* as many came as were asked for, and not its newest: there may be more */
+    uint32_t count;      /* entries asked for */
+    uint64_t score;      /* seq of its newest event */
+    uint64_t first_prev; /* of its first entry */
+    struct weft_id first, last; /* seq 0: no entry; they may lie beyond what the page keeps */
+    struct weft_id at;          /* read up to here; an entry that is not ours has an id too */
 };
 
 /* A name that was asked for, and the oldest event after the start that a removed topic of it had. */
@@ -50,10 +51,12 @@ struct weft_page_maker {
     struct weft_id head;   /* seq 0: no event ever */
     bool reset;            /* not all up to the start is of this history */
     struct weft_id resume; /* ... read after this instead; seq 0: from the first event held */
+    struct weft_id cap;    /* the page ends here at the latest; seq 0: no such bound */
+    bool more;             /* something came from beyond its end, and was not kept */
     struct weft_page_topic *topics;
     size_t n_topics, topics_cap;
     struct weft_entry *entries;
-    size_t n, cap;
+    size_t n, entries_cap;
     struct weft_page_removed *removed;
     size_t n_removed, removed_cap;
     struct weft_buf text;
@@ -64,6 +67,7 @@ void weft_page_maker_fini(struct weft_page_maker *pm);
 
 /* One more topic, which is not among them yet; its index. */
 uint32_t weft_page_maker_add(struct weft_page_maker *pm, struct weft_str name);
+/* The topic's next entry; kept if it does not lie beyond weft_page_maker_end(). */
 void weft_page_maker_entry(struct weft_page_maker *pm, uint32_t topic, struct weft_id id,
                            uint64_t prev, struct weft_str type, struct weft_str event);
 /*
@@ -78,6 +82,20 @@ void weft_page_maker_removed(struct weft_page_maker *pm, struct weft_str name, u
 bool weft_page_maker_unsure(const struct weft_page_maker *pm, const struct weft_page_topic *t);
 /* Drops the entries; topics and head stay. */
 void weft_page_maker_rewind(struct weft_page_maker *pm);
+
+/* The page ends at this id or before. */
+void weft_page_maker_end_at(struct weft_page_maker *pm, struct weft_id id);
+/* Where it ends at the latest: nothing has to be read of a topic that is read up to there. */
+struct weft_id weft_page_maker_end(const struct weft_page_maker *pm);
+/* Memory of the entries kept. */
+size_t weft_page_maker_bytes(const struct weft_page_maker *pm);
+/* ... and of those among them that a page made now would have. */
+size_t weft_page_maker_ready(const struct weft_page_maker *pm);
+/*
+ * Keeps the oldest entries that come to so many bytes, one event at least; the page ends there then, so that memory is
+ * bounded by what a page is to have and not by the number of topics.
+ */
+void weft_page_maker_cut(struct weft_page_maker *pm, size_t bytes);
 
 /* The head, which is read before anything else: also whether the start belongs to this history. */
 void weft_page_maker_head(struct weft_page_maker *pm, const struct weft_history *h);

@@ -7,9 +7,9 @@
 
 #include <weft/base/assert.h>
 #include <weft/base/clock.h>
-#include <weft/telemetry/log.h>
 #include <weft/telemetry/metrics.h>
 
+#include "fill_priv.h"
 #include "page_priv.h"
 #include "removed_priv.h"
 #include "shelf_priv.h"
@@ -21,14 +21,12 @@
  * to where it is complete).
  *
  * Steps of a job: TIME (only for "ago") -> head and scores, and for a single topic its entries in
- * the same round trip -> entries of each topic with news -> where that leaves a doubt, which topics were
- * removed (removed.c) -> page. The head is read before the
+ * the same round trip -> entries of the topics with news (fill.c) -> where that leaves a doubt, which topics were
+ * removed (removed.c) -> page. The head is read before the scores, and both before the
  * entries, so that every event up to it is in what was read.
  */
 
-#define PAGE_BYTES  ((size_t)256 * 1024) /* aimed at, by the size of the topic's events so far */
-#define TOPIC_BYTES 1024                 /* ... in any case of one topic of many */
-#define TOPICS_MAX  20000                /* that a pattern may match in one read */
+#define TOPICS_MAX 20000 /* that a pattern may match in one read */
 
 struct waiter {
     struct waiter *next;
@@ -42,12 +40,10 @@ struct job {
     struct weft_reader *r;
     struct waiter *waiters;
     struct weft_page_maker pm;
+    struct weft_fill fill;
     uint64_t began_ns;
-    uint64_t epoch;      /* of the hub when it began */
-    uint64_t seen;       /* seq of its head then */
-    size_t replies_due;  /* of the entries */
-    size_t topic_bytes;  /* aimed at for each topic */
-    uint32_t next_topic; /* the next XRANGE reply is of this one, or of a later one asked for */
+    uint64_t epoch; /* of the hub when it began */
+    uint64_t seen;  /* seq of its head then */
     bool running, single, matched_again, failed, too_many;
     bool stale; /* the start is newer than this server */
     bool asked_removed;
@@ -168,155 +164,13 @@ static void finish_page(struct job *job) WEFT_ON_HUB
 
 /* ---- talking to Redis ---- */
 
-/* Topics are not equally busy: with several, each may fill twice its part of the page. */
-static size_t bytes_per_topic(size_t n_topics)
-{
-    return n_topics <= 1 ? PAGE_BYTES : PAGE_BYTES / n_topics * 2 + TOPIC_BYTES;
-}
-
-static void take_entries(struct job *job, uint32_t topic, const struct weft_reply *reply)
-{
-    struct weft_page_topic *t = &job->pm.topics[topic];
-    size_t bytes = 0;
-
-    for (size_t i = 0; i < reply->n; i++) {
-        const struct weft_reply *entry = weft_reply_at(reply, i);
-        const struct weft_reply *fields = weft_reply_at(entry, 1);
-        struct weft_str type = {NULL, 0};
-        struct weft_str event = {NULL, 0};
-        struct weft_id id;
-        uint64_t prev = 0;
-
-        if (fields == NULL || !weft_id_parse(weft_reply_str(weft_reply_at(entry, 0)), &id)) {
-            continue;
-        }
-        for (size_t k = 0; k + 1 < fields->n; k += 2) {
-            struct weft_str name = weft_reply_str(fields->items[k]);
-
-            if (weft_str_eq(name, WEFT_STR("prev"))) {
-                (void)weft_reply_u64(fields->items[k + 1], &prev);
-            } else if (weft_str_eq(name, WEFT_STR("type"))) {
-                type = weft_reply_str(fields->items[k + 1]);
-            } else if (weft_str_eq(name, WEFT_STR("event"))) {
-                event = weft_reply_str(fields->items[k + 1]);
-            }
-        }
-        if (!weft_type_valid(type) || event.len < 2 || event.p[0] != '{') {
-            /* Written by somebody else. */
-            weft_count(job->r->hub->o.shard, WEFT_M_LIVE_MALFORMED, 1);
-            continue;
-        }
-        bytes += event.len;
-        weft_page_maker_entry(&job->pm, topic, id, prev, type, event);
-    }
-    if (reply->n > 0) {
-        weft_sizes_saw(&job->r->sizes, weft_str(t->name, t->name_len), reply->n, bytes);
-    }
-    t->full = reply->n >= t->count;
-}
-
-static void send_entries(struct job *job) WEFT_ON_HUB;
-
-static void entries_arrived(void *ctx, const struct weft_reply *reply)
+static void entries_read(void *ctx, bool ok)
 {
     struct job *job = ctx;
-    struct weft_page_maker *pm = &job->pm;
 
     weft_role_assert_hub(job->r->hub->owner);
-    while (!pm->topics[job->next_topic].asked) {
-        job->next_topic++;
-    }
-    if (reply == NULL || weft_reply_is_error(reply)) {
-        job->failed = true;
-        if (reply != NULL && weft_hub_is_news(job->r->hub, reply)) {
-            weft_log(job->r->hub->o.log, WEFT_LOG_ERROR, "redis.error", WEFT_S("command", "XRANGE"),
-                     WEFT_SN("error", reply->str.p, reply->str.len));
-        }
-    } else if (!job->failed) {
-        take_entries(job, job->next_topic, reply);
-    }
-    job->next_topic++;
-    if (--job->replies_due > 0) {
-        return;
-    }
-    if (job->single && !job->failed && pm->reset) {
-        /* They were asked for after a start that this history does not have: ask after another. */
-        job->single = false;
-        weft_page_maker_rewind(pm);
-        send_entries(job);
-        return;
-    }
+    job->failed = job->failed || !ok;
     finish_page(job);
-}
-
-/* "(ms-seq": behind the start; "ms-0", "-": from it on. */
-static size_t print_start(const struct weft_page_maker *pm, char *out)
-{
-    struct weft_id after = weft_page_maker_after(pm);
-
-    if (after.seq > 0 || after.ms > 0) {
-        out[0] = '(';
-        return 1 + weft_id_print(out + 1, after);
-    }
-    if (pm->from == WEFT_READ_TIME) {
-        return weft_id_print(out, (struct weft_id){pm->start.ms, 0});
-    }
-    out[0] = '-';
-    return 1;
-}
-
-static bool send_xrange(struct job *job, uint32_t topic) WEFT_ON_HUB
-{
-    struct weft_hub *hub = job->r->hub;
-    struct weft_page_topic *t = &job->pm.topics[topic];
-    char start[WEFT_ID_MAX_LEN + 1];
-    char count[20];
-    struct weft_buf key;
-    int rc;
-
-    t->count = weft_sizes_ask(&job->r->sizes, weft_str(t->name, t->name_len), job->topic_bytes,
-                              hub->o.cfg->history.page_events);
-    weft_buf_init(&key, 512);
-    weft_key_log(&key, &hub->keys, weft_str(t->name, t->name_len));
-    struct weft_str argv[] = {WEFT_STR("XRANGE"),
-                              weft_str(key.data, key.len),
-                              weft_str(start, print_start(&job->pm, start)),
-                              WEFT_STR("+"),
-                              WEFT_STR("COUNT"),
-                              weft_str(count, weft_u64_print(count, t->count))};
-    t->asked = true;
-    job->replies_due++;
-    weft_count(hub->o.shard, WEFT_M_REPLAY_READS, 1);
-    rc = weft_redis_send(hub->rd, entries_arrived, job, WEFT_COUNT_OF(argv), argv);
-    weft_buf_fini(&key);
-    if (rc != 0) {
-        t->asked = false;
-        job->replies_due--;
-        job->failed = true;
-    }
-    return rc == 0;
-}
-
-/* Asks for the entries of all topics with news; the last reply finishes the page. */
-static void send_entries(struct job *job) WEFT_ON_HUB
-{
-    struct weft_page_maker *pm = &job->pm;
-    uint64_t after = weft_page_maker_after(pm).seq;
-    size_t n = 0;
-
-    for (size_t i = 0; i < pm->n_topics; i++) {
-        n += pm->topics[i].known && pm->topics[i].score > after ? 1 : 0;
-    }
-    job->topic_bytes = bytes_per_topic(n);
-    job->next_topic = 0;
-    for (uint32_t i = 0; i < pm->n_topics; i++) {
-        if (pm->topics[i].known && pm->topics[i].score > after && !send_xrange(job, i)) {
-            break;
-        }
-    }
-    if (job->replies_due == 0) {
-        finish_page(job);
-    }
 }
 
 static void head_arrived(void *ctx, const struct weft_reply *reply)
@@ -355,7 +209,7 @@ static void scores_arrived(void *ctx, const struct weft_reply *reply)
         finish_page(job);
         return;
     }
-    send_entries(job);
+    weft_fill_begin(&job->fill);
 }
 
 static bool wanted(struct weft_str what, struct weft_str topic)
@@ -406,7 +260,7 @@ static void matches_arrived(void *ctx, const struct weft_reply *reply)
     if (job->failed || job->too_many) {
         finish_page(job);
     } else {
-        send_entries(job);
+        weft_fill_begin(&job->fill);
     }
 }
 
@@ -465,11 +319,9 @@ static void send_first(struct job *job) WEFT_ON_HUB
     if (!sent) {
         job->failed = true;
         finish_page(job);
-    } else if (job->single) {
-        job->topic_bytes = bytes_per_topic(1);
-        if (!send_xrange(job, 0)) {
-            job->single = false; /* scores_arrived() will see that it failed */
-        }
+    } else if (job->single && !weft_fill_begin_early(&job->fill)) {
+        job->failed = true;
+        job->single = false; /* scores_arrived() ends it */
     }
 }
 
@@ -583,6 +435,8 @@ void weft_reader_take(struct weft_reader *r, const struct weft_read_msg *m)
     weft_page_maker_init(&job->pm);
     job->pm.from = m->from;
     job->pm.start = m->start;
+    job->fill = (struct weft_fill){
+        .hub = hub, .pm = &job->pm, .sizes = &r->sizes, .done = entries_read, .ctx = job};
     job->what = weft_str(job->key + job->key_len - m->what_len, m->what_len);
     LL_PREPEND(job->waiters, w);
     HASH_ADD_KEYPTR(hh, r->jobs, job->key, job->key_len, job);

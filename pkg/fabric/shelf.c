@@ -10,6 +10,7 @@ struct weft_shelf_entry {
     UT_hash_handle hh;
     struct weft_shelf_entry *prev, *next;
     struct weft_page *page;
+    size_t key_len;
     char key[];
 };
 
@@ -19,9 +20,11 @@ void weft_shelf_init(struct weft_shelf *shelf, size_t max_bytes)
     shelf->max_bytes = max_bytes;
 }
 
-static size_t size_of(const struct weft_page *page)
+/* A key has the names of a whole subscription, and a page a gap for each of them perhaps: either may be most of it. */
+static size_t size_of(const struct weft_page *page, size_t key_len)
 {
-    return sizeof(*page) + (page->batch == NULL ? 0 : page->batch->size);
+    return sizeof(struct weft_shelf_entry) + key_len + sizeof(*page) +
+           page->n_gaps * sizeof(page->gaps[0]) + (page->batch == NULL ? 0 : page->batch->size);
 }
 
 static void drop(struct weft_shelf *shelf, struct weft_shelf_entry *entry)
@@ -29,7 +32,7 @@ static void drop(struct weft_shelf *shelf, struct weft_shelf_entry *entry)
     /* The table is not empty, it is in it. NOLINTNEXTLINE(clang-analyzer-core.NullDereference) */
     HASH_DEL(shelf->by_key, entry);
     DL_DELETE(shelf->by_use, entry);
-    shelf->bytes -= size_of(entry->page);
+    shelf->bytes -= size_of(entry->page, entry->key_len);
     weft_page_unref(entry->page);
     free(entry);
 }
@@ -68,8 +71,9 @@ bool weft_shelf_was_wanted(struct weft_shelf *shelf, struct weft_str key)
 void weft_shelf_add(struct weft_shelf *shelf, struct weft_str key, struct weft_page *page)
 {
     struct weft_shelf_entry *entry;
+    size_t size = size_of(page, key.len);
 
-    if (size_of(page) > shelf->max_bytes / 2) {
+    if (size > shelf->max_bytes / 2) {
         return;
     }
     entry = calloc(1, sizeof(*entry) + key.len);
@@ -77,10 +81,11 @@ void weft_shelf_add(struct weft_shelf *shelf, struct weft_str key, struct weft_p
         return;
     }
     memcpy(entry->key, key.p, key.len);
+    entry->key_len = key.len;
     entry->page = weft_page_ref(page);
     HASH_ADD_KEYPTR(hh, shelf->by_key, entry->key, key.len, entry);
     DL_APPEND(shelf->by_use, entry);
-    shelf->bytes += size_of(page);
+    shelf->bytes += size;
     while (shelf->by_use != NULL && shelf->bytes > shelf->max_bytes) {
         drop(shelf, shelf->by_use);
     }

@@ -1,7 +1,8 @@
 #include "sizes_priv.h"
 
 #define ENTRY_BYTES   100   /* of an entry besides the event */
-#define UNKNOWN_BYTES 16384 /* what an event of a topic may have of which nothing is known */
+#define UNKNOWN_BYTES 16384 /* what an event may have where nothing is known */
+#define UNKNOWN_MAX   16 /* entries of a topic that nothing is known of: each may be of any size */
 
 static uint64_t hash_of(struct weft_str topic)
 {
@@ -23,15 +24,16 @@ void weft_sizes_saw(struct weft_sizes *sizes, struct weft_str topic, size_t n, s
     sizes->slots[hash % WEFT_SIZES_SLOTS].topic = (uint32_t)(hash >> 32);
 }
 
-uint32_t weft_sizes_ask(const struct weft_sizes *sizes, struct weft_str topic, size_t bytes,
-                        uint32_t max)
+uint32_t weft_sizes_ask(const struct weft_sizes *sizes, struct weft_str topic, size_t usual,
+                        size_t bytes, uint32_t max)
 {
     uint64_t hash = hash_of(topic);
-    uint32_t of = sizes->slots[hash % WEFT_SIZES_SLOTS].bytes;
+    size_t of = sizes->slots[hash % WEFT_SIZES_SLOTS].bytes;
     size_t n;
 
     if (of == 0 || sizes->slots[hash % WEFT_SIZES_SLOTS].topic != (uint32_t)(hash >> 32)) {
-        of = UNKNOWN_BYTES;
+        of = usual > 0 ? usual + ENTRY_BYTES : UNKNOWN_BYTES;
+        max = max < UNKNOWN_MAX ? max : UNKNOWN_MAX;
     }
     n = bytes / of;
     return n < 1 ? 1 : n > max ? max : (uint32_t)n;

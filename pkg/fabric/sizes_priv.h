@@ -26,9 +26,10 @@ void weft_sizes_saw(struct weft_sizes *sizes, struct weft_str topic, size_t n, s
 
 /*
  * How many entries of the topic to ask for, to get about `bytes`: 1 to max, and few of a topic that
- * nothing is known of.
+ * nothing is known of. Such a one is taken to be as those read together with it: usual is what an event of theirs has, 0
+ * where none was read yet.
  */
-uint32_t weft_sizes_ask(const struct weft_sizes *sizes, struct weft_str topic, size_t bytes,
-                        uint32_t max);
+uint32_t weft_sizes_ask(const struct weft_sizes *sizes, struct weft_str topic, size_t usual,
+                        size_t bytes, uint32_t max);
 
 #endif

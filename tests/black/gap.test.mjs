@@ -4,6 +4,7 @@
 import assert from 'node:assert/strict';
 import { story } from './lib/story.mjs';
 import { event, events } from './lib/http.mjs';
+import { until } from './lib/wait.mjs';
 
 // Small nodes in the streams of Redis, so that `history.max_events` trims nearly exactly.
 const TRIMMING = { redis: { args: ['--stream-node-max-entries', '5'] } };
@@ -28,6 +29,11 @@ async function checkGap(w, stream, { topic, after, reason = 'trimmed', held }) {
 
 story('history.max_events: a cursor older than the log is told, on both nodes', async (w) => {
   const nodes = await w.cluster(2, { ...TRIMMING, node: { set: { history: { max_events: 20 }, ...FORGETFUL } } });
+  // A publish trims before it appends; the one sweep that looks at numbers would take more while we count.
+  await until(async () => {
+    const sweeps = await Promise.all(nodes.map((node) => node.metric('weft_retention_sweeps_total')));
+    return sweeps[0] + sweeps[1] > 0;
+  }, { what: 'the first sweep' });
   const api = w.client(nodes[0]);
   const ids = [];
   for (let n = 1; n <= 200; n += 10) ids.push(...(await api.published('t', events(n, n + 9))));

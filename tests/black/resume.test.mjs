@@ -126,6 +126,58 @@ story('a resume longer than any page, at the pace of the client', async (w) => {
   assert.deepEqual(stream.events.map((e) => e.payload.n), Array.from({ length: count + 500 }, (_, i) => i + 1));
 });
 
+async function xranges(w) {
+  return Number(/cmdstat_xrange:calls=(\d+)/.exec(await w.store.cmd('INFO', 'commandstats'))?.[1] ?? 0);
+}
+
+// Publishes one event to the topic of each number in the list, and returns them as acknowledged.
+async function publishTo(api, list, text = () => '') {
+  const ids = [];
+  for (let from = 0; from < list.length; from += 500) {
+    const batch = list.slice(from, from + 500).map((t, i) => ({ type: 'a', topics: [`many:${t}`], payload: { n: from + i, text: text(t) } }));
+    ids.push(...(await api.published('unused', batch)));
+  }
+  return ids;
+}
+
+// A page ends where one of its topics is not known further: were all the others asked again for each such end,
+// the reads would be topics times events.
+story('a resume of many topics by a pattern: a few reads for each topic', async (w) => {
+  const [node] = await w.cluster(1);
+  const api = w.client(node);
+  const [start] = await api.published('other', events(0, 0));
+  const topics = 2000;
+  const ids = await publishTo(api, Array.from({ length: 3 * topics }, (_, i) => i % topics));
+  const before = await xranges(w);
+  const stream = await w.follow(node, 'topic=many:*', { lastEventId: start });
+  await stream.take(ids.length);
+  assert.deepEqual(stream.events.map((e) => e.id), ids);
+  assert.deepEqual(stream.control('weft.gap'), []);
+  const reads = (await xranges(w)) - before;
+  assert.ok(reads <= 3 * topics, `${reads} XRANGEs for ${topics} topics`);
+});
+
+story('... in any order, when some are busy and some have large events', async (w) => {
+  const [node] = await w.cluster(1);
+  const api = w.client(node);
+  const random = w.random();
+  const [start] = await api.published('other', events(0, 0));
+  const topics = QUICK ? 400 : 1000;
+  const list = Array.from({ length: topics }, (_, t) => t);
+  for (let i = 0; i < 6 * topics; i++) list.push(random.chance(0.3) ? 0 : random.below(topics));
+  const mixed = random.some(list, list.length);
+  const ids = await publishTo(api, mixed, (t) => 'x'.repeat(t % 50 === 49 ? 20_000 : t % 100));
+  const before = await xranges(w);
+  const stream = await w.follow(node, 'topic=many:*', { lastEventId: start });
+  await stream.take(ids.length);
+  assert.deepEqual(stream.events.map((e) => e.id), ids);
+  assert.deepEqual(stream.events.map((e) => e.topic), mixed.map((t) => `many:${t}`));
+  assert.deepEqual(stream.control('weft.gap'), []);
+  const reads = (await xranges(w)) - before;
+  w.note(`${reads} XRANGEs for ${topics} topics and ${ids.length} events`);
+  assert.ok(reads <= 20 * topics, `${reads} XRANGEs for ${topics} topics`);
+});
+
 story('the eventsource package comes back by itself, to another node behind the same address', async (w) => {
   const nodes = await w.cluster(2, { node: { set: { sse: { retry_ms: 50, retry_jitter_ms: 0 } } } });
   const api = w.client(nodes[1]);

@@ -97,6 +97,83 @@ static void complete_only_up_to_the_shortest(void **state)
     end(&m, page);
 }
 
+/* What is ready is complete; what lies beyond a cut is not kept, but where the topic begins is known. */
+static void a_cut_keeps_the_oldest(void **state)
+{
+    struct maker m;
+
+    (void)state;
+    begin(&m, 1, 99);
+    uint32_t a = topic(&m, "a", 50);
+    uint32_t b = topic(&m, "b", 60);
+    uint32_t c = topic(&m, "c", 98);
+    entry(&m, b, 20, 0);
+    entry(&m, b, 40, 20);
+    entry(&m, b, 60, 40);
+    size_t each = weft_page_maker_bytes(&m.pm) / 3;
+    entry(&m, a, 10, 0);
+    entry(&m, a, 20, 10); /* also in b */
+    m.pm.topics[a].full = true;
+    assert_int_equal(weft_page_maker_bytes(&m.pm), 5 * each);
+    assert_int_equal(weft_page_maker_ready(&m.pm), 3 * each);
+    assert_int_equal(weft_page_maker_end(&m.pm).seq, 99);
+
+    weft_page_maker_cut(&m.pm, 5 * each); /* all fits */
+    assert_int_equal(weft_page_maker_end(&m.pm).seq, 99);
+    weft_page_maker_cut(&m.pm, 2 * each); /* one event in two topics is not torn */
+    assert_int_equal(weft_page_maker_end(&m.pm).seq, 20);
+    assert_int_equal(weft_page_maker_bytes(&m.pm), 3 * each);
+    entry(&m, c, 70, 65);
+    assert_int_equal(weft_page_maker_bytes(&m.pm), 3 * each);
+    entry(&m, a, 30, 20);
+    struct weft_page *page = weft_page_make(&m.pm, WEFT_STR("a b c"), &m.bb);
+
+    assert_int_equal(page->batch->n, 2);
+    assert_int_equal(page->batch->frames[0].id.seq, 10);
+    assert_int_equal(page->batch->frames[1].id.seq, 20);
+    assert_int_equal(page->upto.seq, 20);
+    assert_true(page->more);
+    assert_int_equal(page->n_gaps, 1); /* c was trimmed within the page */
+    assert_int_equal(page->gaps[0].next.seq, 70);
+    end(&m, page);
+}
+
+static void a_cut_leaves_one_event_however_large(void **state)
+{
+    struct maker m;
+
+    (void)state;
+    begin(&m, 0, 9);
+    uint32_t a = topic(&m, "a", 5);
+    entry(&m, a, 4, 0);
+    entry(&m, a, 5, 4);
+    weft_page_maker_cut(&m.pm, 0);
+    struct weft_page *page = weft_page_make(&m.pm, WEFT_STR("a"), &m.bb);
+
+    assert_int_equal(page->batch->n, 1);
+    assert_int_equal(page->upto.seq, 4);
+    assert_true(page->more);
+    end(&m, page);
+}
+
+/* Published after the head was read: for the next page. */
+static void what_is_newer_than_the_head_waits(void **state)
+{
+    struct maker m;
+
+    (void)state;
+    begin(&m, 3, 9);
+    uint32_t a = topic(&m, "a", 9);
+    entry(&m, a, 9, 3);
+    entry(&m, a, 10, 9);
+    struct weft_page *page = weft_page_make(&m.pm, WEFT_STR("a"), &m.bb);
+
+    assert_int_equal(page->batch->n, 1);
+    assert_int_equal(page->upto.seq, 9);
+    assert_true(page->more);
+    end(&m, page);
+}
+
 /* Begun at 10; a was trimmed up to 60, its first event is 90; b caps the page. */
 static struct weft_page *capped(struct maker *m, uint64_t start, uint64_t cap)
 {
@@ -300,6 +377,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(merged_by_seq_each_once),
         cmocka_unit_test(complete_only_up_to_the_shortest),
+        cmocka_unit_test(a_cut_keeps_the_oldest),
+        cmocka_unit_test(a_cut_leaves_one_event_however_large),
+        cmocka_unit_test(what_is_newer_than_the_head_waits),
         cmocka_unit_test(a_gap_is_told_by_each_page_before_its_end),
         cmocka_unit_test(a_page_ends_before_a_hole_and_the_next_tells_it),
         cmocka_unit_test(a_log_that_is_gone_is_a_gap_without_next),

@@ -21,7 +21,7 @@ static int forget(void **state)
 
 static uint32_t ask(const char *topic, size_t bytes)
 {
-    return weft_sizes_ask(&sizes, weft_str(topic, strlen(topic)), bytes, 1000);
+    return weft_sizes_ask(&sizes, weft_str(topic, strlen(topic)), 0, bytes, 1000);
 }
 
 static void saw(const char *topic, size_t n, size_t each)
@@ -33,6 +33,16 @@ static void an_unknown_topic_is_asked_for_little(void **state)
 {
     assert_int_equal(ask("a", 256 * KIB), 16);
     assert_int_equal(ask("a", 1), 1);
+}
+
+static void it_is_taken_to_be_as_the_others(void **state)
+{
+    assert_int_equal(weft_sizes_ask(&sizes, WEFT_STR("a"), 156, KIB, 1000), 4);
+    assert_int_equal(weft_sizes_ask(&sizes, WEFT_STR("a"), 156, 256 * KIB, 1000), 16);
+    assert_int_equal(weft_sizes_ask(&sizes, WEFT_STR("a"), 156, 256 * KIB, 10), 10);
+    assert_int_equal(weft_sizes_ask(&sizes, WEFT_STR("a"), 200 * KIB, 256 * KIB, 1000), 1);
+    saw("a", 16, 1000);
+    assert_int_equal(weft_sizes_ask(&sizes, WEFT_STR("a"), 156, 22 * 1000, 1000), 20);
 }
 
 static void it_is_asked_for_what_fits(void **state)
@@ -64,6 +74,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(an_unknown_topic_is_asked_for_little, forget),
+        cmocka_unit_test_setup(it_is_taken_to_be_as_the_others, forget),
         cmocka_unit_test_setup(it_is_asked_for_what_fits, forget),
         cmocka_unit_test_setup(large_events_count_at_once, forget),
         cmocka_unit_test_setup(small_ones_count_slowly, forget),
