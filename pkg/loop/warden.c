@@ -106,12 +106,13 @@ static int start(struct warden *w, char **argv)
 
 /*
  * Sends sig (0: none) to every child of the warden but the command, and takes leave of those that have ended: they
- * are orphans of the command's tree. True: one at least is left.
+ * are orphans of the command's tree. True: there was one. Though it has ended by now, what it had for children may have
+ * come to the warden after the list was read.
  */
 static bool sweep(const struct warden *w, int sig)
 {
     char path[64];
-    bool left = false;
+    bool any = false;
     long pid;
     FILE *f;
 
@@ -123,11 +124,12 @@ static bool sweep(const struct warden *w, int sig)
     while (fscanf(f, "%ld", &pid) == 1) { /* NOLINT(cert-err34-c): the kernel wrote it */
         if ((pid_t)pid != w->pid) {
             (void)kill((pid_t)pid, sig);
-            left = waitpid((pid_t)pid, NULL, WNOHANG) == 0 || left;
+            (void)waitpid((pid_t)pid, NULL, WNOHANG);
+            any = true;
         }
     }
     (void)fclose(f);
-    return left;
+    return any;
 }
 
 /* Looks, and leaves it a zombie: its number, which is the group's, cannot become another's meanwhile. */
@@ -151,15 +153,21 @@ static void signal_group(const struct warden *w, int sig)
     }
 }
 
-/* Nothing is left when it returns: each round kills what the last one has orphaned. Returns the command's status. */
+/*
+ * Nothing is left when it returns: each round kills what the last one has orphaned, and the last has found nobody, with
+ * the command dead before it looked. Returns the command's status.
+ */
 static int end_all(const struct warden *w)
 {
     static const struct timespec nap = {.tv_sec = 0, .tv_nsec = SWEEP_MS * 1000000L};
     int status = 0;
 
     for (;;) {
+        bool over;
+
         signal_group(w, SIGKILL);
-        if (!sweep(w, SIGKILL) && has_ended(w)) {
+        over = has_ended(w);
+        if (!sweep(w, SIGKILL) && over) {
             (void)waitpid(w->pid, &status, 0);
             return status;
         }
