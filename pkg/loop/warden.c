@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -29,6 +30,7 @@ struct warden {
     int signals;  /* a signalfd */
     bool leashed; /* the node is there */
     long grace_ms;
+    unsigned long long files; /* 0: as it is */
 };
 
 static long long now_ms(void)
@@ -49,8 +51,19 @@ static void tell(enum weft_warden_news_kind kind, int value)
 
 /* ---- the command ---- */
 
+/* The node has raised its own; programs that close every number, or select(), take that badly. */
+static void limit_files(unsigned long long files)
+{
+    struct rlimit limit;
+
+    if (files > 0 && getrlimit(RLIMIT_NOFILE, &limit) == 0 && files < limit.rlim_cur) {
+        limit.rlim_cur = (rlim_t)files;
+        (void)setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
+
 /* In the child: becomes the command, or writes errno to the pipe. */
-static _Noreturn void become(char **argv, pid_t parent, int report)
+static _Noreturn void become(const struct warden *w, char **argv, pid_t parent, int report)
 {
     sigset_t none;
     int why = ECANCELED;
@@ -60,6 +73,7 @@ static _Noreturn void become(char **argv, pid_t parent, int report)
     for (int sig = 1; sig < SIGRTMIN; sig++) {
         (void)signal(sig, SIG_DFL); /* the node ignores some, and so may who started it */
     }
+    limit_files(w->files);
     (void)setpgid(0, 0);
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() == parent) { /* else it died before prctl, and will not be noticed any more */
@@ -84,7 +98,7 @@ static int start(struct warden *w, char **argv)
     }
     w->pid = fork();
     if (w->pid == 0) {
-        become(argv, parent, report[1]);
+        become(w, argv, parent, report[1]);
     }
     why = w->pid < 0 ? errno : 0;
     (void)close(report[1]);
@@ -269,12 +283,13 @@ int weft_warden_main(int argc, char **argv)
     struct warden w = {.leashed = true};
     int why;
 
-    if (argc < 5 || strcmp(argv[3], "--") != 0 || fcntl(WEFT_WARDEN_LEASH, F_GETFD) < 0) {
+    if (argc < 6 || strcmp(argv[4], "--") != 0 || fcntl(WEFT_WARDEN_LEASH, F_GETFD) < 0) {
         (void)fprintf(stderr, "%s: a node starts this for the commands that it supervises\n",
                       WEFT_WARDEN_WORD);
         return USAGE_EXIT;
     }
     w.grace_ms = strtol(argv[2], NULL, 10);
+    w.files = strtoull(argv[3], NULL, 10);
     (void)close_range(WEFT_WARDEN_LEASH + 1, ~0U, 0);
     (void)fcntl(WEFT_WARDEN_LEASH, F_SETFD, FD_CLOEXEC);
     (void)prctl(PR_SET_CHILD_SUBREAPER, 1);
@@ -282,7 +297,7 @@ int weft_warden_main(int argc, char **argv)
     (void)signal(SIGCHLD, SIG_DFL); /* if it was ignored: how the command ends is to be seen */
     w.signals = take_signals();
 
-    why = w.signals < 0 ? errno : start(&w, argv + 4);
+    why = w.signals < 0 ? errno : start(&w, argv + 5);
     let_go_of_output();
     if (why != 0) {
         tell(WEFT_WARDEN_FAILED, why);

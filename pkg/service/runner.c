@@ -217,6 +217,7 @@ static void spawn(struct weft_unit *unit) WEFT_ON_CONTROL
                                 .grace_ms =
                                     (uint32_t)(grace_ms < GRACE_MS_MAX ? grace_ms : GRACE_MS_MAX),
                                 .line_bytes = (uint32_t)unit->svs->env->cfg->services.line_bytes,
+                                .files = unit->svs->o->files,
                                 .ctx = unit,
                                 .started = started,
                                 .line = line_came,

@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -26,6 +27,7 @@
 #include <weft/loop/warden.h>
 
 #define PATIENCE_S 60
+#define FILES      99 /* that a command may have open */
 
 struct seen {
     struct event_base *base;
@@ -75,6 +77,7 @@ static void begin(struct seen *seen, const char *const *argv)
                                 .argv = argv,
                                 .grace_ms = 100,
                                 .line_bytes = 32,
+                                .files = FILES,
                                 .ctx = seen,
                                 .started = started,
                                 .line = line,
@@ -201,6 +204,23 @@ static void the_command_inherits_nothing(void **state)
     assert_non_null(strstr(seen.text, "oSigBlk:00000000"));
     /* 32 and 33 are the C library's own. */
     assert_int_equal(strtoull(strstr(seen.text, "oSigIgn:") + 8, NULL, 16) & 0x7fffffff, 0);
+}
+
+/* Its soft limit alone, which a node raises for itself. */
+static void the_command_may_have_as_many_files_as_it_is_given(void **state)
+{
+    struct rlimit limit;
+    char hard[32] = "ohard unlimited\n";
+    struct seen seen;
+
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    if (limit.rlim_max != RLIM_INFINITY) {
+        (void)snprintf(hard, sizeof(hard), "ohard %llu\n", (unsigned long long)limit.rlim_max);
+    }
+    shell(&seen, "echo soft $(ulimit -Sn); echo hard $(ulimit -Hn)");
+    to_the_end(&seen);
+    assert_non_null(strstr(seen.text, "osoft 99\n"));
+    assert_non_null(strstr(seen.text, hard));
 }
 
 static void term_reaches_the_whole_group(void **state)
@@ -407,6 +427,22 @@ static void a_killed_warden_takes_the_command_with_it(void **state)
     wait_gone(number(seen.text, "a"));
 }
 
+/* What has left the group lives on, with the pipes in its hands: they are not waited for. */
+static void a_killed_warden_ends_it_whoever_holds_its_output(void **state)
+{
+    struct seen seen;
+    pid_t a;
+
+    shell(&seen, "setsid sleep 1000 & echo a=$!; wait");
+    loop(&seen, "a=");
+    a = number(seen.text, "a");
+    kill(parent_of(seen.pid), SIGKILL);
+    to_the_end(&seen);
+    assert_true(WIFSIGNALED(seen.status));
+    assert_false(is_gone(a));
+    kill(a, SIGKILL);
+}
+
 /* The node is another process here; kill -9 comes at moments from before the command runs to long after. */
 static void a_killed_node_leaves_nothing(void **state)
 {
@@ -492,6 +528,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(output_and_exit_code_are_told),
         cmocka_unit_test(what_cannot_be_started_is_told_with_its_cause),
         cmocka_unit_test(the_command_inherits_nothing),
+        cmocka_unit_test(the_command_may_have_as_many_files_as_it_is_given),
         cmocka_unit_test(term_reaches_the_whole_group),
         cmocka_unit_test(after_kill_nothing_is_left),
         cmocka_unit_test(a_command_that_leaves_its_group_is_reached),
@@ -500,6 +537,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(when_the_command_has_ended_its_family_ends),
         cmocka_unit_test(destroy_kills_and_waits),
         cmocka_unit_test(a_killed_warden_takes_the_command_with_it),
+        cmocka_unit_test(a_killed_warden_ends_it_whoever_holds_its_output),
         cmocka_unit_test(a_killed_node_leaves_nothing),
         cmocka_unit_test(a_killed_node_leaves_no_orphan_of_what_had_to_be_killed),
     };

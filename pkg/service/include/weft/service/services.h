@@ -45,6 +45,7 @@ struct weft_services_opts {
     struct weft_labels *labels;             /* borrowed; metrics of services */
     const char *address;                    /* borrowed: where this node listens */
     const char *version;                    /* borrowed */
+    uint64_t files; /* open files that a command may have; 0: as many as the node */
     const void *load_ctx;
     void (*load)(const void *load_ctx, struct weft_node_load *ret_load);
 };
