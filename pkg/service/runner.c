@@ -70,16 +70,26 @@ static bool may_tell_line(struct weft_unit *unit) WEFT_ON_CONTROL
     return true;
 }
 
+/* Cut until it fits into an event. */
 static bool put_line(struct weft_unit *unit, const char *level, const char *stream,
                      struct weft_str line, bool cut) WEFT_ON_CONTROL
 {
+    size_t room = weft_outbox_room(unit->svs->outbox, unit->id);
     struct weft_buf b;
     bool taken;
 
     weft_buf_init(&b, line.len * 6 + 256);
-    weft_buf_printf(&b, "{\"level\":\"%s\",\"stream\":\"%s\",\"message\":", level, stream);
-    weft_buf_json(&b, line);
-    weft_buf_puts(&b, cut ? ",\"cut\":true}" : "}");
+    for (;;) {
+        weft_buf_printf(&b, "{\"level\":\"%s\",\"stream\":\"%s\",\"message\":", level, stream);
+        weft_buf_json(&b, line);
+        weft_buf_puts(&b, cut ? ",\"cut\":true}" : "}");
+        if (b.len <= room || line.len == 0) {
+            break;
+        }
+        line.len /= 2;
+        cut = true;
+        weft_buf_clear(&b);
+    }
     taken = weft_outbox_put_line(unit->svs->outbox, unit->id, &b);
     weft_buf_fini(&b);
     return taken;

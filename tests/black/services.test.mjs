@@ -253,6 +253,26 @@ story('a command that dies is restarted, later each time, until its breaker open
   assert.ok(isGone(last.pid));
 });
 
+story('an event that cannot be published keeps no other away', async (w) => {
+  const { nodes, service } = await cluster(w, 1, { publish: { max_event_bytes: 512 } });
+  const stream = await w.follow(nodes[0], 'topic=service:good&topic=service:long');
+  const lines = (id) => stream.events.filter((e) => e.type === 'log.append' && e.service_id === id && e.payload.stream === 'stdout');
+  // Its log is none: whatever is published there is refused.
+  await w.store.cmd('SET', 'weft:{0}:log:service:bad', 'x');
+  const many = 'i=0; while [ $i -lt 60 ]; do i=$((i+1)); echo $i; done; exec sleep 1000';
+  const long = `for i in 1 2 3; do printf '%03000d\\n' 7; printf '\\001%.0s' $(seq 1000); echo; echo short; done; exec sleep 1000`;
+  for (const [id, script] of [['bad', many], ['good', many], ['long', long]]) await service(id).put(shell(script, { autostart: true }));
+  await until(() => lines('good').length === 60 && lines('long').length === 9, { what: 'all lines' });
+  assert.deepEqual(lines('good').map((e) => e.payload.message), Array.from({ length: 60 }, (_, i) => String(i + 1)));
+  for (const [i, e] of lines('long').entries()) {
+    const { message, cut } = e.payload;
+    if (i % 3 === 2) assert.deepEqual([message, cut], ['short', undefined]);
+    else assert.ok(cut && message.length >= 20 && new Set(message).size === 1, JSON.stringify(e));
+  }
+  await until(async () => (await nodes[0].metrics()).weft_service_events_dropped_total >= 60, { what: 'what was refused to be counted' });
+  assert.equal(await w.store.cmd('GET', 'weft:{0}:log:service:bad'), 'x');
+});
+
 story('a start that is cut short gives back the permit of its breaker', async (w) => {
   const { nodes, service } = await cluster(w, 1);
   const api = w.client(nodes[0]);
