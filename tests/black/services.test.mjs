@@ -168,6 +168,25 @@ story('a url that was deleted and is registered again is probed again', async (w
   }
 });
 
+story('a url that is registered with other fields is probed by them at once, however far off the next probe was', async (w) => {
+  const { service } = await cluster(w, 1);
+  const [old, server] = [await upstream(w), await upstream(w)];
+  const web = service('web');
+  await web.put({ kind: 'url', url: old.url, interval_ms: 3600000 });
+  await web.is('healthy');
+  await web.put({ kind: 'url', url: server.url, interval_ms: 100 }, 200);
+  await until(() => server.asked >= 3, { what: 'three probes' });
+  assert.equal(old.asked, 1);
+  assert.equal((await web.get()).state, 'healthy');
+  // One that is under way and would be answered late, too.
+  server.status = null;
+  const { asked } = server;
+  await web.put({ kind: 'url', url: server.url, interval_ms: 3600000, timeout_ms: 600000 }, 200);
+  await until(() => server.asked > asked, { what: 'a probe that is not answered' });
+  await web.put({ kind: 'url', url: old.url, interval_ms: 100 }, 200);
+  await until(() => old.asked >= 3, { what: 'probes of the url of before' });
+});
+
 story('urls are probed by one node at a time; those of a killed node are taken over', async (w) => {
   const { nodes, service } = await cluster(w, 3);
   const servers = {};
