@@ -349,6 +349,17 @@ static void report_next(struct weft_breakers *brs, struct weft_str name) WEFT_ON
     }
 }
 
+/* It counts and gives permits again; that it could be read says nothing. */
+static void decided(struct weft_breakers *brs, struct weft_str name,
+                    enum weft_breaker_op_kind kind) WEFT_ON_CONTROL
+{
+    struct weft_breaker_entry *e = weft_breakers_find(brs, name);
+
+    if (e != NULL && kind != WEFT_BREAKER_OP_READ) {
+        weft_breakers_together(e);
+    }
+}
+
 static void note_full(struct weft_breakers *brs, struct weft_str name,
                       const struct weft_breaker_result *r) WEFT_ON_CONTROL
 {
@@ -404,6 +415,7 @@ static void call_replied(void *ctx, const struct weft_reply *reply)
     } else {
         if (r.known) {
             weft_breakers_learn(brs, name, &r.view);
+            decided(brs, name, call->kind);
         } else {
             weft_breakers_forget(brs, name);
         }

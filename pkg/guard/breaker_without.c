@@ -6,8 +6,8 @@
 #include <weft/base/clock.h>
 
 /*
- * Redis is away. Breakers whose `without_redis` is `local` are decided by the machine in C, which goes on from what was
- * last known and forgets everything once Redis is back. What an operator has forced holds on for all of them.
+ * Redis is away, or has answered with an error. Breakers whose `without_redis` is `local` are decided by the machine in C,
+ * which goes on from what was last known and forgets everything once Redis decides again. What an operator has forced holds on for all of them.
  */
 
 #define AWAY_RETRY_MS 1000
