@@ -24,10 +24,11 @@
 
 struct weft_breaker_call;
 
-/* Results that wait until Redis has counted the ones before. */
+/* Results that wait until Redis has counted the ones before. The sums are of those that can count together. */
 struct weft_breaker_queue {
     struct weft_breaker_op *first, *last;
     uint64_t epoch, successes, failures;
+    uint64_t any_successes, any_failures; /* of them those that count in every epoch */
 };
 
 struct weft_breaker_entry {
