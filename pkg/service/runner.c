@@ -139,12 +139,24 @@ static void started(void *ctx, pid_t pid)
     weft_report_note(unit, &note);
 }
 
+/* How it went; with the permit, if there is one. */
 static void give_permit(struct weft_unit *unit, bool success) WEFT_ON_CONTROL
 {
     void *permit = unit->runner.permit;
 
     unit->runner.permit = NULL;
     unit->svs->o->guard->report(unit->svs->env, unit->id, permit, success);
+}
+
+/* Nothing was started, or it was ended before it could show anything: no result. */
+static void return_permit(struct weft_unit *unit) WEFT_ON_CONTROL
+{
+    void *permit = unit->runner.permit;
+
+    unit->runner.permit = NULL;
+    if (permit != NULL) {
+        unit->svs->o->guard->unused(unit->svs->env, permit);
+    }
 }
 
 static void describe_end(struct weft_note *note, int why, int status, bool failure)
@@ -183,8 +195,10 @@ static void ended(void *ctx, int why, int status)
     weft_gauge_add(unit->svs->env->shard, WEFT_G_SERVICE_PROCESSES, -1);
     tell_dropped(unit);
     failure = weft_sup_ended(&run->sup, how, weft_clock_mono_ms());
-    if (run->permit != NULL || before == WEFT_SUP_STARTING || failure) {
-        give_permit(unit, !failure); /* also of a start that was cut short */
+    if (before == WEFT_SUP_STOPPING) {
+        return_permit(unit); /* of a start that was cut short */
+    } else if (before == WEFT_SUP_STARTING || failure) {
+        give_permit(unit, !failure);
     }
     note = note_of(unit);
     note.pid = 0;
@@ -206,7 +220,7 @@ static void forbid(struct weft_unit *unit) WEFT_ON_CONTROL
     struct weft_note note;
 
     weft_sup_forbid(&unit->runner.sup);
-    give_permit(unit, true); /* nobody will use it */
+    return_permit(unit);
     note = note_of(unit);
     note.pid = 0;
     note.given_up = true;
@@ -320,9 +334,7 @@ void weft_runner_allowed(struct weft_unit *unit, bool allowed, void *permit)
     run->ticket = 0;
     run->permit = permit;
     if (!weft_sup_allowed(&run->sup, allowed)) {
-        if (allowed) {
-            give_permit(unit, true); /* nobody will use it */
-        }
+        return_permit(unit);
     } else if (!allowed) {
         struct weft_note note = note_of(unit);
 
@@ -368,9 +380,7 @@ void weft_runner_rules(struct weft_unit *unit)
 
 void weft_runner_fini(struct weft_unit *unit)
 {
-    if (unit->runner.permit != NULL) {
-        give_permit(unit, true);
-    }
+    return_permit(unit);
     weft_child_destroy(unit->runner.child);
     weft_timer_destroy(unit->runner.timer);
 }

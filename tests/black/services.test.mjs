@@ -311,6 +311,12 @@ story('a start that is cut short gives back the permit of its breaker', async (w
   await job.order('stop');
   await job.is('stopped');
   await until(async () => (await breaker()).permits_out === 0, { what: 'it to be given back' });
+  // It has shown nothing: one good start would have closed it.
+  assert.deepEqual([(await breaker()).state, (await breaker()).permits_good], ['half_open', 0]);
+  await job.put(shell('exec sleep 1000'), 200);
+  await job.order('start');
+  await job.is('running');
+  await until(async () => (await breaker()).state === 'closed', { what: 'its breaker to close' });
 });
 
 story('a command that does not listen to TERM is killed; one that has done its work is not started again', async (w) => {
@@ -390,6 +396,9 @@ story('a node runs no program that its own services.programs does not list, whoe
   await new Promise((resolve) => setTimeout(resolve, 500));
   assert.equal((await job.metrics()).errors, 2);
   assert.deepEqual(sleepers(seconds), []);
+  // What was not started is no good result for its breaker.
+  const breaker = (await w.client(nodes[0]).get('/api/breakers/service:job')).json;
+  assert.deepEqual([breaker.state, breaker.window.successes, breaker.window.failures], ['closed', 0, 0]);
   // What it lists it runs.
   await job.put({ kind: 'command', command: ['/bin/sleep', String(seconds)], run_on: id, start_ms: 50 }, 200);
   await job.order('start');
