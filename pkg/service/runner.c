@@ -137,6 +137,8 @@ static void started(void *ctx, pid_t pid)
     weft_role_assert_control(pthread_self());
     unit->runner.pid = note.pid = pid;
     weft_report_note(unit, &note);
+    weft_sup_born(&unit->runner.sup, weft_clock_mono_ms());
+    go_on(unit);
 }
 
 /* How it went; with the permit, if there is one. */

@@ -292,6 +292,16 @@ story('an event that cannot be published keeps no other away', async (w) => {
   assert.equal(await w.store.cmd('GET', 'weft:{0}:log:service:bad'), 'x');
 });
 
+story('that a command has started is told when there is a process, however soon it counts as started', async (w) => {
+  const { nodes, service } = await cluster(w, 1);
+  const stream = await w.follow(nodes[0], 'topic=service:soon');
+  const soon = service('soon');
+  await soon.put(shell('exec sleep 1000', { start_ms: 0, autostart: true }));
+  const { payload } = await seen(stream, (e) => e.type === 'service.started', 'service.started');
+  assert.equal(payload.pid, (await soon.is('running')).pid);
+  assert.ok(payload.pid > 0 && !isGone(payload.pid));
+});
+
 story('a start that is cut short gives back the permit of its breaker', async (w) => {
   const { nodes, service } = await cluster(w, 1);
   const api = w.client(nodes[0]);
