@@ -21,7 +21,8 @@
 #define BATCH_MAX   200
 #define BATCH_BYTES ((size_t)512 * 1024)
 #define AGAIN_MS    500
-#define AROUND      96 /* bytes of an event beside its payload and the names of service and node, at most */
+#define AROUND \
+    96 /* bytes of an event beside its payload and the names of service and node, at most */
 
 struct letter {
     struct letter *next;

@@ -32,9 +32,9 @@ enum weft_sup_state {
 
 /* What to do. */
 enum weft_sup_step {
-    WEFT_SUP_WAIT,    /* nothing before weft_sup_due_ms() */
-    WEFT_SUP_ASK,     /* the breaker; its answer goes to weft_sup_allowed() */
-    WEFT_SUP_SPAWN,   /* start the process; what becomes of it to weft_sup_born(), weft_sup_ended() */
+    WEFT_SUP_WAIT,  /* nothing before weft_sup_due_ms() */
+    WEFT_SUP_ASK,   /* the breaker; its answer goes to weft_sup_allowed() */
+    WEFT_SUP_SPAWN, /* start the process; what becomes of it to weft_sup_born(), weft_sup_ended() */
     WEFT_SUP_STARTED, /* tell: it runs */
     WEFT_SUP_TERM,    /* send it SIGTERM */
     WEFT_SUP_KILL     /* end it */

@@ -114,7 +114,8 @@ static uint64_t pick(struct schedule *s, const uint64_t *list, size_t n)
          sizeof((const uint64_t[]){__VA_ARGS__}) / sizeof(uint64_t))
 
 /* FCALL name, 4 keys, the channel and the breaker's name, then args; the time comes last. */
-static void call(struct schedule *s, const char *function, size_t n, char args[][WEFT_PERMIT_MAX_LEN])
+static void call(struct schedule *s, const char *function, size_t n,
+                 char args[][WEFT_PERMIT_MAX_LEN])
 {
     const char *argv[ARGS_MAX] = {"FCALL",   function,    "4",        "b", "b:window",
                                   "b:nodes", "b:permits", "breakers", "b"};
