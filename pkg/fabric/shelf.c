@@ -21,7 +21,8 @@ void weft_shelf_init(struct weft_shelf *shelf, size_t max_bytes)
 
 static size_t size_of(const struct weft_page *page)
 {
-    return sizeof(*page) + (page->batch == NULL ? 0 : page->batch->size);
+    return sizeof(*page) + page->n_gaps * sizeof(page->gaps[0]) +
+           (page->batch == NULL ? 0 : page->batch->size);
 }
 
 static void drop(struct weft_shelf *shelf, struct weft_shelf_entry *entry)

@@ -256,6 +256,7 @@ static void take_history(struct weft_fanout *fo, const struct weft_history *hist
         forget_history(fo, shared);
     }
     DL_FOREACH(fo->subs, sub) {
+        weft_told_forget(sub, another ? shared.seq : fo->head.seq);
         weft_sub_judge(sub, history);
     }
 }

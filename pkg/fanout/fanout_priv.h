@@ -9,6 +9,7 @@
  *   take.c    taking from rings, merged by seq
  *   slow.c    subscribers whose writer is behind
  *   held.c    how much of the log subscribers hold
+ *   told.c    gaps that a subscriber was told, so that it is told them once
  *   late.c    events whose live message was lost, found when the cursor had passed them
  */
 #ifndef WEFT_FANOUT_PRIV_H
@@ -79,6 +80,7 @@ struct weft_fanout {
     struct weft_held *held; /* pages that subscribers hold: uthash by page */
     size_t held_bytes;      /* of these, each once */
     size_t held_mean;       /* of one page, about */
+    size_t told_bytes;      /* of what subscribers were told */
     size_t n_reading;       /* subscribers whose page is on its way */
     size_t n_again;         /* subscribers whose read was refused */
     uint32_t ticks;
@@ -197,6 +199,16 @@ void weft_sub_hold(struct weft_sub *sub, struct weft_page *page);
 void weft_sub_let_go(struct weft_sub *sub);
 /* Another page may be asked for. */
 bool weft_held_has_room(const struct weft_fanout *fo);
+
+/* ---- told.c ---- */
+/* The gaps of its page are told now: those that were not told before are, and remembered. False: there are none. */
+bool weft_told_news(struct weft_sub *sub);
+/* It has everything up to here: what ends there does not come again. */
+void weft_told_passed(struct weft_sub *sub, uint64_t seq);
+/* NULL is allowed. */
+void weft_told_free(struct weft_fanout *fo, struct weft_told *told);
+/* What comes after this is of another history, and its numbers may come again. */
+void weft_told_forget(struct weft_sub *sub, uint64_t seq);
 
 /* ---- late.c ---- */
 

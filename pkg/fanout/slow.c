@@ -39,11 +39,6 @@ void weft_slow_done(struct weft_sub *sub)
     sub->resume_to = 0;
 }
 
-const struct weft_page *weft_sub_gaps(const struct weft_sub *sub)
-{
-    return sub->skipped != NULL ? sub->skipped : sub->page;
-}
-
 /* Those of its links that may have something after the cursor, in turn. */
 static const struct weft_link *first_link(const struct weft_sub *sub)
 {

@@ -53,7 +53,6 @@ void weft_sub_enter_log(struct weft_sub *sub)
         sub->log_from = weft_sub_passed(sub);
     }
     sub->mode = WEFT_SUB_LOG;
-    sub->gaps_hash = 0;
     sub->at_tail = false;
     sub->stuck = false;
     forget_news(sub);
@@ -189,6 +188,7 @@ void weft_sub_fini(struct weft_sub *sub)
     }
     DL_DELETE(fo->subs, sub);
     weft_late_drop(sub);
+    weft_told_free(fo, sub->told);
     weft_sub_let_go(sub);
     weft_page_unref(sub->skipped);
     free(sub->words);
@@ -199,7 +199,8 @@ int weft_sub_retopic(struct weft_sub *sub, const struct weft_str *topics, size_t
 {
     struct weft_fanout *fo = sub->fo;
     struct weft_str *types = calloc((size_t)sub->types_n + 1, sizeof(*types));
-    char *words = sub->words; /* the types lie in it */
+    char *words = sub->words;           /* the types lie in it */
+    struct weft_told *told = sub->told; /* it goes on at its cursor */
     struct weft_sub_opts opts = {.slow = (enum weft_slow)sub->slow,
                                  .from = WEFT_FROM_CURSOR,
                                  .start = sub->cursor,
@@ -216,9 +217,15 @@ int weft_sub_retopic(struct weft_sub *sub, const struct weft_str *topics, size_t
     if (types != NULL) {
         weft_sub_types(sub, types);
         sub->words = NULL;
+        sub->told = NULL;
         weft_sub_fini(sub);
         rc = weft_sub_init(sub, fo, &opts);
         free(words);
+        if (rc == 0) {
+            sub->told = told;
+        } else {
+            weft_told_free(fo, told);
+        }
     } else {
         weft_sub_fini(sub);
     }
@@ -372,29 +379,6 @@ bool weft_sub_may_leave(const struct weft_sub *sub)
     return sub->late == NULL;
 }
 
-/*
- * A topic that was trimmed far beyond the cursor says so in each page that comes before the end of what is missing: it is
- * told with the first. A reset is another one each time: the page after it begins where nothing is lost.
- */
-static bool gaps_are_new(struct weft_sub *sub)
-{
-    const struct weft_page *page = sub->page;
-    uint64_t hash = 0;
-
-    for (size_t i = 0; i < page->n_gaps; i++) {
-        const struct weft_gap *gap = &page->gaps[i];
-
-        hash = hash * 31 + weft_hash64(gap->topic, strlen(gap->topic));
-        hash = hash * 31 + gap->next.seq + 1;
-        hash = hash * 31 + (uint64_t)gap->reason;
-    }
-    if (hash == sub->gaps_hash && !has_reset(page)) {
-        return false;
-    }
-    sub->gaps_hash = hash;
-    return hash != 0;
-}
-
 /* The page is used up: the subscriber stands at its end. */
 static void page_done(struct weft_sub *sub)
 {
@@ -414,6 +398,7 @@ static void page_done(struct weft_sub *sub)
     sub->doubt = false;
     sub->at_tail = !page->more;
     sub->stuck = !reset && !forward && page->batch == NULL;
+    weft_told_passed(sub, page->upto.seq);
     weft_sub_let_go(sub);
 }
 
@@ -479,7 +464,7 @@ static bool take_log(struct weft_taker *tk, enum weft_pull *ret_pull)
             sub->given = sub->page->resume.seq < sub->cursor.seq ? sub->page->resume
                                                                  : (struct weft_id){0, 0};
         }
-        if (gaps_are_new(sub)) {
+        if (weft_told_news(sub)) {
             *ret_pull = WEFT_PULL_GAPS;
             return true;
         }

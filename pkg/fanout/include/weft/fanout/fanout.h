@@ -72,7 +72,8 @@ struct weft_fanout_opts {
     uint32_t latest_events; /* WEFT_SLOW_LATEST: more than so many wait ... */
     uint32_t latest_ms;     /* ... and the writer has been behind for so long */
     bool hears_all;         /* topics are only followed when everything is heard (hub.listen) */
-    size_t held_bytes;      /* of pages that subscribers hold: beyond it reads wait */
+    /* Of pages that subscribers hold: beyond it reads wait; and of gaps that they remember: beyond it they do not. */
+    size_t held_bytes;
 };
 
 int weft_fanout_create(struct weft_fanout **ret_fo, const struct weft_fanout_opts *opts)
@@ -167,13 +168,13 @@ struct weft_sub {
     struct weft_link *news; /* those with something after the cursor, unless scan_all */
     struct weft_page *page;
     struct weft_page *skipped;    /* gaps of what it will not get (WEFT_SLOW_LATEST) */
+    struct weft_told *told;       /* gaps that were told, and not passed yet */
     struct weft_late *late;       /* what comes before anything else */
     struct weft_late *late_given; /* ... and what so came */
     struct weft_id cursor;
     struct weft_id given;      /* newest event that it has, as far as is known; seq 0: none */
     struct weft_id sure;       /* all that it was to get up to here came from the log */
     uint64_t log_from, log_to; /* ... and so did this stretch */
-    uint64_t gaps_hash;        /* of the gaps that were told last */
     uint64_t behind_ms;        /* since when its writer is behind */
     uint64_t jumped_to;        /* seq of a cursor whose own event was not given */
     uint64_t resume_to;        /* all up to here belongs to its resume; 0: that is over */
@@ -228,7 +229,7 @@ struct weft_run {
 enum weft_pull {
     WEFT_PULL_NONE, /* nothing now; ready will be called */
     WEFT_PULL_OPENED, /* once, first: where it starts is known (sub->cursor, unless weft_sub_floats()) */
-    WEFT_PULL_GAPS, /* weft_sub_gaps(): to be told before what comes next; not again with each page */
+    WEFT_PULL_GAPS, /* weft_sub_next_gap(): to be told before what comes next; each one once */
     WEFT_PULL_EVENTS,
     WEFT_PULL_CLOSE /* it is slow, and wants to end then (WEFT_SLOW_CLOSE): tell it, and end it */
 };
@@ -240,8 +241,8 @@ enum weft_pull {
 enum weft_pull weft_sub_pull(struct weft_sub *sub, struct weft_run *runs, size_t max_runs,
                              size_t max_bytes, size_t *ret_n);
 
-/* After WEFT_PULL_GAPS: the page that has them. */
-const struct weft_page *weft_sub_gaps(const struct weft_sub *sub);
+/* After WEFT_PULL_GAPS, until the next pull: steps through them. *pos starts at 0; NULL at the end. */
+const struct weft_gap *weft_sub_next_gap(const struct weft_sub *sub, size_t *pos);
 
 /* Its writer could not write all that was pulled. */
 void weft_sub_blocked(struct weft_sub *sub, uint64_t now_ms);
