@@ -45,6 +45,12 @@ static void forget_news(struct weft_sub *sub)
     }
 }
 
+void weft_sub_scan(struct weft_sub *sub)
+{
+    forget_news(sub);
+    sub->scan_all = true;
+}
+
 /* ---- from rings to the log, and back ---- */
 
 void weft_sub_enter_log(struct weft_sub *sub)
@@ -55,8 +61,7 @@ void weft_sub_enter_log(struct weft_sub *sub)
     sub->mode = WEFT_SUB_LOG;
     sub->at_tail = false;
     sub->stuck = false;
-    forget_news(sub);
-    sub->scan_all = true;
+    weft_sub_scan(sub);
 }
 
 static void leave_log(struct weft_sub *sub)
@@ -70,52 +75,6 @@ static void leave_log(struct weft_sub *sub)
 }
 
 /* ---- beginning and ending ---- */
-
-void weft_sub_offer(struct weft_sub *sub, struct weft_topic *topic)
-{
-    struct weft_str word;
-    size_t pos = 0;
-
-    while (weft_sub_next_topic(sub, &pos, &word)) {
-        if (weft_pattern_is_wildcard(word) &&
-            weft_pattern_match(word, weft_str(topic->name, topic->name_len))) {
-            if (!weft_sub_names(sub, topic)) { /* else it is linked, or about to be */
-                WEFT_ASSERT(weft_topic_link(topic, sub, false)); /* 80 bytes */
-            }
-            return;
-        }
-    }
-}
-
-void weft_sub_lose(struct weft_link *link)
-{
-    struct weft_sub *sub = link->sub;
-
-    if (link->news) {
-        forget_news(sub);
-        sub->scan_all = true;
-    }
-    DL_DELETE2(sub->links, link, sub_prev, sub_next);
-    if (link->topic->last > sub->wild_base) {
-        sub->wild_base = link->topic->last;
-    }
-}
-
-static void follow_all(struct weft_sub *sub)
-{
-    struct weft_fanout *fo = sub->fo;
-    struct weft_topic *topic, *next;
-
-    if (!fo->all_followed) {
-        fo->all_followed = true;
-        weft_gauge_add(fo->o.shard, WEFT_G_TOPICS_FOLLOWED, 1);
-        fo->o.ops->follow(fo->o.ctx, weft_str("", 0), true);
-    }
-    sub->wild_base = fo->gone;
-    HASH_ITER(hh, fo->topics, topic, next) {
-        weft_sub_offer(sub, topic);
-    }
-}
 
 int weft_sub_init(struct weft_sub *sub, struct weft_fanout *fo, const struct weft_sub_opts *opts)
 {
@@ -155,7 +114,7 @@ int weft_sub_init(struct weft_sub *sub, struct weft_fanout *fo, const struct wef
         }
     }
     if (sub->patterns_n > 0) {
-        follow_all(sub);
+        weft_wild_join(sub);
     }
     weft_sub_mark(sub);
     return 0;
@@ -436,8 +395,7 @@ static void look_further(struct weft_sub *sub)
     if (sub->reading) {
         return; /* what it brings begins at the cursor, which must not move meanwhile */
     }
-    forget_news(sub);
-    sub->scan_all = true;
+    weft_sub_scan(sub);
     if (sub->from == WEFT_FROM_CURSOR && trusted(sub) && synced(sub) && covered(sub)) {
         leave_log(sub);
     } else if (sub->at_tail && !synced(sub)) {

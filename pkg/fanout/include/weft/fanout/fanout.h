@@ -13,7 +13,9 @@
  *
  * Rings: for each topic the recent batches, complete over (floor, last]. A live event whose `prev` is not the ring's last
  * seq shows a hole: the ring starts again behind it (floor = prev), which sends exactly the subscribers that
- * have not seen beyond it to the log. All rings together are bounded in bytes, each in events; the oldest go first.
+ * have not seen beyond it to the log. All rings together are bounded in bytes, each in events; the oldest go first. So is
+ * what ties patterns to topics: a topic that was quiet for a while, or is the quietest, is taken off them, and goes if
+ * nobody names it (wild.c).
  *
  * What holds: each event of its topics and types after its start, once, in the order of seq; what was trimmed before
  * it could be read is told as a gap, and so is what a slow subscriber has chosen not to get (enum weft_slow). One
@@ -66,9 +68,12 @@ struct weft_fanout_opts {
     void *ctx;
     struct weft_shard *shard;
     size_t ring_events; /* at most in one topic's ring */
-    size_t ring_bytes;  /* at most in all rings */
-    uint32_t
-        linger_sweeps; /* about seconds for which a topic without subscribers is still followed */
+    size_t ring_bytes; /* at most in all rings, and as many in what ties patterns to their topics */
+    /*
+     * About seconds for which a topic that nobody names any more is still followed, and a quiet one tied to the patterns that
+     * match.
+     */
+    uint32_t linger_sweeps;
     uint32_t latest_events; /* WEFT_SLOW_LATEST: more than so many wait ... */
     uint32_t latest_ms;     /* ... and the writer has been behind for so long */
     bool hears_all;         /* topics are only followed when everything is heard (hub.listen) */
@@ -178,8 +183,10 @@ struct weft_sub {
     uint64_t behind_ms;        /* since when its writer is behind */
     uint64_t jumped_to;        /* seq of a cursor whose own event was not given */
     uint64_t resume_to;        /* all up to here belongs to its resume; 0: that is over */
-    uint64_t wild_base;        /* rings of topics that its patterns match: kept after this */
-    char *words;               /* topics, then types: u8 length and bytes each */
+    uint64_t wild_base;        /* topics that its patterns match: linked to, or quiet, after this */
+    uint64_t
+        let_go;  /* up to here it had events in rings of topics that it is not linked to any more */
+    char *words; /* topics, then types: u8 length and bytes each */
     uint32_t page_at;
     uint32_t types_off; /* in words */
     uint16_t topics_n, types_n, patterns_n;
