@@ -183,3 +183,8 @@ void weft_wild_sweep(struct weft_fanout *fo)
         weft_gauge_add(fo->o.shard, WEFT_G_TOPICS_FOLLOWED, -1);
     }
 }
+
+size_t weft_fanout_pattern_bytes(const struct weft_fanout *fo)
+{
+    return fo->wild_bytes;
+}

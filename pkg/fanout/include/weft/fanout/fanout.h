@@ -115,6 +115,9 @@ void weft_fanout_tick(struct weft_fanout *fo);
 void weft_fanout_each(struct weft_fanout *fo, void (*fn)(void *arg, struct weft_sub *sub),
                       void *arg);
 
+/* What ties patterns to their topics now. */
+size_t weft_fanout_pattern_bytes(const struct weft_fanout *fo);
+
 /* One topic since it was last asked about. */
 struct weft_topic_load {
     struct weft_str name;
