@@ -22,7 +22,7 @@ static void tick(struct sim_fan *f, size_t times)
         weft_fanout_tick(f->fo);
 }
 
-static int64_t gauge(const struct sim_fan *f, size_t which)
+static int64_t gauge(const struct sim_fan *f, enum weft_gauge which)
 {
     return weft_metrics_gauge(f->metrics, which);
 }
