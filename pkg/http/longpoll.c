@@ -84,15 +84,16 @@ static void answer(struct poll *p) WEFT_ON_WORKER
 
 static void take_gaps(struct poll *p) WEFT_ON_WORKER
 {
-    const struct weft_page *page = weft_sub_gaps(&p->rx.sub);
+    const struct weft_gap *gap;
+    size_t pos = 0;
 
-    for (size_t i = 0; i < page->n_gaps; i++) {
+    while ((gap = weft_sub_next_gap(&p->rx.sub, &pos)) != NULL) {
         if (p->gaps.len > 0) {
             weft_buf_append(&p->gaps, ",", 1);
         }
-        weft_gap_print(&p->gaps, &page->gaps[i]);
+        weft_gap_print(&p->gaps, gap);
+        weft_count(p->rx.worker->o.shard, WEFT_M_GAPS, 1);
     }
-    weft_count(p->rx.worker->o.shard, WEFT_M_GAPS, page->n_gaps);
 }
 
 static void poll_ready(struct weft_receiver *rx)
