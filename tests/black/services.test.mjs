@@ -207,7 +207,8 @@ story('a command that dies is restarted, later each time, until its breaker open
   const { nodes, service } = await cluster(w, 1);
   const stream = await w.follow(nodes[0], 'topic=service:job');
   const job = service('job');
-  await job.put(shell('echo here; echo there >&2; exit 3'));
+  // It dies before it counts as started, however slow the machine is.
+  await job.put(shell('echo here; echo there >&2; exit 3', { start_ms: 600_000 }));
   await job.is('stopped');
   await job.order('start');
   const failed = await job.is('failed');
