@@ -77,6 +77,13 @@ story('streams go one after another, not together', async (w) => {
   }
 });
 
+story('drain.max_per_s makes the period longer', async (w) => {
+  const [node] = await w.cluster(1, drainOf({ period_ms: 100, max_per_s: 10, period_max_ms: 600_000 }));
+  await followers(w, node, 20);
+  assert.equal((await startDrain(node)).period_ms, 2000);
+  assert.deepEqual(await node.program.exited, CLEAN);
+});
+
 story('a new stream is told to go elsewhere, with 200; a poll is served', async (w) => {
   const [node] = await w.cluster(1, drainOf(LONG));
   const api = w.client(node);
