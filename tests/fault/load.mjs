@@ -182,7 +182,7 @@ export class Follower {
       this.note({ k: 'event', id: entry.data.id, topic: entry.data.topic, n });
       if (this.round.marks.has(n)) this.marks.add(n);
     } else if (entry.type === 'weft.open') {
-      if (entry.id) this.note({ k: 'open', id: entry.id });
+      this.note({ k: 'open', id: entry.id || null });
       this.opened = true;
     } else if (entry.type === 'weft.gap') {
       const { topic, after, next, reason } = entry.data;
