@@ -7,7 +7,7 @@
 
 #include <weft/fabric/canary.h>
 
-#define MS UINT64_C(1000000)
+#define MS  UINT64_C(1000000)
 #define NOW (100000 * MS)
 
 static void it_is_as_old_as_at_the_worker_furthest_behind(void **state)
