@@ -136,7 +136,7 @@ class Walk {
     this.seenN = new Map(); // number of an event to the one that was delivered
     this.cursor = undefined; // the place of the connection's; undefined: it has none
     this.lastOf = new Map(); // topic to the place of its newest delivered event
-    this.byTopic = new Map(); // topic to [{pos, at}], in the order of delivery
+    this.byTopic = new Map(); // topic to [{pos, at, own}], in the order of delivery; own: it did not come for another topic
     this.gaps = []; // {topic, reason, at}
     this.highest = -1;
     this.start = subscriber.earliest ? -1 : undefined;
@@ -249,7 +249,7 @@ class Walk {
       if (event.pos < (this.lastOf.get(topic) ?? -1)) back = true;
       else this.lastOf.set(topic, event.pos);
       if (!this.byTopic.has(topic)) this.byTopic.set(topic, []);
-      this.byTopic.get(topic).push({ pos: event.pos, at });
+      this.byTopic.get(topic).push({ pos: event.pos, at, own: mine.length === 1 || !event.removed.has(topic) });
     }
     if (back) this.fault('outOfOrder', at, { id: entry.id, topic: entry.topic, text: 'a later event of the topic was delivered before' });
     else if (event.pos < this.highest) this.counts.late++;
@@ -270,7 +270,7 @@ class Walk {
     else if (entry.reason === 'trimmed') why = this.#trimmed(entry) ?? this.#next(entry, at);
     else why = `reason ${entry.reason}`;
     if (why) this.fault('falseGap', at, { id: entry.after, topic: entry.topic, text: `${entry.reason}: ${why}` });
-    this.gaps.push({ topic: entry.topic, at });
+    this.gaps.push({ ...entry, at });
   }
 
   // Justified if something lost was held that this topic was not told of.
@@ -299,14 +299,17 @@ class Walk {
     return 'nothing was removed that was not delivered';
   }
 
-  // What it names as next is what comes next; or, if the connection ends before, an event of the topic.
+  // What it names as next is what comes next (but for what was removed from this topic and is held in another); or, if
+  // the connection ends before, an event of the topic.
   #next({ topic, next }, at) {
     const { universe, trace } = this;
     const isOf = (event) => event?.topics.some((name) => covers(topic, name));
+    const isHeld = (event) => event.topics.some((name) => covers(topic, name) && !event.removed.has(name));
     if (next === null) return null;
     for (let i = at + 1; i < trace.length && trace[i].k !== 'cut' && trace[i].k !== 'connect'; i++) {
-      if (trace[i].k !== 'event' || !isOf(universe.byId.get(trace[i].id))) continue;
-      return trace[i].id === next ? null : `its next is ${next}, and ${trace[i].id} came`;
+      if (trace[i].k !== 'event') continue;
+      if (trace[i].id === next) return isOf(universe.byId.get(next)) ? null : `its next, ${next}, is no event of it`;
+      if (isHeld(universe.byId.get(trace[i].id))) return `its next is ${next}, and ${trace[i].id} came`;
     }
     // What was lost may not be known to anybody else.
     return isOf(universe.byId.get(next)) || universe.record.mayLose.length > 0 ? null : `its next, ${next}, is no event of it`;
@@ -352,14 +355,21 @@ class Walk {
     return this.byTopic.get(topic)?.find((entry) => entry.pos > pos)?.at ?? this.trace.length - 1;
   }
 
+  // Told by a gap behind the event before it. An event that was removed from this topic may have come as one of another, and
+  // does not end a gap: that goes up to its next or, without one, to the first event of the topic's own.
   #toldBetween(topic, pos) {
+    const { universe } = this;
     let from = -1;
+    let fromOwn = -1;
     let to = this.trace.length;
     for (const entry of this.byTopic.get(topic) ?? []) {
-      if (entry.pos < pos) from = Math.max(from, entry.at);
-      else to = Math.min(to, entry.at);
+      if (entry.pos > pos) to = Math.min(to, entry.at);
+      else from = Math.max(from, entry.at);
+      if (entry.pos < pos && entry.own) fromOwn = Math.max(fromOwn, entry.at);
     }
-    return this.gaps.some((gap) => gap.at > from && gap.at < to && covers(gap.topic, topic));
+    const spans = ({ after, next, at }) =>
+      next ? universe.place(after).pos < pos && pos < universe.place(next).pos : at > fromOwn;
+    return this.gaps.some((gap) => covers(gap.topic, topic) && gap.at < to && (gap.at > from || spans(gap)));
   }
 }
 

@@ -420,6 +420,16 @@ test('what a trimmed gap names as next comes next', () => {
   for (const next of [at(2), '9-99999']) assert.deepEqual(kinds(cut(next)), ['falseGap'], next);
 });
 
+test('a gap reaches up to its next, whatever comes of another topic meanwhile', () => {
+  // 1 to 3 were removed from a; 2 is held in b.
+  const record = (next) => small([trimmed('a', at(0), next), came(2, 'b'), came(4)], {
+    patterns: ['a', 'b'], publishes: [acked(1), acked(2, ['a', 'b']), acked(3), acked(4)], removed: [{ topic: 'a', ids: [1, 2, 3].map(at) }],
+    logs: { a: [[at(4), 4]], b: [[at(2), 2]] },
+  });
+  for (const next of [at(4), null]) assert.deepEqual(kinds(record(next)), [], next);
+  assert.deepEqual(kinds(record(at(3))), ['falseGap', 'gapMissing']);
+});
+
 test('a number that is given twice is found, whatever its time', () => {
   const record = (second) => small([came(1)], { publishes: [acked(1), acked(2, ['b'], second)], logs: { a: [[at(1), 1]], b: [[second, 2]] } });
   assert.deepEqual(kinds(record(`1002-${12}`)), []);

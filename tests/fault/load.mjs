@@ -132,7 +132,9 @@ export class Follower {
     while (!this.round.over) {
       const node = this.round.anyNode(this.random);
       if (node) await this.#connection(node);
-      await sleep(this.random.between(5, 100));
+      // Now and then it stays away for so long that something is trimmed, or lost, behind its back.
+      const away = !this.round.calm && this.random.chance(0.1) ? this.random.between(500, 4000) : this.random.between(5, 100);
+      await sleep(away);
     }
   }
 
