@@ -167,7 +167,7 @@ class Walk {
     this.cursor = entry.cursor ? this.universe.place(entry.cursor).pos : undefined;
     if (entry.cursor === null || entry.cursor === undefined) return;
     this.counts.resumes++;
-    this.again = new Set([...this.since.values()].map((gap) => gap.topic));
+    for (const gap of this.since.values()) this.again.add(gap.topic); // until an event comes, over any number of connections
     this.since.clear();
     const rank = this.universe.lossOf(entry.cursor);
     if (rank === undefined) return;
@@ -356,7 +356,7 @@ class Walk {
   }
 
   // Told by a gap behind the event before it. An event that was removed from this topic may have come as one of another, and
-  // does not end a gap: that goes up to its next or, without one, to the first event of the topic's own.
+  // does not end a gap: that goes up to its next or, if it names none of this topic, to the first event of the topic's own.
   #toldBetween(topic, pos) {
     const { universe } = this;
     let from = -1;
@@ -367,8 +367,8 @@ class Walk {
       else from = Math.max(from, entry.at);
       if (entry.pos < pos && entry.own) fromOwn = Math.max(fromOwn, entry.at);
     }
-    const spans = ({ after, next, at }) =>
-      next ? universe.place(after).pos < pos && pos < universe.place(next).pos : at > fromOwn;
+    const spans = (gap) => (gap.topic === topic && gap.reason === 'trimmed' && gap.next
+      ? universe.place(gap.after).pos < pos && pos < universe.place(gap.next).pos : gap.at > fromOwn);
     return this.gaps.some((gap) => covers(gap.topic, topic) && gap.at < to && (gap.at > from || spans(gap)));
   }
 }

@@ -428,6 +428,12 @@ test('a gap reaches up to its next, whatever comes of another topic meanwhile', 
   });
   for (const next of [at(4), null]) assert.deepEqual(kinds(record(next)), [], next);
   assert.deepEqual(kinds(record(at(3))), ['falseGap', 'gapMissing']);
+  // A reset says it of all topics of a pattern, and its next is one of them.
+  const reset = small([came(1), { k: 'gap', topic: '*', after: at(1), next: anew(2), reason: 'reset' }, came(2, 'b', anew(2)), came(4, 'b', anew(4))], {
+    patterns: ['*'], publishes: [acked(1), acked(2, ['a', 'b'], anew(2)), acked(3, ['a'], anew(3)), acked(4, ['b'], anew(4))],
+    removed: [{ topic: 'a', ids: [anew(2), anew(3)] }], logs: { a: [], b: [[anew(2), 2], [anew(4), 4]] }, mayLose: ['promotion'],
+  });
+  assert.deepEqual(kinds(reset), []);
 });
 
 test('a number that is given twice is found, whatever its time', () => {
@@ -457,6 +463,17 @@ test('a stream that began says where, and not beyond what it then gives', () => 
   assert.deepEqual(kinds(earliest), []);
   earliest.subscribers[0].trace.push({ k: 'cut' }, { k: 'connect', cursor: at(3) }, { k: 'open', id: null });
   assert.deepEqual(kinds(earliest), ['noStart']);
+});
+
+test('a loss may be told again until an event comes, over any number of connections', () => {
+  const reset = { k: 'gap', topic: 'a', after: at(1), next: anew(2), reason: 'reset' };
+  const record = (...trace) => small([came(1), reset, ...resumed(at(1)), ...resumed(at(1)), ...trace], {
+    publishes: [acked(1), acked(2, ['a'], anew(2)), acked(3, ['a'], anew(3))], logs: { a: [[anew(2), 2], [anew(3), 3]] }, mayLose: ['promotion'],
+  });
+  const second = came(2, 'a', anew(2));
+  const third = came(3, 'a', anew(3));
+  assert.deepEqual(kinds(record(reset, second, third)), []);
+  assert.deepEqual(kinds(record(second, reset, third)), ['falseGap']);
 });
 
 test('a late event is counted, not condemned', () => {
