@@ -7,12 +7,12 @@ import { bin, cleanEnv } from './lib/node.mjs';
 import { event } from './lib/http.mjs';
 import { bearer, Issuer } from './lib/token.mjs';
 import { run } from './lib/process.mjs';
-import { until } from './lib/wait.mjs';
+import { SLOW, until } from './lib/wait.mjs';
 
 // A node that takes tokens of this issuer, and lets nobody in without.
-async function locked(w, n = 1, { anonymous = 'none', alg, ...auth } = {}) {
+async function locked(w, n = 1, { anonymous = 'none', alg, set = {}, ...auth } = {}) {
   const issuer = new Issuer(w.folder, alg);
-  const nodes = await w.cluster(n, { node: { set: { auth: { anonymous, jwks: issuer.file, ...auth } } } });
+  const nodes = await w.cluster(n, { node: { set: { auth: { anonymous, jwks: issuer.file, ...auth }, ...set } } });
   return { issuer, nodes, node: nodes[0], api: w.client(nodes[0]) };
 }
 
@@ -117,12 +117,13 @@ story('keys are changed while the node runs: new ones count, old ones while they
 });
 
 story('a stream is told that its token ends, and ended; a poll as well', async (w) => {
-  const { issuer, node, api } = await locked(w, 1, { leeway_s: 0 });
-  const token = issuer.token({ seconds: 4, subscribe: ['t'] });
+  const { issuer, node, api } = await locked(w, 1, { leeway_s: 0, set: { longpoll: { wait_ms: 60_000 } } });
+  const token = issuer.token({ seconds: 4 * SLOW, subscribe: ['t'] });
+  const polled = api.send('GET', '/api/events?topic=t&wait_ms=60000&since=-1s', { headers: { accept: 'application/json', ...bearer(token) } });
   const stream = await w.follow(node, 'topic=t', { headers: bearer(token) });
+  await node.metricReaches('weft_subscribers', 2);
   const { data: soon } = await stream.waitControl('weft.expiring');
-  assert.ok(soon.in_ms <= 4000 && soon.expires_ms > Date.now() - 60_000, JSON.stringify(soon));
-  const polled = api.send('GET', '/api/events?topic=t&since=-1s', { headers: { accept: 'application/json', ...bearer(token) } });
+  assert.ok(soon.in_ms <= 4000 * SLOW && soon.expires_ms > Date.now() - 60_000, JSON.stringify(soon));
   assert.deepEqual((await stream.waitControl('weft.expired')).data, { reason: 'expired' });
   await stream.closed;
   refused(await polled, 401, 'token', /expired/);

@@ -6,7 +6,7 @@ import { story } from './lib/story.mjs';
 import { events, RawHttp } from './lib/http.mjs';
 import { bin, cleanEnv } from './lib/node.mjs';
 import { run } from './lib/process.mjs';
-import { deadline, sleep, until } from './lib/wait.mjs';
+import { deadline, SLOW, sleep, until } from './lib/wait.mjs';
 
 const CLEAN = { code: 0, signal: null };
 // So long that a story sees the middle of the drain; it ends by itself only where a story waits for that.
@@ -30,7 +30,7 @@ async function startDrain(node) {
 }
 
 story('SIGTERM: not ready, but serving; each stream is told where it is and when to come back', async (w) => {
-  const [node] = await w.cluster(1, drainOf({ period_ms: 1500 }));
+  const [node] = await w.cluster(1, drainOf(LONG));
   const api = w.client(node);
   const streams = await followers(w, node, 20);
   const order = [];
@@ -44,6 +44,7 @@ story('SIGTERM: not ready, but serving; each stream is told where it is and when
   const answer = await api.publish('t', events(1, 3));
   assert.equal(answer.status, 201);
   assert.equal(answer.headers.connection, 'close'); // its next request may go to another node
+  node.program.signal('SIGTERM'); // all has been asked
   assert.deepEqual(await node.program.exited, CLEAN);
   for (const stream of streams) {
     await deadline(stream.closed, { what: 'the stream to end' });
@@ -51,16 +52,15 @@ story('SIGTERM: not ready, but serving; each stream is told where it is and when
     assert.deepEqual(moved(stream), { reason: 'draining', retry_ms: stream.retry });
     assert.equal(stream.all.at(-1).type, 'weft.moved', 'nothing follows it');
     assert.equal(stream.all.at(-1).id, undefined, 'it does not touch the last id');
-    assert.ok(stream.retry >= 250 && stream.retry <= 375, `retry ${stream.retry}`);
+    assert.ok(stream.retry >= 2000 && stream.retry <= 3000, `retry ${stream.retry}`);
   }
   assert.ok(new Set(streams.map((s) => s.retry)).size > 5, 'retries differ');
-  assert.equal((await node.logged('node.drained')).left, 0);
   const got = streams.map((s) => s.events.length);
   assert.ok(got.every((n) => n === 0 || n === 3), `all of a publish, or none: ${got}`);
 });
 
 story('streams go one after another, not together', async (w) => {
-  const [node] = await w.cluster(1, drainOf({ period_ms: 3000 }));
+  const [node] = await w.cluster(1, drainOf({ period_ms: 3000 * SLOW }));
   const streams = await followers(w, node, 30);
   const left = new Set();
   node.program.signal('SIGTERM');
@@ -70,7 +70,18 @@ story('streams go one after another, not together', async (w) => {
     return !node.running;
   }, { what: 'the node to end', every: 20 });
   assert.ok(left.size >= 5, `it was seen with ${[...left]} left`);
-  for (const stream of streams) await deadline(stream.closed, { what: 'the stream to end' });
+  assert.equal((await node.logged('node.drained')).left, 0);
+  for (const stream of streams) {
+    await deadline(stream.closed, { what: 'the stream to end' });
+    assert.ok(stream.retry >= 250 && stream.retry <= 375, `retry ${stream.retry}`);
+  }
+});
+
+story('drain.max_per_s makes the period longer', async (w) => {
+  const [node] = await w.cluster(1, drainOf({ period_ms: 100, max_per_s: 10, period_max_ms: 600_000 }));
+  await followers(w, node, 20);
+  assert.equal((await startDrain(node)).period_ms, 2000);
+  assert.deepEqual(await node.program.exited, CLEAN);
 });
 
 story('a new stream is told to go elsewhere, with 200; a poll is served', async (w) => {
@@ -145,14 +156,23 @@ story('nobody is subscribed: the node ends at once', async (w) => {
 });
 
 story('grace: not ready, and all is served as before, new streams too, until balancers have noticed', async (w) => {
-  const [node] = await w.cluster(1, drainOf({ period_ms: 300, grace_ms: 2000 }));
+  const [node] = await w.cluster(1, drainOf({ period_ms: 300, grace_ms: 600_000 }));
   const api = w.client(node);
   node.program.signal('SIGTERM');
   await until(async () => (await api.get('/readyz')).status === 503, { what: 'readyz to say 503' });
   const stream = await w.follow(node, 'topic=t');
   const [id] = await api.published('t', events(1, 1));
   assert.equal((await stream.take(1))[0].id, id);
-  assert.deepEqual(await node.program.exited, CLEAN);
+  node.program.signal('SIGTERM');
+  assert.deepEqual(await deadline(node.program.exited, { what: 'the node to end' }), CLEAN);
+  await deadline(stream.closed, { what: 'the stream to end' });
+  assert.equal(moved(stream).reason, 'draining');
+});
+
+story('grace comes to an end, and the drain begins', async (w) => {
+  const [node] = await w.cluster(1, drainOf({ period_ms: 300, grace_ms: 300 }));
+  const [stream] = await followers(w, node, 1);
+  assert.deepEqual(await node.stop(), CLEAN);
   await deadline(stream.closed, { what: 'the stream to end' });
   assert.equal(moved(stream).reason, 'draining');
 });
@@ -288,10 +308,11 @@ story('a rolling restart of three nodes under publishing: nothing lost, repeated
 }, { needs: ['weftd', 'weft-bench'] });
 
 story('sse.max_lifetime_ms: each stream moves in its time, and goes on without a seam', async (w) => {
-  const [node] = await w.cluster(1, { node: { set: { sse: { max_lifetime_ms: 3000, moved_retry_ms: 20 } } } });
+  const [node] = await w.cluster(1, { node: { set: { sse: { max_lifetime_ms: 3000 * SLOW, moved_retry_ms: 20 } } } });
   const api = w.client(node);
-  const streams = await followers(w, node, 8);
+  // Each has its three as soon as it begins, whenever the others do.
   await api.published('t', events(1, 3));
+  const streams = await followers(w, node, 8, 'topic=t&since=earliest');
   for (const stream of streams) {
     await deadline(stream.closed, { what: 'the stream to end' });
     assert.ok(stream.complete);

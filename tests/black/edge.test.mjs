@@ -394,6 +394,25 @@ story('behind a proxy streams are counted by the address that it forwards', asyn
   assert.equal((await opened('192.0.2.1')).control('weft.open').length, 1);
 });
 
+story('behind two proxies the address is the one that the outer of them has added, in one header or in two', async (w) => {
+  const [node] = await w.cluster(1, { node: { set: { limits: { connections_per_address: 1, api_proxies: 2 } } } });
+  const opened = async (headers) => {
+    const stream = w.stream(node, 'topic=t', { headers });
+    await stream.answered();
+    const word = await stream.until(() => stream.control('weft.open')[0] ?? stream.control('weft.moved')[0], { what: 'its first word', mayEnd: true });
+    return word.data.reason ?? word.type;
+  };
+  const one = (...list) => ({ 'X-Forwarded-For': list.join(', ') });
+  const two = (first, ...list) => ({ 'X-Forwarded-For': first, 'x-forwarded-for': list.join(', ') });
+  // claimed by the client, added by the outer proxy, added by the inner one
+  assert.equal(await opened(one('192.0.2.1', '198.51.100.1', '203.0.113.1')), 'weft.open');
+  assert.equal(await opened(one('192.0.2.1', '198.51.100.2', '203.0.113.1')), 'weft.open', 'another client behind the same proxies');
+  assert.equal(await opened(one('192.0.2.2', '198.51.100.1', '203.0.113.2')), 'limited', 'the same, whatever it claims');
+  assert.equal(await opened(two('192.0.2.1, 198.51.100.3', '203.0.113.1')), 'weft.open');
+  assert.equal(await opened(two('192.0.2.3, 198.51.100.3', '203.0.113.2')), 'limited');
+  assert.equal(await opened(two('192.0.2.1', '198.51.100.3', '203.0.113.1')), 'limited');
+});
+
 story('streams of a subject are counted, wherever they come from', async (w) => {
   const issuer = new Issuer(w.folder);
   const [node] = await w.cluster(1, { node: { set: { auth: { anonymous: 'none', jwks: issuer.file }, limits: { connections_per_subject: 2 } } } });

@@ -150,6 +150,21 @@ story('Redis is frozen while the connections stand: not ready, and ready again w
   await node.metricReaches('weft_canary_age_seconds', (age) => age >= 0 && age < 0.8);
 });
 
+story('canaries are heard but cannot be read back: publishing works, and still the node is not ready', async (w) => {
+  const [node] = await w.cluster(1, { node: { set: { canary: { interval_ms: 100, max_age_ms: 800 } } } });
+  const api = w.client(node);
+  const ready = async (status) => until(async () => {
+    const answer = await api.get('/readyz');
+    return answer.status === status && answer;
+  }, { what: `readyz to say ${status}` });
+  await ready(200);
+  await w.store.cmd('ACL', 'SETUSER', 'default', '-xrange');
+  assert.deepEqual((await ready(503)).json, { status: 'not_ready', reasons: ['canary'] });
+  await api.published('t', events(1, 1));
+  await w.store.cmd('ACL', 'SETUSER', 'default', '+xrange');
+  await ready(200);
+});
+
 story('the live connection is deaf: publishing works, and still the node is not ready', async (w) => {
   await w.redis();
   // No right to hear anything but the topics' channels.

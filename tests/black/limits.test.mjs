@@ -5,7 +5,7 @@ import { readFileSync } from 'node:fs';
 import net from 'node:net';
 import { story } from './lib/story.mjs';
 import { event, RawHttp } from './lib/http.mjs';
-import { deadline, QUICK, SLOW, sleep, until } from './lib/wait.mjs';
+import { deadline, SLOW, sleep, until } from './lib/wait.mjs';
 
 // Clock ticks (of 10 ms) that the process has used.
 function cpuTicks(pid) {
@@ -100,26 +100,35 @@ story('a reader that stops reading is cut; the others do not wait for it', async
 }, { timeout: 120_000 });
 
 story('a reader that is slow, but reads, stays, and misses nothing', async (w) => {
-  const [node] = await w.cluster(1, { node: { set: { http: { write_stall_ms: 3000 }, history: { max_events: 0 }, ring: { events: 10 } } } });
+  const stall = 1000 * SLOW;
+  const [node] = await w.cluster(1, { node: { set: { http: { write_stall_ms: stall }, history: { max_events: 0 }, ring: { events: 10 } } } });
   const api = w.client(node);
   const slow = await w.follow(node, 'topic=t');
   const text = 'x'.repeat(50_000);
-  const count = QUICK ? 120 : 300;
+  const count = 300;
+  // Sips from the first event on, of what comes at once: more of them than fit into the time that the node allows without a byte.
   slow.pause();
+  const began = performance.now();
+  const sips = (async () => {
+    while (slow.events.length < count && !slow.ended) {
+      const { bytes } = slow;
+      slow.resume();
+      await slow.until(() => slow.bytes > bytes, { what: 'a sip' });
+      slow.pause();
+      await sleep(stall / 50);
+    }
+    return performance.now() - began;
+  })();
+  sips.catch(() => {}); // awaited below
   for (let n = 1; n <= count; n++) await api.published('t', { type: 'big', payload: { n, text } });
-  // Sips: never as long without a byte as the node allows.
-  while (slow.events.length < count) {
-    assert.ok(!slow.ended, 'cut although it reads');
-    slow.resume();
-    await sleep(10);
-    slow.pause();
-    await sleep(20);
-  }
+  const took = await sips;
+  assert.ok(!slow.ended, 'cut although it reads');
+  assert.ok(took > 2 * stall, 'it was slow');
   assert.deepEqual(slow.events.map((e) => e.payload.n), Array.from({ length: count }, (_, i) => i + 1));
   assert.deepEqual(slow.control('weft.gap'), []);
 }, { timeout: 120_000 });
 
-story('a client that goes away is noticed within a second', async (w) => {
+story('a client that goes away is noticed', async (w) => {
   const [node] = await w.cluster();
   for (const [how, leave] of [
     ['a reset', (stream) => stream.socket.resetAndDestroy()],
@@ -129,7 +138,7 @@ story('a client that goes away is noticed within a second', async (w) => {
     const streams = await Promise.all(Array.from({ length: 50 }, (_, i) => w.follow(node, i % 2 ? 'topic=t' : 'topic=*')));
     assert.equal(await node.metric('weft_subscribers'), 50);
     for (const stream of streams) leave(stream);
-    await node.metricReaches('weft_subscribers', 0, { ms: 1000, what: `50 subscribers to be gone after ${how}` });
+    await node.metricReaches('weft_subscribers', 0, { what: `50 subscribers to be gone after ${how}` });
   }
 });
 

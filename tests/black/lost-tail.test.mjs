@@ -169,6 +169,17 @@ story('ten restarts that lose nothing: nobody is told of a loss, from whichever 
   }
 });
 
+story('within redis.stale_ms a server that is behind the cursor is asked again, and nobody is told of a loss', async (w) => {
+  const [node] = await w.cluster(1, { node: { set: { redis: { stale_ms: 600_000 } } } });
+  const [id] = await w.client(node).published('t', event(1));
+  const stream = w.stream(node, 'topic=t', { lastEventId: `${id.split('-')[0]}-${seq(id) + 1e9}` });
+  await stream.answered();
+  await node.logged('redis.stale');
+  const reads = await node.metric('weft_replay_reads_total');
+  await node.metricReaches('weft_replay_reads_total', (n) => n > reads + 2);
+  assert.deepEqual(gaps(stream), []);
+});
+
 story('everything is flushed under a living stream: told without a next event, and without a reconnect', async (w) => {
   const [a] = await w.cluster(1, { node: { set: FAST } });
   const api = w.client(a);

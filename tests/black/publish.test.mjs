@@ -301,6 +301,31 @@ story('a log that was replaced by something else: no 201, and no number is given
   assert.equal(new Set(ids.map((id) => id.split('-')[1])).size, ids.length, `a number twice: ${ids}`);
 });
 
+story('the clock of Redis went back: ids still grow', async (w) => {
+  const [node] = await w.cluster();
+  const api = w.client(node);
+  await api.published('t', event(1));
+  // What the head remembers is ahead of the clock, as it is after that was set back.
+  const ahead = Date.now() + 3_600_000;
+  await w.store.cmd('HSET', 'weft:{0}:head', 'ms', String(ahead));
+  const ids = [...await api.published('t', event(2)), ...await api.published('t', [event(3), event(4)])];
+  for (const id of ids) assert.equal(Number(id.split('-')[0]), ahead, `${ids}`);
+  assert.deepEqual((await w.store.ids('t')).slice(1), ids);
+});
+
+story('publish.unknown_types=refuse: a type without a schema is refused, and nothing is written', async (w) => {
+  const [node] = await w.cluster(1, { node: { set: { publish: { unknown_types: 'refuse' } } } });
+  const api = w.client(node);
+  const known = { type: 'log.append', payload: { level: 'info', message: 'm' } };
+  const before = await w.store.fingerprint();
+  for (const [body, field] of [[event(1), 'type'], [[known, event(1)], '[1].type']]) {
+    const answer = await api.publish('t', body);
+    assert.deepEqual([answer.status, answer.json.error.field], [400, field], answer.text);
+  }
+  assert.equal(await w.store.fingerprint(), before);
+  assert.equal((await api.publish('t', known)).status, 201);
+});
+
 story('many connections at once: every acknowledged id once, each connection in its order', async (w) => {
   const nodes = await w.cluster(2);
   const writers = 40;

@@ -151,6 +151,21 @@ story('a revoked token is no good on any node at once, nor are its streams; the 
   assert.equal((await ask(apis[0], 'PUT', '/api/revocations/x', { until_ms: -1 }, operator)).json.error.field, 'until_ms');
 });
 
+story('a revoked token ends its WebSocket and its waiting poll', async (w) => {
+  const { issuer, nodes: [node], apis: [api] } = await locked(w, 1);
+  const mine = issuer.token({ jti: 'mine', subscribe: ['t'] });
+  const ws = await w.ws(node, { headers: bearer(mine) });
+  await ws.subscribe('t');
+  const poll = api.send('GET', '/api/events?topic=t&since=-1s', { headers: { accept: 'application/json', ...bearer(mine) } });
+  await node.metricReaches('weft_subscribers', 2);
+  assert.equal((await ask(api, 'PUT', '/api/revocations/mine', {}, issuer.token({ roles: ['operator'] }))).status, 200);
+  assert.deepEqual(await ws.ending(), { code: 4401, reason: 'revoked' });
+  assert.equal(ws.control('weft.expired')[0].reason, 'revoked');
+  const polled = await poll;
+  assert.deepEqual([polled.status, polled.json.error?.field], [401, 'token'], polled.text);
+  assert.match(polled.json.error.message, /revoked/);
+});
+
 story('a token that is revoked until its `exp` is no good in the leeway after it either', async (w) => {
   const { issuer, apis } = await locked(w, 2, { leeway_s: 300 });
   const operator = issuer.token({ roles: ['operator'] });

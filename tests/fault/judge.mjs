@@ -11,11 +11,12 @@
 //   subscribers: [{name, patterns, earliest, trace}]
 // }
 // trace = [{k: 'connect', cursor}, {k: 'open', id}, {k: 'event', id, topic, n}, {k: 'gap', topic, after, next, reason},
-//          {k: 'cut', why}, {k: 'note', type}], in the order in which the subscriber met them.
+//          {k: 'cut', why}, {k: 'note', type}], in the order in which the subscriber met them. `open` has no id if the stream told none.
 //
 // An event is *kept* (it lies in a log at the end), *removed* (by an operator), or *lost* (by Redis: it was acknowledged or
 // delivered, and lies nowhere). Losses cut off the end of a history: what comes after them has higher numbers by a leap
-// of 10^9 (a new incarnation), or belongs to the next era, if everything was flushed.
+// of 10^9 (a new incarnation), or belongs to the next era, if everything was flushed. So an acknowledged event that is missing
+// before one that survived was not lost by Redis, and every number belongs to one event, whatever its time.
 
 const LEAP = 1e9;
 // A place in the order of everything is rank * LEAP + what is left of the seq; a rank is made of era, cut and incarnation.
@@ -24,7 +25,7 @@ const ERA_RANKS = 200 * CUT_RANKS;
 
 const flushRank = (era) => (era + 1) * ERA_RANKS - 1; // of a loss that ends the era
 
-export const KINDS = ['missing', 'repeated', 'outOfOrder', 'undetected', 'gapMissing', 'falseGap', 'phantom', 'ackedLost', 'torn', 'twice', 'reused'];
+export const KINDS = ['missing', 'repeated', 'outOfOrder', 'undetected', 'gapMissing', 'falseGap', 'phantom', 'ackedLost', 'torn', 'twice', 'reused', 'noStart'];
 
 export function parseId(id) {
   const match = /^(\d+)-(\d+)$/.exec(id ?? '');
@@ -44,6 +45,7 @@ class Universe {
     this.cuts = record.cuts ?? [];
     this.byN = new Map(record.publishes.map((publish) => [publish.n, publish]));
     this.byId = new Map();
+    this.byPos = new Map(); // place to the first event that was seen there
     for (const publish of record.publishes) {
       if (publish.outcome === 'acked') this.#see(publish.id, publish.n).acked = true;
     }
@@ -64,6 +66,10 @@ class Universe {
     if (!event) {
       event = { id, n, kept: new Set(), removed: new Set(), topics: [], acked: false, ...this.place(id) };
       this.byId.set(id, event);
+      if (event.pos < 0) return event;
+      const other = this.byPos.get(event.pos);
+      if (other) this.fault('reused', { id, text: `${id} and ${other.id} have one number` });
+      else this.byPos.set(event.pos, event);
     }
     event.n ??= n;
     if (n !== undefined && event.n !== n) {
@@ -127,8 +133,10 @@ class Walk {
     Object.assign(this, { universe, subscriber, counts, patterns: subscriber.patterns, trace: subscriber.trace });
     this.fault = (kind, at, more) => fault(kind, { subscriber: subscriber.name, at, ...more });
     this.seen = new Map(); // id to its index in the trace
+    this.seenN = new Map(); // number of an event to the one that was delivered
+    this.cursor = undefined; // the place of the connection's; undefined: it has none
     this.lastOf = new Map(); // topic to the place of its newest delivered event
-    this.byTopic = new Map(); // topic to [{pos, at}], in the order of delivery
+    this.byTopic = new Map(); // topic to [{pos, at, own}], in the order of delivery; own: it did not come for another topic
     this.gaps = []; // {topic, reason, at}
     this.highest = -1;
     this.start = subscriber.earliest ? -1 : undefined;
@@ -151,16 +159,17 @@ class Walk {
       if (entry.k === 'event') this.#event(entry, at);
       else if (entry.k === 'gap') this.#gap(entry, at);
       else if (entry.k === 'connect') this.#connect(entry, at);
-      else if (entry.k === 'open') this.#open(entry);
+      else if (entry.k === 'open') this.#open(entry, at);
     });
     this.#complete();
   }
 
   #connect(entry) {
     this.holes.clear();
+    this.cursor = entry.cursor ? this.universe.place(entry.cursor).pos : undefined;
     if (entry.cursor === null || entry.cursor === undefined) return;
     this.counts.resumes++;
-    this.again = new Set([...this.since.values()].map((gap) => gap.topic));
+    for (const gap of this.since.values()) this.again.add(gap.topic); // until an event comes, over any number of connections
     this.since.clear();
     const rank = this.universe.lossOf(entry.cursor);
     if (rank === undefined) return;
@@ -177,7 +186,12 @@ class Walk {
     return [...this.told.values()].some((ranks) => ranks.has(rank));
   }
 
-  #open({ id }) {
+  #open({ id }, at) {
+    if (!id) {
+      // One that begins with `since` is nowhere yet; every other one says where it stands.
+      if (!this.subscriber.earliest || this.cursor !== undefined) this.fault('noStart', at, { text: 'the stream began without an id' });
+      return;
+    }
     const { pos } = this.universe.place(id);
     if (this.start === undefined) this.start = pos;
     this.firstHeld ??= pos;
@@ -200,8 +214,18 @@ class Walk {
       this.fault('repeated', at, { id: entry.id, topic: entry.topic, text: `delivered before, entry ${this.seen.get(entry.id)}` });
       return;
     }
+    // Once by its id, and once by itself: a retry may write it anew only after Redis had lost it.
+    const before = this.seenN.get(entry.n);
+    if (before && before.fate !== 'lost') {
+      this.fault('repeated', at, { id: entry.id, topic: entry.topic, text: `event ${entry.n} was delivered before, as ${before.id}` });
+    }
+    this.seenN.set(entry.n, event);
+    // Nothing that comes lies before the beginning, wherever that was said to be.
+    if (this.seen.size === 0) {
+      this.start = Math.min(this.start ?? Infinity, event.pos);
+      this.firstHeld = Math.min(this.firstHeld ?? Infinity, event.pos);
+    }
     this.seen.set(entry.id, at);
-    this.firstHeld ??= event.pos;
     this.since.clear();
     this.again.clear();
 
@@ -227,7 +251,7 @@ class Walk {
       if (event.pos < (this.lastOf.get(topic) ?? -1)) back = true;
       else this.lastOf.set(topic, event.pos);
       if (!this.byTopic.has(topic)) this.byTopic.set(topic, []);
-      this.byTopic.get(topic).push({ pos: event.pos, at });
+      this.byTopic.get(topic).push({ pos: event.pos, at, own: mine.length === 1 || !event.removed.has(topic) });
     }
     if (back) this.fault('outOfOrder', at, { id: entry.id, topic: entry.topic, text: 'a later event of the topic was delivered before' });
     else if (event.pos < this.highest) this.counts.late++;
@@ -245,10 +269,10 @@ class Walk {
     if (!wanted) why = 'of a topic that is not followed';
     else if (twice) why = 'told twice on one connection';
     else if (entry.reason === 'reset') why = this.#reset(entry, again);
-    else if (entry.reason === 'trimmed') why = this.#trimmed(entry);
+    else if (entry.reason === 'trimmed') why = this.#trimmed(entry) ?? this.#next(entry, at);
     else why = `reason ${entry.reason}`;
     if (why) this.fault('falseGap', at, { id: entry.after, topic: entry.topic, text: `${entry.reason}: ${why}` });
-    this.gaps.push({ topic: entry.topic, at });
+    this.gaps.push({ ...entry, at });
   }
 
   // One hole has one event behind it, whatever was delivered of other topics since it was told. Without one, or by a
@@ -276,15 +300,32 @@ class Walk {
     return news.length > 0 || again ? null : 'nothing that was seen or held was lost, or it was told before';
   }
 
-  // Justified if an operator removed something that was still to come.
+  // Justified if an operator removed something that was still to come: of what lies before the cursor of a
+  // connection, the one before had told.
   #trimmed(entry) {
     const { universe } = this;
     for (const { topic, ids } of universe.record.removed ?? []) {
       if (!covers(entry.topic, topic)) continue;
-      const reached = Math.max(this.lastOf.get(topic) ?? -1, this.start ?? -1);
+      const reached = Math.max(this.lastOf.get(topic) ?? -1, this.start ?? -1, this.cursor ?? -1);
       if (ids.some((id) => !this.seen.has(id) && universe.place(id).pos > reached)) return null;
     }
     return 'nothing was removed that was not delivered';
+  }
+
+  // What it names as next is what comes next (but for what was removed from this topic and is held in another); or, if
+  // the connection ends before, an event of the topic.
+  #next({ topic, next }, at) {
+    const { universe, trace } = this;
+    const isOf = (event) => event?.topics.some((name) => covers(topic, name));
+    const isHeld = (event) => event.topics.some((name) => covers(topic, name) && !event.removed.has(name));
+    if (next === null) return null;
+    for (let i = at + 1; i < trace.length && trace[i].k !== 'cut' && trace[i].k !== 'connect'; i++) {
+      if (trace[i].k !== 'event') continue;
+      if (trace[i].id === next) return isOf(universe.byId.get(next)) ? null : `its next, ${next}, is no event of it`;
+      if (isHeld(universe.byId.get(trace[i].id))) return `its next is ${next}, and ${trace[i].id} came`;
+    }
+    // What was lost may not be known to anybody else.
+    return isOf(universe.byId.get(next)) || universe.record.mayLose.length > 0 ? null : `its next, ${next}, is no event of it`;
   }
 
   // Every kept event came; for every removed one that did not come, a gap did.
@@ -327,14 +368,21 @@ class Walk {
     return this.byTopic.get(topic)?.find((entry) => entry.pos > pos)?.at ?? this.trace.length - 1;
   }
 
+  // Told by a gap behind the event before it. An event that was removed from this topic may have come as one of another, and
+  // does not end a gap: that goes up to its next or, if it names none of this topic, to the first event of the topic's own.
   #toldBetween(topic, pos) {
+    const { universe } = this;
     let from = -1;
+    let fromOwn = -1;
     let to = this.trace.length;
     for (const entry of this.byTopic.get(topic) ?? []) {
-      if (entry.pos < pos) from = Math.max(from, entry.at);
-      else to = Math.min(to, entry.at);
+      if (entry.pos > pos) to = Math.min(to, entry.at);
+      else from = Math.max(from, entry.at);
+      if (entry.pos < pos && entry.own) fromOwn = Math.max(fromOwn, entry.at);
     }
-    return this.gaps.some((gap) => gap.at > from && gap.at < to && covers(gap.topic, topic));
+    const spans = (gap) => (gap.topic === topic && gap.reason === 'trimmed' && gap.next
+      ? universe.place(gap.after).pos < pos && pos < universe.place(gap.next).pos : gap.at > fromOwn);
+    return this.gaps.some((gap) => covers(gap.topic, topic) && gap.at < to && (gap.at > from || spans(gap)));
   }
 }
 
@@ -355,12 +403,13 @@ export function judge(record) {
     for (const topic of torn) fault('torn', { id: event.id, topic, text: `event ${event.n} lies in ${[...event.kept]} and not in ${topic}` });
     if (event.fate !== 'lost') continue;
     if (event.acked) counts.ackedLost++;
-    if (record.mayLose.length === 0) {
-      fault('ackedLost', {
-        id: event.id, topic: event.topics[0],
-        text: `event ${event.n} was ${event.acked ? 'acknowledged' : 'delivered'}, lies in no log, and nothing that loses events had happened`,
-      });
-    }
+    const middle = event.lossRank === event.rank && event.pos < (universe.survived.get(event.rank) ?? -1);
+    if (record.mayLose.length > 0 && !middle) continue;
+    const why = record.mayLose.length === 0 ? 'nothing that loses events had happened' : 'later ones of the same history do';
+    fault('ackedLost', {
+      id: event.id, topic: event.topics[0],
+      text: `event ${event.n} was ${event.acked ? 'acknowledged' : 'delivered'}, lies in no log, and ${why}`,
+    });
   }
   // One event, one id: a retry with its key finds the first one.
   for (const [topic, entries] of Object.entries(record.logs)) {

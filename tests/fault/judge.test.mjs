@@ -390,6 +390,110 @@ test('a hole that is told again after events of other topics is told twice', () 
     gap('1-1', '6-6'), seen(2, 'x'), seen(6, 'y')])), []);
 });
 
+// A record of one subscriber, whose trace begins at its own; ids of the first incarnation, and of the second.
+const at = (n) => `${1000 + n}-${10 + n}`;
+const anew = (n) => `${2000 + n}-${1e9 + 10 + n}`;
+const acked = (n, topics = ['a'], id = at(n)) => ({ n, topics, outcome: 'acked', id });
+const came = (n, topic = 'a', id = at(n)) => ({ k: 'event', id, topic, n });
+const trimmed = (topic, after, next = null) => ({ k: 'gap', topic, after, next, reason: 'trimmed' });
+const resumed = (id) => [{ k: 'cut' }, { k: 'connect', cursor: id }, { k: 'open', id }];
+
+function small(trace, { patterns = ['a'], open = at(0), ...more }) {
+  return {
+    publishes: [], logs: {}, removed: [], flushes: [], mayLose: [], ...more,
+    subscribers: [{ name: 's', patterns, trace: [{ k: 'connect', cursor: null }, { k: 'open', id: open }, ...trace] }],
+  };
+}
+
+test('a loss cuts off an end: one in the middle of what survived is not one', () => {
+  const record = (held) => small(held.map((n) => came(n)), {
+    publishes: [1, 2, 3].map((n) => acked(n)), logs: { a: held.map((n) => [at(n), n]) }, mayLose: ['promotion'],
+  });
+  assert.deepEqual(kinds(record([1, 2])), []);
+  assert.deepEqual(kinds(record([1, 3])), ['ackedLost']);
+});
+
+test('a trimmed gap is told once: not again to a cursor beyond it', () => {
+  const record = (trace) => small(trace, {
+    patterns: ['a', 'b'], publishes: [acked(1), acked(2, ['b']), acked(3, ['b'])], removed: [{ topic: 'a', ids: [at(1)] }],
+    logs: { a: [], b: [[at(2), 2], [at(3), 3]] },
+  });
+  const told = trimmed('a', at(0));
+  assert.deepEqual(kinds(record([told, came(2, 'b'), ...resumed(at(2)), came(3, 'b')])), []);
+  assert.deepEqual(kinds(record([told, ...resumed(at(0)), told, came(2, 'b'), came(3, 'b')])), []);
+  assert.deepEqual(kinds(record([told, came(2, 'b'), ...resumed(at(2)), trimmed('a', at(2)), came(3, 'b')])), ['falseGap']);
+});
+
+test('what a trimmed gap names as next comes next', () => {
+  const record = (...trace) => small(trace, {
+    patterns: ['a', 'b'], publishes: [acked(1), acked(2, ['b']), acked(3), acked(4)], removed: [{ topic: 'a', ids: [at(1)] }],
+    logs: { a: [[at(3), 3], [at(4), 4]], b: [[at(2), 2]] },
+  });
+  const rest = [came(2, 'b'), came(3), came(4)];
+  for (const next of [null, at(3)]) assert.deepEqual(kinds(record(trimmed('a', at(0), next), ...rest)), [], next);
+  for (const next of [at(2), at(4), '9-99999']) assert.deepEqual(kinds(record(trimmed('a', at(0), next), ...rest)), ['falseGap'], next);
+  // Cut before it came.
+  const cut = (next) => record(trimmed('a', at(0), next), ...resumed(at(0)), trimmed('a', at(0), at(3)), ...rest);
+  assert.deepEqual(kinds(cut(at(3))), []);
+  for (const next of [at(2), '9-99999']) assert.deepEqual(kinds(cut(next)), ['falseGap'], next);
+});
+
+test('a gap reaches up to its next, whatever comes of another topic meanwhile', () => {
+  // 1 to 3 were removed from a; 2 is held in b.
+  const record = (next) => small([trimmed('a', at(0), next), came(2, 'b'), came(4)], {
+    patterns: ['a', 'b'], publishes: [acked(1), acked(2, ['a', 'b']), acked(3), acked(4)], removed: [{ topic: 'a', ids: [1, 2, 3].map(at) }],
+    logs: { a: [[at(4), 4]], b: [[at(2), 2]] },
+  });
+  for (const next of [at(4), null]) assert.deepEqual(kinds(record(next)), [], next);
+  assert.deepEqual(kinds(record(at(3))), ['falseGap', 'gapMissing']);
+  // A reset says it of all topics of a pattern, and its next is one of them.
+  const reset = small([came(1), { k: 'gap', topic: '*', after: at(1), next: anew(2), reason: 'reset' }, came(2, 'b', anew(2)), came(4, 'b', anew(4))], {
+    patterns: ['*'], publishes: [acked(1), acked(2, ['a', 'b'], anew(2)), acked(3, ['a'], anew(3)), acked(4, ['b'], anew(4))],
+    removed: [{ topic: 'a', ids: [anew(2), anew(3)] }], logs: { a: [], b: [[anew(2), 2], [anew(4), 4]] }, mayLose: ['promotion'],
+  });
+  assert.deepEqual(kinds(reset), []);
+});
+
+test('a number that is given twice is found, whatever its time', () => {
+  const record = (second) => small([came(1)], { publishes: [acked(1), acked(2, ['b'], second)], logs: { a: [[at(1), 1]], b: [[second, 2]] } });
+  assert.deepEqual(kinds(record(`1002-${12}`)), []);
+  assert.deepEqual(kinds(record(`1002-${11}`)), ['reused']);
+});
+
+test('an event comes once by itself, not by its id: twice only if the first was lost', () => {
+  const record = (second, more) => small([came(1), ...more.told ?? [], came(1, 'a', second)], { publishes: [acked(1, ['a'], second)], logs: { a: [[second, 1]] }, ...more });
+  assert.deepEqual(kinds(record(at(2), { removed: [{ topic: 'a', ids: [at(1)] }] })), ['repeated']);
+  const told = [{ k: 'gap', topic: 'a', after: at(1), next: anew(1), reason: 'reset' }];
+  assert.deepEqual(kinds(record(anew(1), { mayLose: ['promotion'], told })), []);
+});
+
+test('a stream that began says where, and not beyond what it then gives', () => {
+  const record = (open, ...numbers) => small(numbers.map((n) => came(n)), {
+    open, publishes: [1, 2, 3].map((n) => acked(n)), logs: { a: [1, 2, 3].map((n) => [at(n), n]) },
+  });
+  assert.deepEqual(kinds(record(at(0), 1, 2, 3)), []);
+  assert.deepEqual(kinds(record('9000-99', 1, 3)), ['missing']);
+  assert.deepEqual(kinds(record(null, 1, 2, 3)), ['noStart']);
+  assert.deepEqual(kinds(record(null, 1, 3)), ['noStart', 'missing']);
+  // Only one that begins with `since` is nowhere at first.
+  const earliest = record(null, 1, 2, 3);
+  earliest.subscribers[0].earliest = true;
+  assert.deepEqual(kinds(earliest), []);
+  earliest.subscribers[0].trace.push({ k: 'cut' }, { k: 'connect', cursor: at(3) }, { k: 'open', id: null });
+  assert.deepEqual(kinds(earliest), ['noStart']);
+});
+
+test('a loss may be told again until an event comes, over any number of connections', () => {
+  const reset = { k: 'gap', topic: 'a', after: at(1), next: anew(2), reason: 'reset' };
+  const record = (...trace) => small([came(1), reset, ...resumed(at(1)), ...resumed(at(1)), ...trace], {
+    publishes: [acked(1), acked(2, ['a'], anew(2)), acked(3, ['a'], anew(3))], logs: { a: [[anew(2), 2], [anew(3), 3]] }, mayLose: ['promotion'],
+  });
+  const second = came(2, 'a', anew(2));
+  const third = came(3, 'a', anew(3));
+  assert.deepEqual(kinds(record(reset, second, third)), []);
+  assert.deepEqual(kinds(record(second, reset, third)), ['falseGap']);
+});
+
 test('a late event is counted, not condemned', () => {
   const record = {
     publishes: [{ n: 1, topics: ['x'], outcome: 'acked', id: '10-1' }, { n: 2, topics: ['y'], outcome: 'acked', id: '10-2' }],

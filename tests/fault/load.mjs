@@ -132,7 +132,9 @@ export class Follower {
     while (!this.round.over) {
       const node = this.round.anyNode(this.random);
       if (node) await this.#connection(node);
-      await sleep(this.random.between(5, 100));
+      // Now and then it stays away for so long that something is trimmed, or lost, behind its back.
+      const away = !this.round.calm && this.random.chance(0.1) ? this.random.between(500, 4000) : this.random.between(5, 100);
+      await sleep(away);
     }
   }
 
@@ -182,7 +184,7 @@ export class Follower {
       this.note({ k: 'event', id: entry.data.id, topic: entry.data.topic, n });
       if (this.round.marks.has(n)) this.marks.add(n);
     } else if (entry.type === 'weft.open') {
-      if (entry.id) this.note({ k: 'open', id: entry.id });
+      this.note({ k: 'open', id: entry.id || null });
       this.opened = true;
     } else if (entry.type === 'weft.gap') {
       const { topic, after, next, reason } = entry.data;

@@ -11,7 +11,7 @@ export function countsText(counts) {
     `in Redis: ${counts.kept} kept, ${counts.removed} removed by an operator, ${counts.lost} lost (${counts.ackedLost} acknowledged)`,
     `delivered ${counts.delivered}, resumes ${counts.resumes}, late ${counts.late}, gaps told: ${gaps}`,
     `faults: ${f.missing} missing, ${f.repeated} repeated, ${f.outOfOrder} out of order, ${f.undetected} undetected losses, ${f.gapMissing} gaps not told, ` +
-      `${f.falseGap} false gaps, ${f.phantom} phantoms, ${f.ackedLost} lost without a cause, ${f.torn} torn, ${f.twice} twice, ${f.reused} ids reused`,
+      `${f.falseGap} false gaps, ${f.phantom} phantoms, ${f.ackedLost} lost without a cause, ${f.torn} torn, ${f.twice} twice, ${f.reused} ids reused, ${f.noStart} streams without a beginning`,
   ].join('\n');
 }
 
@@ -21,7 +21,7 @@ export function entryText(entry) {
     case 'event': return `${at}event ${entry.id} ${entry.topic} n=${entry.n}`;
     case 'gap': return `${at}gap ${entry.topic} after=${entry.after} next=${entry.next} ${entry.reason}`;
     case 'connect': return `${at}connect ${entry.node ?? ''} cursor=${entry.cursor ?? 'none'}`;
-    case 'open': return `${at}open ${entry.id}`;
+    case 'open': return `${at}open ${entry.id ?? 'without an id'}`;
     case 'cut': return `${at}cut (${entry.why})`;
     default: return `${at}${entry.k} ${entry.type ?? ''}`;
   }
