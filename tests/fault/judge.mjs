@@ -319,6 +319,8 @@ class Walk {
     const isOf = (event) => event?.topics.some((name) => covers(topic, name));
     const isHeld = (event) => event.topics.some((name) => covers(topic, name) && !event.removed.has(name));
     if (next === null) return null;
+    const named = universe.byId.get(next);
+    if (isOf(named) && !isHeld(named)) return null; // it was removed as well, before it came
     for (let i = at + 1; i < trace.length && trace[i].k !== 'cut' && trace[i].k !== 'connect'; i++) {
       if (trace[i].k !== 'event') continue;
       if (trace[i].id === next) return isOf(universe.byId.get(next)) ? null : `its next, ${next}, is no event of it`;
