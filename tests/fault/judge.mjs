@@ -320,14 +320,15 @@ class Walk {
     const isHeld = (event) => event.topics.some((name) => covers(topic, name) && !event.removed.has(name));
     if (next === null) return null;
     const named = universe.byId.get(next);
-    if (isOf(named) && !isHeld(named)) return null; // it was removed as well, before it came
     for (let i = at + 1; i < trace.length && trace[i].k !== 'cut' && trace[i].k !== 'connect'; i++) {
+      // It was removed as well, before it came, and that is told in its turn.
+      if (trace[i].k === 'gap' && trace[i].topic === topic && isOf(named) && !isHeld(named)) return null;
       if (trace[i].k !== 'event') continue;
-      if (trace[i].id === next) return isOf(universe.byId.get(next)) ? null : `its next, ${next}, is no event of it`;
+      if (trace[i].id === next) return isOf(named) ? null : `its next, ${next}, is no event of it`;
       if (isHeld(universe.byId.get(trace[i].id))) return `its next is ${next}, and ${trace[i].id} came`;
     }
     // What was lost may not be known to anybody else.
-    return isOf(universe.byId.get(next)) || universe.record.mayLose.length > 0 ? null : `its next, ${next}, is no event of it`;
+    return isOf(named) || universe.record.mayLose.length > 0 ? null : `its next, ${next}, is no event of it`;
   }
 
   // Every kept event came; for every removed one that did not come, a gap did.
