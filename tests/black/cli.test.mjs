@@ -202,6 +202,19 @@ story('publish --ndjson goes on when the reader of its ids goes away', async (w)
   assert.equal((await w.store.ids('full')).length, 100);
 }, NEEDS);
 
+story('revocations: a list that is cut says so', async (w) => {
+  const [node] = await w.cluster();
+  assert.equal((await weft(['revocations', 'add', 'one'], { url: node.origin })).code, 0);
+  const whole = await weft(['revocations'], { url: node.origin });
+  assert.deepEqual([whole.stdout, whole.stderr], ['one\tfor ever', '']);
+  const key = (await w.store.cmd('KEYS', 'weft:{revoked}*')).find((name) => !name.endsWith(':version'));
+  await w.store.cmd('EVAL', "for i = 1, 10000 do redis.call('ZADD', KEYS[1], '9000000000000000', 'jti' .. i) end", '1', key);
+  const cut = await weft(['revocations'], { url: node.origin });
+  assert.equal(cut.code, 0);
+  assert.equal(cut.stdout.split('\n').length, 10000);
+  assert.match(cut.stderr, /first 10000.*more/);
+}, NEEDS);
+
 story('a cursor that cannot be kept is no success', async (w) => {
   const [node] = await w.cluster();
   await w.client(node).published('t', event(1));
