@@ -123,7 +123,7 @@ void weft_respond_json(h2o_req_t *req, int status, struct weft_str body)
 }
 
 static void respond_problem(h2o_req_t *req, int status, const char *code, const char *field,
-                            struct weft_str text, bool unwritten)
+                            struct weft_str text, bool unwritten) WEFT_ON_WORKER
 {
     struct weft_buf b;
 
