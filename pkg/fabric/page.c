@@ -238,19 +238,20 @@ void weft_page_maker_cut(struct weft_page_maker *pm, size_t bytes)
 }
 
 /*
- * Whether the topic lost events after the start. Each page that begins before the end of what is missing says so, since
- * whoever gets this one may have no further one: the rest may come from rings, or on another stream. Who has several tells
- * it once (fanout).
+ * The newest event after the start that the topic has lost; 0: it has lost none. Each page that begins before the end of what
+ * is missing says so, since whoever gets this one may have no further one: the rest may come from rings, or on another
+ * stream. Who has several tells it once (fanout).
  */
-static bool trimmed(const struct weft_page_maker *pm, const struct weft_page_topic *t)
+static uint64_t trimmed(const struct weft_page_maker *pm, const struct weft_page_topic *t)
 {
+    uint64_t newest = 0;
+
     if (t->first.seq != 0) {
-        return t->first_prev > pm->start.seq;
-    }
-    if (t->known) { /* events after the start, and none is held */
-        return t->asked && t->score > pm->start.seq;
-    }
-    return false; /* removed, or it never was: gone() knows */
+        newest = t->first_prev;
+    } else if (t->known && t->asked) {
+        newest = t->score; /* none is held */
+    }                      /* else removed, or it never was: gone() knows */
+    return newest > pm->start.seq ? newest : 0;
 }
 
 /*
@@ -262,17 +263,18 @@ static bool gone(const struct weft_page_maker *pm, const struct weft_page_remove
         const struct weft_page_topic *t = &pm->topics[i];
 
         if (weft_str_eq(weft_str(t->name, t->name_len), r->name)) {
-            return !trimmed(pm, t);
+            return trimmed(pm, t) == 0;
         }
     }
     return true;
 }
 
 static void set_gap(struct weft_gap *gap, struct weft_str topic, struct weft_id after,
-                    struct weft_id next, enum weft_gap_reason reason)
+                    struct weft_id next, uint64_t at, enum weft_gap_reason reason)
 {
     gap->after = after;
     gap->next = next;
+    gap->at = at;
     gap->reason = reason;
     memcpy(gap->topic, topic.p, topic.len);
 }
@@ -306,9 +308,17 @@ static struct weft_page *with_reset(const struct weft_page_maker *pm, struct wef
     for (size_t i = 0; page != NULL && i < n; i++) {
         struct weft_str name = weft_str_before(&what, ' ');
 
-        set_gap(&page->gaps[i], name, pm->start, first_of(pm, name), WEFT_GAP_RESET);
+        set_gap(&page->gaps[i], name, pm->start, first_of(pm, name), 0, WEFT_GAP_RESET);
     }
     return page;
+}
+
+static int by_newest(const void *a, const void *b)
+{
+    const struct weft_gap *x = a;
+    const struct weft_gap *y = b;
+
+    return x->at != y->at ? (x->at < y->at ? -1 : 1) : strcmp(x->topic, y->topic);
 }
 
 /* What retention took after the start. */
@@ -319,7 +329,7 @@ static struct weft_page *with_gaps(const struct weft_page_maker *pm)
     size_t k = 0;
 
     for (size_t i = 0; pm->from == WEFT_READ_AFTER && i < pm->n_topics; i++) {
-        n += trimmed(pm, &pm->topics[i]) ? 1 : 0;
+        n += trimmed(pm, &pm->topics[i]) > 0 ? 1 : 0;
     }
     for (size_t i = 0; i < pm->n_removed; i++) {
         n += gone(pm, &pm->removed[i]) ? 1 : 0;
@@ -328,17 +338,21 @@ static struct weft_page *with_gaps(const struct weft_page_maker *pm)
     for (size_t i = 0; page != NULL && k < n && i < pm->n_topics; i++) {
         const struct weft_page_topic *t = &pm->topics[i];
 
-        if (trimmed(pm, t)) {
+        if (trimmed(pm, t) > 0) {
             set_gap(&page->gaps[k++], weft_str(t->name, t->name_len), pm->start, t->first,
-                    WEFT_GAP_TRIMMED);
+                    trimmed(pm, t), WEFT_GAP_TRIMMED);
         }
     }
     for (size_t i = 0; page != NULL && k < n && i < pm->n_removed; i++) {
         const struct weft_page_removed *r = &pm->removed[i];
 
         if (gone(pm, r)) {
-            set_gap(&page->gaps[k++], r->name, pm->start, first_of(pm, r->name), WEFT_GAP_TRIMMED);
+            set_gap(&page->gaps[k++], r->name, pm->start, first_of(pm, r->name), r->seq,
+                    WEFT_GAP_TRIMMED);
         }
+    }
+    if (page != NULL) {
+        qsort(page->gaps, n, sizeof(page->gaps[0]), by_newest);
     }
     return page;
 }

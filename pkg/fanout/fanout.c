@@ -119,6 +119,7 @@ void weft_fanout_followed(struct weft_fanout *fo, struct weft_str name, uint64_t
         DL_FOREACH(topic->links, link) {
             weft_sub_news(link);
         }
+        weft_wild_restart(fo, topic);
     }
     topic->synced = true;
     wake_waiting(topic);
@@ -133,8 +134,11 @@ void weft_fanout_live(struct weft_fanout *fo, struct weft_batch *batch)
     uint64_t first;
 
     see_head(fo, newest);
-    if (topic == NULL && fo->n_wild > 0) {
+    if (topic != NULL) {
+        weft_wild_show(fo, topic);
+    } else if (fo->n_wild > 0) {
         topic = weft_topic_get(fo, name);
+        weft_wild_show(fo, topic);
         if (topic->links == NULL) {
             weft_topic_drop(fo, topic);
             topic = NULL;
@@ -256,6 +260,7 @@ static void take_history(struct weft_fanout *fo, const struct weft_history *hist
         forget_history(fo, shared);
     }
     DL_FOREACH(fo->subs, sub) {
+        weft_told_forget(sub, another ? shared.seq : fo->head.seq);
         weft_sub_judge(sub, history);
     }
 }
@@ -303,25 +308,18 @@ void weft_fanout_tick(struct weft_fanout *fo)
     if (++fo->ticks % TICKS_PER_SWEEP != 0) {
         return;
     }
+    weft_wild_sweep(fo);
     HASH_ITER(hh, fo->topics, topic, next) {
         if (topic->direct > 0) {
             topic->idle_for = 0;
         } else if (topic->idle_for < fo->o.linger_sweeps) {
             topic->idle_for++;
-        } else if (topic->links != NULL && topic->ring != NULL) {
+        } else if (topic->links != NULL) {
             weft_topic_unfollow(fo,
                                 topic); /* kept for patterns, which have a channel of their own */
         } else {
             weft_topic_drop(fo, topic);
         }
-    }
-    if (fo->n_wild > 0) {
-        fo->wild_idle_for = 0;
-    } else if (fo->all_followed && ++fo->wild_idle_for > fo->o.linger_sweeps) {
-        fo->all_followed = false;
-        fo->all_synced = false;
-        fo->o.ops->follow(fo->o.ctx, weft_str("", 0), false);
-        weft_gauge_add(fo->o.shard, WEFT_G_TOPICS_FOLLOWED, -1);
     }
 }
 

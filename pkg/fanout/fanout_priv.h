@@ -6,9 +6,11 @@
  *   sub.c     subscribers: beginning, ending, pulling, pages
  *   judge.c   subscribers after Redis has lost something
  *   words.c   what a subscriber asked for
+ *   wild.c    subscribers with patterns, and their topics
  *   take.c    taking from rings, merged by seq
  *   slow.c    subscribers whose writer is behind
  *   held.c    how much of the log subscribers hold
+ *   told.c    gaps that a subscriber was told, so that it is told them once
  *   late.c    events whose live message was lost, found when the cursor had passed them
  */
 #ifndef WEFT_FANOUT_PRIV_H
@@ -44,6 +46,7 @@ struct weft_link {
 
 struct weft_topic {
     UT_hash_handle hh;
+    struct weft_topic *shown_prev, *shown_next;
     struct weft_link *links;
     struct weft_ring_entry *ring; /* utlist DL: ring->prev is the newest */
     size_t ring_events;
@@ -62,6 +65,8 @@ struct weft_topic {
     bool followed;               /* the hub was asked to */
     bool synced;                 /* ... and told from where */
     bool met;                    /* last is true */
+    bool shown;           /* all subscribers with a pattern that matches are linked; else none is */
+    uint32_t quiet_since; /* fo->sweeps at its last live event */
     uint16_t name_len;
     char name[];
 };
@@ -71,6 +76,9 @@ struct weft_fanout {
     struct weft_topic *topics; /* uthash by name */
     struct weft_sub *subs;     /* utlist DL; those with patterns first */
     struct weft_sub *dirty;    /* utlist DL */
+    struct weft_topic *shown;  /* utlist DL, the quietest first */
+    uint32_t sweeps;
+    size_t wild_bytes; /* of links of patterns, and of the topics that have one */
     struct weft_ring_entry *oldest, *newest;
     size_t ring_bytes;
     struct weft_id head; /* newest id seen */
@@ -79,6 +87,7 @@ struct weft_fanout {
     struct weft_held *held; /* pages that subscribers hold: uthash by page */
     size_t held_bytes;      /* of these, each once */
     size_t held_mean;       /* of one page, about */
+    size_t told_bytes;      /* of what subscribers were told */
     size_t n_reading;       /* subscribers whose page is on its way */
     size_t n_again;         /* subscribers whose read was refused */
     uint32_t ticks;
@@ -93,11 +102,11 @@ struct weft_fanout {
 
 /* ---- topic.c ---- */
 struct weft_topic *weft_topic_find(struct weft_fanout *fo, struct weft_str name);
-/* Makes it if there is none, and shows it to the subscribers with patterns. */
+/* Makes it if there is none. */
 struct weft_topic *weft_topic_get(struct weft_fanout *fo, struct weft_str name);
 bool weft_topic_link(struct weft_topic *topic, struct weft_sub *sub, bool direct);
 void weft_topic_unlink(struct weft_link *link);
-/* Removes it; its links must be gone or belong to patterns (they are taken off their subscribers). */
+/* Removes it. Nobody may name it. */
 void weft_topic_drop(struct weft_fanout *fo, struct weft_topic *topic);
 void weft_topic_follow(struct weft_fanout *fo, struct weft_topic *topic);
 void weft_topic_unfollow(struct weft_fanout *fo, struct weft_topic *topic);
@@ -155,14 +164,26 @@ static inline uint64_t weft_sub_passed(const struct weft_sub *sub)
 {
     return sub->cursor.seq + (sub->jumped_to != 0 && sub->cursor.seq == sub->jumped_to ? 1 : 0);
 }
-/* Links sub to topic if one of its patterns matches. */
-void weft_sub_offer(struct weft_sub *sub, struct weft_topic *topic);
-/* Takes the topic off the subscriber. */
-void weft_sub_lose(struct weft_link *link);
+/* It looks at all of its links. */
+void weft_sub_scan(struct weft_sub *sub);
 /* Asks for a page, unless one is on its way or Redis is away. */
 void weft_sub_read(struct weft_sub *sub, bool late);
 /* Its rings do not reach back to the cursor: it lives from pages now. */
 void weft_sub_enter_log(struct weft_sub *sub);
+
+/* ---- wild.c ---- */
+/* The subscriber has patterns: everything is followed, and it is linked to what goes on. */
+void weft_wild_join(struct weft_sub *sub);
+/* An event of the topic comes. Others may go to make room. */
+void weft_wild_show(struct weft_fanout *fo, struct weft_topic *topic);
+/* The ring begins behind its last event, which is newer than what came live: for those who are not linked. */
+void weft_wild_restart(struct weft_fanout *fo, const struct weft_topic *topic);
+/* Takes the topic off them. */
+void weft_wild_hide(struct weft_fanout *fo, struct weft_topic *topic);
+/* A link of a pattern is there, or about to go. */
+void weft_wild_charge(struct weft_fanout *fo, const struct weft_topic *topic, bool more);
+/* About once a second. */
+void weft_wild_sweep(struct weft_fanout *fo);
 
 /* ---- judge.c ---- */
 /* Its cursor may be of a history that is gone: the log is asked before it goes on. */
@@ -197,6 +218,16 @@ void weft_sub_hold(struct weft_sub *sub, struct weft_page *page);
 void weft_sub_let_go(struct weft_sub *sub);
 /* Another page may be asked for. */
 bool weft_held_has_room(const struct weft_fanout *fo);
+
+/* ---- told.c ---- */
+/* The gaps of its page are told now: those that were not told before are, and remembered. False: there are none. */
+bool weft_told_news(struct weft_sub *sub);
+/* It has everything up to here: what ends there does not come again. */
+void weft_told_passed(struct weft_sub *sub, uint64_t seq);
+/* NULL is allowed. */
+void weft_told_free(struct weft_fanout *fo, struct weft_told *told);
+/* What comes after this is of another history, and its numbers may come again. */
+void weft_told_forget(struct weft_sub *sub, uint64_t seq);
 
 /* ---- late.c ---- */
 

@@ -266,6 +266,7 @@ static void page_done(struct weft_sub *sub)
         LL_DELETE(sub->late, late);
         late->upto = end;
         LL_PREPEND(sub->late_given, late);
+        weft_told_passed(sub, end);
     }
     weft_sub_let_go(sub);
 }
@@ -293,7 +294,7 @@ bool weft_late_pull(struct weft_taker *tk, enum weft_pull *ret_pull)
         }
         if (!sub->gaps_told) {
             sub->gaps_told = true;
-            if (gap_is_late(sub)) {
+            if (gap_is_late(sub) && weft_told_news(sub)) {
                 *ret_pull = WEFT_PULL_GAPS;
                 return true;
             }

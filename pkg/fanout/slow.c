@@ -39,11 +39,6 @@ void weft_slow_done(struct weft_sub *sub)
     sub->resume_to = 0;
 }
 
-const struct weft_page *weft_sub_gaps(const struct weft_sub *sub)
-{
-    return sub->skipped != NULL ? sub->skipped : sub->page;
-}
-
 /* Those of its links that may have something after the cursor, in turn. */
 static const struct weft_link *first_link(const struct weft_sub *sub)
 {
@@ -70,6 +65,9 @@ uint64_t weft_sub_lag(const struct weft_sub *sub)
 
 bool weft_slow_passed(const struct weft_sub *sub)
 {
+    if (sub->let_go > sub->cursor.seq) {
+        return true;
+    }
     for (const struct weft_link *link = first_link(sub); link != NULL; link = next_link(link)) {
         if (link->topic->evicted > weft_link_after(link)) {
             return true;
@@ -272,6 +270,7 @@ void weft_slow_forget(struct weft_sub *sub)
     struct weft_link *link;
 
     sub->resume_to = 0;
+    sub->let_go = 0;
     for (link = sub->links; link != NULL; link = link->sub_next) {
         link->skip_to = 0;
     }

@@ -45,6 +45,12 @@ static void forget_news(struct weft_sub *sub)
     }
 }
 
+void weft_sub_scan(struct weft_sub *sub)
+{
+    forget_news(sub);
+    sub->scan_all = true;
+}
+
 /* ---- from rings to the log, and back ---- */
 
 void weft_sub_enter_log(struct weft_sub *sub)
@@ -53,11 +59,9 @@ void weft_sub_enter_log(struct weft_sub *sub)
         sub->log_from = weft_sub_passed(sub);
     }
     sub->mode = WEFT_SUB_LOG;
-    sub->gaps_hash = 0;
     sub->at_tail = false;
     sub->stuck = false;
-    forget_news(sub);
-    sub->scan_all = true;
+    weft_sub_scan(sub);
 }
 
 static void leave_log(struct weft_sub *sub)
@@ -71,52 +75,6 @@ static void leave_log(struct weft_sub *sub)
 }
 
 /* ---- beginning and ending ---- */
-
-void weft_sub_offer(struct weft_sub *sub, struct weft_topic *topic)
-{
-    struct weft_str word;
-    size_t pos = 0;
-
-    while (weft_sub_next_topic(sub, &pos, &word)) {
-        if (weft_pattern_is_wildcard(word) &&
-            weft_pattern_match(word, weft_str(topic->name, topic->name_len))) {
-            if (!weft_sub_names(sub, topic)) { /* else it is linked, or about to be */
-                WEFT_ASSERT(weft_topic_link(topic, sub, false)); /* 80 bytes */
-            }
-            return;
-        }
-    }
-}
-
-void weft_sub_lose(struct weft_link *link)
-{
-    struct weft_sub *sub = link->sub;
-
-    if (link->news) {
-        forget_news(sub);
-        sub->scan_all = true;
-    }
-    DL_DELETE2(sub->links, link, sub_prev, sub_next);
-    if (link->topic->last > sub->wild_base) {
-        sub->wild_base = link->topic->last;
-    }
-}
-
-static void follow_all(struct weft_sub *sub)
-{
-    struct weft_fanout *fo = sub->fo;
-    struct weft_topic *topic, *next;
-
-    if (!fo->all_followed) {
-        fo->all_followed = true;
-        weft_gauge_add(fo->o.shard, WEFT_G_TOPICS_FOLLOWED, 1);
-        fo->o.ops->follow(fo->o.ctx, weft_str("", 0), true);
-    }
-    sub->wild_base = fo->gone;
-    HASH_ITER(hh, fo->topics, topic, next) {
-        weft_sub_offer(sub, topic);
-    }
-}
 
 int weft_sub_init(struct weft_sub *sub, struct weft_fanout *fo, const struct weft_sub_opts *opts)
 {
@@ -156,7 +114,7 @@ int weft_sub_init(struct weft_sub *sub, struct weft_fanout *fo, const struct wef
         }
     }
     if (sub->patterns_n > 0) {
-        follow_all(sub);
+        weft_wild_join(sub);
     }
     weft_sub_mark(sub);
     return 0;
@@ -189,6 +147,7 @@ void weft_sub_fini(struct weft_sub *sub)
     }
     DL_DELETE(fo->subs, sub);
     weft_late_drop(sub);
+    weft_told_free(fo, sub->told);
     weft_sub_let_go(sub);
     weft_page_unref(sub->skipped);
     free(sub->words);
@@ -199,7 +158,8 @@ int weft_sub_retopic(struct weft_sub *sub, const struct weft_str *topics, size_t
 {
     struct weft_fanout *fo = sub->fo;
     struct weft_str *types = calloc((size_t)sub->types_n + 1, sizeof(*types));
-    char *words = sub->words; /* the types lie in it */
+    char *words = sub->words;           /* the types lie in it */
+    struct weft_told *told = sub->told; /* it goes on at its cursor */
     struct weft_sub_opts opts = {.slow = (enum weft_slow)sub->slow,
                                  .from = WEFT_FROM_CURSOR,
                                  .start = sub->cursor,
@@ -216,9 +176,15 @@ int weft_sub_retopic(struct weft_sub *sub, const struct weft_str *topics, size_t
     if (types != NULL) {
         weft_sub_types(sub, types);
         sub->words = NULL;
+        sub->told = NULL;
         weft_sub_fini(sub);
         rc = weft_sub_init(sub, fo, &opts);
         free(words);
+        if (rc == 0) {
+            sub->told = told;
+        } else {
+            weft_told_free(fo, told);
+        }
     } else {
         weft_sub_fini(sub);
     }
@@ -377,29 +343,6 @@ bool weft_sub_may_leave(const struct weft_sub *sub)
     return sub->late == NULL;
 }
 
-/*
- * A topic that was trimmed far beyond the cursor says so in each page that comes before the end of what is missing: it is
- * told with the first. A reset is another one each time: the page after it begins where nothing is lost.
- */
-static bool gaps_are_new(struct weft_sub *sub)
-{
-    const struct weft_page *page = sub->page;
-    uint64_t hash = 0;
-
-    for (size_t i = 0; i < page->n_gaps; i++) {
-        const struct weft_gap *gap = &page->gaps[i];
-
-        hash = hash * 31 + weft_hash64(gap->topic, strlen(gap->topic));
-        hash = hash * 31 + gap->next.seq + 1;
-        hash = hash * 31 + (uint64_t)gap->reason;
-    }
-    if (hash == sub->gaps_hash && !has_reset(page)) {
-        return false;
-    }
-    sub->gaps_hash = hash;
-    return hash != 0;
-}
-
 /* The page is used up: the subscriber stands at its end. */
 static void page_done(struct weft_sub *sub)
 {
@@ -419,6 +362,7 @@ static void page_done(struct weft_sub *sub)
     sub->doubt = false;
     sub->at_tail = !page->more;
     sub->stuck = !reset && !forward && page->batch == NULL;
+    weft_told_passed(sub, page->upto.seq);
     weft_sub_let_go(sub);
 }
 
@@ -456,8 +400,7 @@ static void look_further(struct weft_sub *sub)
     if (sub->reading) {
         return; /* what it brings begins at the cursor, which must not move meanwhile */
     }
-    forget_news(sub);
-    sub->scan_all = true;
+    weft_sub_scan(sub);
     if (sub->from == WEFT_FROM_CURSOR && trusted(sub) && synced(sub) && covered(sub)) {
         leave_log(sub);
     } else if (sub->at_tail && !synced(sub)) {
@@ -484,7 +427,7 @@ static bool take_log(struct weft_taker *tk, enum weft_pull *ret_pull)
             sub->given = sub->page->resume.seq < sub->cursor.seq ? sub->page->resume
                                                                  : (struct weft_id){0, 0};
         }
-        if (gaps_are_new(sub)) {
+        if (weft_told_news(sub)) {
             *ret_pull = WEFT_PULL_GAPS;
             return true;
         }

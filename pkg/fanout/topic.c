@@ -19,7 +19,6 @@ struct weft_topic *weft_topic_find(struct weft_fanout *fo, struct weft_str name)
 struct weft_topic *weft_topic_get(struct weft_fanout *fo, struct weft_str name)
 {
     struct weft_topic *topic = weft_topic_find(fo, name);
-    struct weft_sub *sub;
 
     if (topic != NULL) {
         return topic;
@@ -29,12 +28,6 @@ struct weft_topic *weft_topic_get(struct weft_fanout *fo, struct weft_str name)
     memcpy(topic->name, name.p, name.len);
     topic->name_len = (uint16_t)name.len;
     HASH_ADD_KEYPTR(hh, fo->topics, topic->name, name.len, topic);
-    DL_FOREACH(fo->subs, sub) {
-        if (sub->patterns_n == 0) {
-            break;
-        }
-        weft_sub_offer(sub, topic);
-    }
     return topic;
 }
 
@@ -50,6 +43,9 @@ bool weft_topic_link(struct weft_topic *topic, struct weft_sub *sub, bool direct
     link->direct = direct;
     topic->direct += direct ? 1 : 0;
     topic->n_links++;
+    if (!direct) {
+        weft_wild_charge(sub->fo, topic, true);
+    }
     DL_PREPEND2(sub->links, link, sub_prev, sub_next);
     DL_APPEND(topic->links, link);
     return true;
@@ -62,6 +58,8 @@ void weft_topic_unlink(struct weft_link *link)
     if (link->direct) {
         topic->direct--;
         topic->idle_for = 0;
+    } else {
+        weft_wild_charge(link->sub->fo, topic, false);
     }
     topic->n_links--;
     DL_DELETE(topic->links, link);
@@ -257,12 +255,8 @@ bool weft_ring_find(const struct weft_topic *topic, uint64_t seq,
 
 void weft_topic_drop(struct weft_fanout *fo, struct weft_topic *topic)
 {
-    while (topic->links != NULL) {
-        struct weft_link *link = topic->links;
-
-        weft_sub_lose(link);
-        weft_topic_unlink(link);
-    }
+    weft_wild_hide(fo, topic);
+    WEFT_ASSERT(topic->links == NULL);
     if (topic->last > fo->gone) {
         fo->gone = topic->last;
     }

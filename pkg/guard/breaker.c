@@ -53,17 +53,23 @@ static void *grow(void *list, size_t n, size_t *cap, size_t size)
     return list;
 }
 
+/* Of a version or an epoch: never one that was there before, not even of another breaker of this name. */
+static uint64_t next(uint64_t number, uint64_t now_ms)
+{
+    return number + 1 > now_ms ? number + 1 : now_ms;
+}
+
 static void turn(struct weft_breaker *br, enum weft_breaker_state state, uint64_t now_ms)
 {
     br->state = state;
     br->since_ms = now_ms;
-    br->epoch++;
+    br->epoch = next(br->epoch, now_ms);
     br->successes = 0;
     br->given = br->first;
     br->n_window = 0;
     br->n_permits = 0;
     br->n_nodes = 0;
-    br->version = br->version + 1 > now_ms ? br->version + 1 : now_ms;
+    br->version = next(br->version, now_ms);
 }
 
 /* ---- the window ---- */
@@ -149,13 +155,21 @@ static bool is_enough(const struct weft_breaker *br, uint64_t newest)
 
 /* ---- permits ---- */
 
+/*
+ * Those of a clock that has gone back, or of a longer permit_ms, may be used still, but not for longer than others.
+ */
 static void lapse(struct weft_breaker *br, uint64_t now_ms)
 {
+    uint64_t last_ms = now_ms + br->cfg.permit_ms;
     size_t left = 0;
 
     for (size_t i = 0; i < br->n_permits; i++) {
         if (br->permits[i].until_ms > now_ms) {
-            br->permits[left++] = br->permits[i];
+            br->permits[left] = br->permits[i];
+            if (br->permits[left].until_ms > last_ms) {
+                br->permits[left].until_ms = last_ms;
+            }
+            left++;
         }
     }
     br->n_permits = left;
@@ -188,8 +202,8 @@ struct weft_breaker *weft_breaker_create(const struct weft_breaker_config *cfg, 
     WEFT_ASSERT(br != NULL);
     br->cfg = *cfg;
     br->since_ms = now_ms;
-    br->epoch = 1;
-    br->version = now_ms > 0 ? now_ms : 1;
+    br->epoch = next(0, now_ms);
+    br->version = next(0, now_ms);
     return br;
 }
 
@@ -224,12 +238,18 @@ void weft_breaker_configure(struct weft_breaker *br, const struct weft_breaker_c
                             uint64_t now_ms)
 {
     br->cfg = *cfg;
-    br->version = br->version + 1 > now_ms ? br->version + 1 : now_ms;
+    br->version = next(br->version, now_ms);
+}
+
+/* The clock may have gone back: nothing has begun later than now. */
+static uint64_t since_ms(const struct weft_breaker *br, uint64_t now_ms)
+{
+    return br->since_ms < now_ms ? br->since_ms : now_ms;
 }
 
 static uint64_t open_ms(const struct weft_breaker *br, uint64_t now_ms)
 {
-    uint64_t until_ms = br->since_ms + br->cfg.timeout_ms;
+    uint64_t until_ms = since_ms(br, now_ms) + br->cfg.timeout_ms;
 
     return until_ms > now_ms ? until_ms - now_ms : 0;
 }
@@ -241,7 +261,7 @@ void weft_breaker_view(const struct weft_breaker *br, uint64_t now_ms,
         .version = br->version,
         .epoch = br->epoch,
         .state = br->state,
-        .since_ms = br->since_ms,
+        .since_ms = since_ms(br, now_ms),
         .wait_ms = br->state == WEFT_BREAKER_OPEN ? open_ms(br, now_ms) : 0,
         .cfg = br->cfg,
     };
@@ -251,6 +271,7 @@ void weft_breaker_acquire(struct weft_breaker *br, uint64_t now_ms,
                           struct weft_breaker_answer *ret_answer)
 {
     *ret_answer = (struct weft_breaker_answer){0};
+    br->since_ms = since_ms(br, now_ms);
     if (br->state == WEFT_BREAKER_OPEN && open_ms(br, now_ms) == 0) {
         turn(br, WEFT_BREAKER_HALF_OPEN, now_ms);
     }
@@ -292,25 +313,49 @@ bool weft_breaker_report(struct weft_breaker *br, uint32_t node, uint64_t epoch,
     return true;
 }
 
-bool weft_breaker_settle(struct weft_breaker *br, struct weft_permit permit, bool success,
-                         uint64_t now_ms)
+/* The index of a permit that is out; n_permits: it is not. */
+static size_t find_permit(const struct weft_breaker *br, struct weft_permit permit)
 {
     size_t i = 0;
 
     while (i < br->n_permits && br->permits[i].number != permit.number) {
         i++;
     }
-    if (br->state != WEFT_BREAKER_HALF_OPEN || permit.epoch != br->epoch || i == br->n_permits ||
+    return permit.epoch == br->epoch ? i : br->n_permits;
+}
+
+static void take_permit(struct weft_breaker *br, size_t i)
+{
+    br->n_permits--;
+    memmove(&br->permits[i], &br->permits[i + 1], (br->n_permits - i) * sizeof(*br->permits));
+}
+
+bool weft_breaker_settle(struct weft_breaker *br, struct weft_permit permit, bool success,
+                         uint64_t now_ms)
+{
+    size_t i = find_permit(br, permit);
+
+    if (br->state != WEFT_BREAKER_HALF_OPEN || i == br->n_permits ||
         br->permits[i].until_ms <= now_ms) {
         return false;
     }
-    br->n_permits--;
-    memmove(&br->permits[i], &br->permits[i + 1], (br->n_permits - i) * sizeof(*br->permits));
+    take_permit(br, i);
     if (!success) {
         turn(br, WEFT_BREAKER_OPEN, now_ms);
     } else if (++br->successes >= br->cfg.success_threshold) {
         turn(br, WEFT_BREAKER_CLOSED, now_ms);
     }
+    return true;
+}
+
+bool weft_breaker_give_back(struct weft_breaker *br, struct weft_permit permit)
+{
+    size_t i = find_permit(br, permit);
+
+    if (i == br->n_permits) {
+        return false;
+    }
+    take_permit(br, i);
     return true;
 }
 

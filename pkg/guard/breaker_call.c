@@ -171,6 +171,11 @@ static bool send(struct weft_breaker_call *call) WEFT_ON_CONTROL
         put_word(&args,
                  call->kind == WEFT_BREAKER_OP_SETTLE && op->success ? "success" : "failure");
         break;
+    case WEFT_BREAKER_OP_GIVE_BACK:
+        function = WEFT_FN_BREAKER_GIVE_BACK;
+        (void)weft_permit_print(permit, op->permit);
+        put_word(&args, permit);
+        break;
     case WEFT_BREAKER_OP_FORCE:
         function = WEFT_FN_BREAKER_FORCE;
         put_word(&args, weft_breaker_force_words[op->force]);
@@ -188,7 +193,7 @@ static bool send(struct weft_breaker_call *call) WEFT_ON_CONTROL
 static bool may_wait(const struct weft_breaker_call *call)
 {
     return call->kind != WEFT_BREAKER_OP_ACQUIRE && call->kind != WEFT_BREAKER_OP_REPORT &&
-           call->kind != WEFT_BREAKER_OP_SETTLE;
+           call->kind != WEFT_BREAKER_OP_SETTLE && call->kind != WEFT_BREAKER_OP_GIVE_BACK;
 }
 
 static void answer_without(struct weft_breakers *brs, struct weft_breaker_op *ops) WEFT_ON_CONTROL
@@ -319,14 +324,20 @@ static bool parse(enum weft_breaker_op_kind kind, const struct weft_reply *reply
     return r->known;
 }
 
-static void finish_ops(struct weft_breaker_op *ops, const struct weft_breaker_result *r)
+/* epoch: that was sent; results of an older one were not. */
+static void finish_ops(struct weft_breaker_op *ops, uint64_t epoch,
+                       const struct weft_breaker_result *r)
 {
     while (ops != NULL) {
         struct weft_breaker_op *op = ops;
+        struct weft_breaker_result its = *r;
 
         ops = op->next;
         op->next = NULL;
-        op->done(op, r);
+        if (op->kind == WEFT_BREAKER_OP_REPORT && op->epoch != 0 && op->epoch != epoch) {
+            its.yes = false;
+        }
+        op->done(op, &its);
     }
 }
 
@@ -346,6 +357,17 @@ static void report_next(struct weft_breakers *brs, struct weft_str name) WEFT_ON
         begin(brs, queue.first, queue.epoch, queue.successes, queue.failures);
     } else {
         answer_without(brs, queue.first);
+    }
+}
+
+/* It counts and gives permits again; that it could be read says nothing. */
+static void decided(struct weft_breakers *brs, struct weft_str name,
+                    enum weft_breaker_op_kind kind) WEFT_ON_CONTROL
+{
+    struct weft_breaker_entry *e = weft_breakers_find(brs, name);
+
+    if (e != NULL && kind != WEFT_BREAKER_OP_READ) {
+        weft_breakers_together(e);
     }
 }
 
@@ -404,6 +426,7 @@ static void call_replied(void *ctx, const struct weft_reply *reply)
     } else {
         if (r.known) {
             weft_breakers_learn(brs, name, &r.view);
+            decided(brs, name, call->kind);
         } else {
             weft_breakers_forget(brs, name);
         }
@@ -413,7 +436,7 @@ static void call_replied(void *ctx, const struct weft_reply *reply)
         if (call->kind == WEFT_BREAKER_OP_ACQUIRE && r.known) {
             note_full(brs, name, &r);
         }
-        finish_ops(call->ops, &r);
+        finish_ops(call->ops, call->epoch, &r);
     }
     if (call->kind == WEFT_BREAKER_OP_REPORT) {
         report_next(brs, name);
@@ -423,19 +446,23 @@ static void call_replied(void *ctx, const struct weft_reply *reply)
 
 /* ---- doing ---- */
 
-/* Behind the results that wait already; those of another epoch cannot count any more. */
+/* Behind the results that wait already; those of an older epoch cannot count any more. */
 static void queue_report(struct weft_breaker_queue *queue, struct weft_breaker_op *op)
 {
     if (queue->first == NULL) {
-        *queue = (struct weft_breaker_queue){.first = op, .epoch = op->epoch};
+        *queue = (struct weft_breaker_queue){.first = op};
     } else {
         queue->last->next = op;
     }
     queue->last = op;
     if (op->epoch > queue->epoch) {
         queue->epoch = op->epoch;
-        queue->successes = 0;
-        queue->failures = 0;
+        queue->successes = queue->any_successes;
+        queue->failures = queue->any_failures;
+    }
+    if (op->epoch == 0) {
+        queue->any_successes += op->successes;
+        queue->any_failures += op->failures;
     }
     if (op->epoch == queue->epoch || op->epoch == 0) {
         queue->successes += op->successes;

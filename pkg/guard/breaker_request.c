@@ -121,6 +121,7 @@ static void print_result(struct weft_answer_msg *a, const struct weft_breaker_op
         break;
     case WEFT_BREAKER_OP_REPORT:
     case WEFT_BREAKER_OP_SETTLE:
+    case WEFT_BREAKER_OP_GIVE_BACK:
         weft_breaker_print_reported(&b, r->yes, r->view.state);
         break;
     case WEFT_BREAKER_OP_CONFIGURE:

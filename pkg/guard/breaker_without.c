@@ -6,8 +6,8 @@
 #include <weft/base/clock.h>
 
 /*
- * Redis is away. Breakers whose `without_redis` is `local` are decided by the machine in C, which goes on from what was
- * last known and forgets everything once Redis is back. What an operator has forced holds on for all of them.
+ * Redis is away, or has answered with an error. Breakers whose `without_redis` is `local` are decided by the machine in C,
+ * which goes on from what was last known and forgets everything once Redis decides again. What an operator has forced holds on for all of them.
  */
 
 #define AWAY_RETRY_MS 1000
@@ -52,7 +52,9 @@ static void report(struct weft_breaker_entry *e, const struct weft_breaker_op *o
     if (e->view.cfg.without_redis != WEFT_WITHOUT_LOCAL) {
         return;
     }
-    if (op->kind == WEFT_BREAKER_OP_SETTLE) {
+    if (op->kind == WEFT_BREAKER_OP_GIVE_BACK) {
+        r->yes = weft_breaker_give_back(alone(e, now_ms), op->permit);
+    } else if (op->kind == WEFT_BREAKER_OP_SETTLE) {
         r->yes = weft_breaker_settle(alone(e, now_ms), op->permit, op->success, now_ms);
     } else {
         r->yes = weft_breaker_report(alone(e, now_ms), 0, 0, op->successes, op->failures, now_ms);
@@ -65,7 +67,7 @@ void weft_breaker_without(struct weft_breakers *brs, struct weft_breaker_op *op)
     struct weft_breaker_entry *e = weft_breakers_find(brs, weft_str(op->name, strlen(op->name)));
     uint64_t now_ms = weft_clock_mono_ms();
     bool guards = op->kind == WEFT_BREAKER_OP_ACQUIRE || op->kind == WEFT_BREAKER_OP_REPORT ||
-                  op->kind == WEFT_BREAKER_OP_SETTLE;
+                  op->kind == WEFT_BREAKER_OP_SETTLE || op->kind == WEFT_BREAKER_OP_GIVE_BACK;
 
     if (e != NULL && e->view.epoch != 0 && guards) {
         weft_count(brs->env->shard, WEFT_M_BREAKER_WITHOUT, 1);

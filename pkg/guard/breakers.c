@@ -142,9 +142,18 @@ void weft_breakers_learn(struct weft_breakers *brs, struct weft_str name,
 
     e->view = *view;
     e->heard_ms = weft_clock_mono_ms();
+    if (news) {
+        weft_breakers_together(e);
+    }
     if (news && brs->up) {
         tell(brs, NEWS_VIEW, e);
     }
+}
+
+void weft_breakers_together(struct weft_breaker_entry *e)
+{
+    weft_breaker_destroy(e->alone);
+    e->alone = NULL;
 }
 
 void weft_breakers_forget(struct weft_breakers *brs, struct weft_str name)
@@ -199,8 +208,7 @@ static void set_up(struct weft_breakers *brs) WEFT_ON_CONTROL
     for (struct weft_breaker_entry *e = brs->entries; e != NULL; e = e->hh.next) {
         /* It may be another server, which knows less: what it says counts, whatever the version. */
         e->view.version = 0;
-        weft_breaker_destroy(e->alone);
-        e->alone = NULL;
+        weft_breakers_together(e);
     }
     weft_breaker_refresh_begin(brs);
 }

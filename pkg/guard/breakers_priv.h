@@ -24,17 +24,18 @@
 
 struct weft_breaker_call;
 
-/* Results that wait until Redis has counted the ones before. */
+/* Results that wait until Redis has counted the ones before. The sums are of those that can count together. */
 struct weft_breaker_queue {
     struct weft_breaker_op *first, *last;
     uint64_t epoch, successes, failures;
+    uint64_t any_successes, any_failures; /* of them those that count in every epoch */
 };
 
 struct weft_breaker_entry {
     UT_hash_handle hh;
     struct weft_breaker_view view;
     uint64_t heard_ms;          /* monotonic: when the view came */
-    struct weft_breaker *alone; /* decides while Redis is away; or NULL */
+    struct weft_breaker *alone; /* decides while Redis is away, or answers with an error; or NULL */
     bool reporting;             /* Redis counts results of this one */
     uint64_t full_ms;      /* half-open: when Redis said that all permits are out; 0: it did not */
     uint64_t full_wait_ms; /* ... and when to ask again */
@@ -69,6 +70,8 @@ struct weft_breaker_entry *weft_breakers_find(struct weft_breakers *brs,
 /* What Redis has said of it; older news than what is known are ignored. */
 void weft_breakers_learn(struct weft_breakers *brs, struct weft_str name,
                          const struct weft_breaker_view *view) WEFT_ON_CONTROL;
+/* What the node decided alone is over: Redis has decided, or knows more. */
+void weft_breakers_together(struct weft_breaker_entry *e) WEFT_ON_CONTROL;
 void weft_breakers_forget(struct weft_breakers *brs, struct weft_str name) WEFT_ON_CONTROL;
 /* Whether Redis can be asked, as far as is known. */
 bool weft_breakers_can_ask(const struct weft_breakers *brs) WEFT_ON_CONTROL;

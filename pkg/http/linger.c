@@ -14,9 +14,10 @@
  * the client has closed its side too, for a while at most. It counts as a connection until then.
  */
 
-#define LINGER_MS    2000
-#define LINGER_BYTES ((uint64_t)64 * 1024 * 1024)
-#define READ_BYTES   ((size_t)1024 * 1024)
+#define LINGER_MS      2000
+#define LINGER_BYTES   ((uint64_t)64 * 1024 * 1024)
+#define READ_BYTES     16384
+#define READS_PER_TICK 64
 
 void weft_linger_ask(h2o_req_t *req)
 {
@@ -42,12 +43,14 @@ bool weft_linger_begin(struct weft_conn *conn)
 /* False: it is over. */
 static bool goes_on(struct weft_conn *conn) WEFT_ON_WORKER
 {
-    /* With MSG_TRUNC TCP throws away what it would have copied. */
-    ssize_t n = recv(conn->linger_fd, NULL, READ_BYTES, MSG_TRUNC | MSG_DONTWAIT);
+    char bytes[READ_BYTES];
+    ssize_t n = 1;
 
-    if (n > 0) {
-        conn->lingered_bytes += (uint64_t)n;
-    } else if (n == 0 || (errno != EAGAIN && errno != EINTR)) {
+    for (int i = 0; i < READS_PER_TICK && n > 0; i++) {
+        n = recv(conn->linger_fd, bytes, sizeof(bytes), MSG_DONTWAIT);
+        conn->lingered_bytes += n > 0 ? (uint64_t)n : 0;
+    }
+    if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR)) {
         return false;
     }
     return conn->worker->now_ms < conn->linger_until_ms && conn->lingered_bytes < LINGER_BYTES;

@@ -13,6 +13,8 @@
  * happened yet, and the client would come back for the whole log, or for nothing.
  */
 
+#define OPENING_MS \
+    5000 /* however short it is to wait for events, where the log stands is waited for so long */
 #define ANSWER_BYTES ((size_t)1024 * 1024) /* events are added until this is passed */
 /* All gaps of a page: one for each topic that a read may have, as many removed ones, and what stands around a name. */
 #define GAPS_BYTES   ((size_t)16 * 1024 * 1024)
@@ -24,7 +26,8 @@ struct poll {
     h2o_req_t *req; /* alive until it is answered: h2o does not read on before */
     struct weft_buf events, gaps;
     struct weft_standing standing;
-    uint64_t until_ms;
+    uint64_t until_ms;    /* for events */
+    uint64_t known_by_ms; /* where the log stands */
     uint32_t n, limit;
     bool no_cursor;
 };
@@ -84,15 +87,16 @@ static void answer(struct poll *p) WEFT_ON_WORKER
 
 static void take_gaps(struct poll *p) WEFT_ON_WORKER
 {
-    const struct weft_page *page = weft_sub_gaps(&p->rx.sub);
+    const struct weft_gap *gap;
+    size_t pos = 0;
 
-    for (size_t i = 0; i < page->n_gaps; i++) {
+    while ((gap = weft_sub_next_gap(&p->rx.sub, &pos)) != NULL) {
         if (p->gaps.len > 0) {
             weft_buf_append(&p->gaps, ",", 1);
         }
-        weft_gap_print(&p->gaps, &page->gaps[i]);
+        weft_gap_print(&p->gaps, gap);
+        weft_count(p->rx.worker->o.shard, WEFT_M_GAPS, 1);
     }
-    weft_count(p->rx.worker->o.shard, WEFT_M_GAPS, page->n_gaps);
 }
 
 static void poll_ready(struct weft_receiver *rx)
@@ -166,7 +170,8 @@ static void poll_tick(struct weft_waiting *w, uint64_t now_ms)
     if (!still_allowed(p)) {
         return;
     }
-    if (now_ms >= p->until_ms || weft_watch_again(p->req)) {
+    if (now_ms >= (p->rx.sub.mode == WEFT_SUB_OPENING ? p->known_by_ms : p->until_ms) ||
+        weft_watch_again(p->req)) {
         answer(p);
     }
 }
@@ -213,6 +218,7 @@ void weft_longpoll_begin(struct weft_call *call, const struct weft_subscription 
     p->req = call->req;
     p->limit = s->limit;
     p->until_ms = worker->now_ms + s->wait_ms;
+    p->known_by_ms = worker->now_ms + (s->wait_ms > OPENING_MS ? s->wait_ms : OPENING_MS);
     p->no_cursor = s->opts.from == WEFT_FROM_NOW;
     weft_buf_init(&p->events, EVENTS_BYTES);
     weft_buf_init(&p->gaps, GAPS_BYTES);

@@ -46,24 +46,26 @@ bool weft_stream_tell_open(struct weft_stream *st)
 
 bool weft_stream_tell_gaps(struct weft_stream *st)
 {
-    const struct weft_page *page = weft_sub_gaps(&st->rx.sub);
     struct weft_buf *out = &st->rx.worker->scratch;
+    const struct weft_gap *gap;
     struct weft_buf b;
+    size_t pos = 0;
+    size_t n = 0;
 
     /* All of them in one write: what is kept of a write is one. */
     weft_buf_init(&b, 4096);
-    for (size_t i = 0; i < page->n_gaps; i++) {
+    for (; (gap = weft_sub_next_gap(&st->rx.sub, &pos)) != NULL; n++) {
         weft_buf_clear(&b);
-        weft_gap_print(&b, &page->gaps[i]);
-        if (page->gaps[i].reason == WEFT_GAP_RESET) {
+        weft_gap_print(&b, gap);
+        if (gap->reason == WEFT_GAP_RESET) {
             st->sent = (struct weft_id){0, 0}; /* ids of another history */
         }
         weft_sse_write(out, WEFT_STR("weft.gap"), weft_str(NULL, 0), weft_str(b.data, b.len),
                        st->named);
     }
     weft_buf_fini(&b);
-    weft_count(st->rx.worker->o.shard, WEFT_M_GAPS, page->n_gaps);
-    weft_count(st->rx.worker->o.shard, WEFT_M_CONTROL_EVENTS, page->n_gaps);
+    weft_count(st->rx.worker->o.shard, WEFT_M_GAPS, n);
+    weft_count(st->rx.worker->o.shard, WEFT_M_CONTROL_EVENTS, n);
     return weft_stream_write_scratch(st);
 }
 

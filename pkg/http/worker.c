@@ -13,10 +13,11 @@
 #include <weft/loop/wake.h>
 #include <weft/tls/server.h>
 
-#define TICK_MS         100
-#define DRAIN_MS        10 /* the longest turn while streams are moved away */
-#define TICKS_PER_SWEEP 10 /* each waiting one is ticked once a second */
-#define LINGER_SWEEPS   30 /* seconds a topic without subscribers is still followed */
+#define TICK_MS            100
+#define DRAIN_MS           10 /* the longest turn while streams are moved away */
+#define TICKS_PER_SWEEP    10 /* each waiting one is ticked once a second */
+#define MANY_PATTERN_BYTES ((size_t)4 * 1024 * 1024)
+#define LINGER_SWEEPS      30 /* seconds a topic without subscribers is still followed */
 /* The longest event (http.max_body_bytes), with what a long-poll has before it, and all the gaps of a page. */
 #define SCRATCH_MAX  ((size_t)128 * 1024 * 1024)
 #define SCRATCH_KEEP ((size_t)1024 * 1024)
@@ -269,14 +270,25 @@ static void sweep(struct weft_worker *worker) WEFT_ON_WORKER
     }
 }
 
-/* glibc keeps what thousands of connections have left behind; give it back when most are gone. */
+/* There were more than `many`, and most are gone. */
+static bool has_shrunk(size_t *most, size_t n, size_t many)
+{
+    bool shrunk = *most > many && n < *most / 2;
+
+    if (shrunk || n > *most) {
+        *most = n;
+    }
+    return shrunk;
+}
+
+/* glibc keeps what thousands of connections, or of topics, have left behind; give it back when most are gone. */
 static void trim(struct weft_worker *worker) WEFT_ON_WORKER
 {
-    if (worker->connections > worker->most_connections) {
-        worker->most_connections = worker->connections;
-    } else if (worker->most_connections > 1000 &&
-               worker->connections < worker->most_connections / 2) {
-        worker->most_connections = worker->connections;
+    bool fewer = has_shrunk(&worker->most_connections, worker->connections, 1000);
+    bool quieter = has_shrunk(&worker->most_pattern_bytes,
+                              weft_fanout_pattern_bytes(worker->fanout), MANY_PATTERN_BYTES);
+
+    if (fewer || quieter) {
         worker->trim_at_ms = worker->now_ms + 1000;
     }
     if (worker->trim_at_ms != 0 && worker->now_ms >= worker->trim_at_ms) {

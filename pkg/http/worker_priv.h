@@ -236,9 +236,10 @@ struct weft_worker {
     struct weft_buf what WEFT_OF_WORKER;    /* the same, for the text of one read */
     struct weft_buf form WEFT_OF_WORKER;    /* the same, for the members of one body */
     struct weft_second second WEFT_OF_WORKER;
-    struct weft_buf line WEFT_OF_WORKER;    /* the same, for one line of the access log */
-    size_t most_connections WEFT_OF_WORKER; /* since memory was last given back */
-    uint64_t trim_at_ms WEFT_OF_WORKER;     /* 0: not due */
+    struct weft_buf line WEFT_OF_WORKER;      /* the same, for one line of the access log */
+    size_t most_connections WEFT_OF_WORKER;   /* since memory was last given back */
+    size_t most_pattern_bytes WEFT_OF_WORKER; /* ... */
+    uint64_t trim_at_ms WEFT_OF_WORKER;       /* 0: not due */
     struct weft_drain drain WEFT_OF_WORKER;
     bool stopping WEFT_OF_WORKER;
     bool shut WEFT_OF_WORKER;

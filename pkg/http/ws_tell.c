@@ -91,24 +91,25 @@ void weft_ws_tell_open(struct weft_ws_sub *sub)
 
 void weft_ws_tell_gaps(struct weft_ws_sub *sub)
 {
-    const struct weft_page *page = weft_sub_gaps(&sub->rx.sub);
-    struct weft_buf gap;
+    const struct weft_gap *gap;
+    struct weft_buf text;
+    size_t pos = 0;
 
-    weft_buf_init(&gap, 4096);
-    for (size_t i = 0; i < page->n_gaps; i++) {
+    weft_buf_init(&text, 4096);
+    while ((gap = weft_sub_next_gap(&sub->rx.sub, &pos)) != NULL) {
         struct weft_buf *b = begin_control(sub, "weft.gap");
 
-        if (page->gaps[i].reason == WEFT_GAP_RESET) {
+        if (gap->reason == WEFT_GAP_RESET) {
             sub->sent = (struct weft_id){0, 0}; /* ids of another history */
         }
-        weft_buf_clear(&gap);
-        weft_gap_print(&gap, &page->gaps[i]);
+        weft_buf_clear(&text);
+        weft_gap_print(&text, gap);
         weft_buf_puts(b, ",");
-        weft_buf_append(b, gap.data + 1, gap.len - 2); /* its members */
+        weft_buf_append(b, text.data + 1, text.len - 2); /* its members */
         end(sub->ws);
+        weft_count(sub->ws->worker->o.shard, WEFT_M_GAPS, 1);
     }
-    weft_buf_fini(&gap);
-    weft_count(sub->ws->worker->o.shard, WEFT_M_GAPS, page->n_gaps);
+    weft_buf_fini(&text);
 }
 
 void weft_ws_tell_cursor(struct weft_ws_sub *sub)

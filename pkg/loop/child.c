@@ -21,13 +21,15 @@
 
 /*
  * Three descriptors are read: the leash (news of the warden), and the two ends of the command's output; a fourth,
- * the warden's pidfd, becomes readable when it has ended. `ended` is told when all of them are over. The warden is
+ * the warden's pidfd, becomes readable when it has ended. `ended` is told when all of them are over: a warden
+ * ends after everything that could write. One that was killed does not, and its command's output ends with it. The warden is
  * waited for by its pid, so that nobody else's children are taken away, nor ours by anybody.
  *
  * posix_spawn, not fork: the node's threads and memory do not matter then.
  */
 
-#define READ_BYTES 16384
+#define READ_BYTES  16384
+#define DRAIN_READS 4 /* together what a pipe holds */
 
 enum part { PART_OUT, PART_ERR, PART_LEASH, PART_WARDEN, PARTS };
 
@@ -138,7 +140,24 @@ static void leash_readable(struct weft_child *child)
     }
 }
 
-/* The last news of one that was killed are not there: its command was killed by the kernel, its group is by us. */
+/* What is there now: its end may be far away, or never come. */
+static void end_output(struct weft_child *child, enum part part)
+{
+    struct line_ctx l = {.child = child, .from_err = part == PART_ERR};
+
+    for (int i = 0; i < DRAIN_READS && child->fds[part] >= 0; i++) {
+        output_readable(child, part);
+    }
+    if (child->fds[part] >= 0) {
+        weft_lines_end(&child->lines[part], line_came, &l);
+        close_part(child, part);
+    }
+}
+
+/*
+ * The last news of one that was killed are not there: its command was killed by the kernel, its group is by us. What
+ * had left the group lives, and may hold the pipes for as long as it likes.
+ */
 static void warden_ended(struct weft_child *child)
 {
     if (child->warden > 0) {
@@ -159,7 +178,8 @@ static void warden_ended(struct weft_child *child)
         if (child->pid > 0) {
             (void)kill(-child->pid, SIGKILL);
         }
-        hear_output(child);
+        end_output(child, PART_OUT);
+        end_output(child, PART_ERR);
     }
     part_over(child, PART_WARDEN);
 }
@@ -215,7 +235,8 @@ static int spawn(struct weft_child *child, int out, int err, int leash)
 {
     extern char **environ;
     char grace[16];
-    char *argv[WEFT_CHILD_ARGS_MAX + 6];
+    char files[24];
+    char *argv[WEFT_CHILD_ARGS_MAX + 7];
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attr;
     sigset_t none;
@@ -223,10 +244,12 @@ static int spawn(struct weft_child *child, int out, int err, int leash)
     int rc;
 
     (void)snprintf(grace, sizeof(grace), "%u", child->o.grace_ms);
+    (void)snprintf(files, sizeof(files), "%llu", (unsigned long long)child->o.files);
     argv[n++] = (char *)(uintptr_t)(child->o.warden != NULL ? child->o.warden : "weftd");
     argv[n++] = (char *)(uintptr_t)WEFT_WARDEN_WORD;
     argv[n++] = (char *)(uintptr_t)child->o.name;
     argv[n++] = grace;
+    argv[n++] = files;
     argv[n++] = (char *)(uintptr_t) "--";
     for (size_t i = 0; child->o.argv[i] != NULL; i++) {
         WEFT_ASSERT(i < WEFT_CHILD_ARGS_MAX);

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -29,6 +30,7 @@ struct warden {
     int signals;  /* a signalfd */
     bool leashed; /* the node is there */
     long grace_ms;
+    unsigned long long files; /* 0: as it is */
 };
 
 static long long now_ms(void)
@@ -49,8 +51,19 @@ static void tell(enum weft_warden_news_kind kind, int value)
 
 /* ---- the command ---- */
 
+/* The node has raised its own; programs that close every number, or select(), take that badly. */
+static void limit_files(unsigned long long files)
+{
+    struct rlimit limit;
+
+    if (files > 0 && getrlimit(RLIMIT_NOFILE, &limit) == 0 && files < limit.rlim_cur) {
+        limit.rlim_cur = (rlim_t)files;
+        (void)setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
+
 /* In the child: becomes the command, or writes errno to the pipe. */
-static _Noreturn void become(char **argv, pid_t parent, int report)
+static _Noreturn void become(const struct warden *w, char **argv, pid_t parent, int report)
 {
     sigset_t none;
     int why = ECANCELED;
@@ -60,6 +73,7 @@ static _Noreturn void become(char **argv, pid_t parent, int report)
     for (int sig = 1; sig < SIGRTMIN; sig++) {
         (void)signal(sig, SIG_DFL); /* the node ignores some, and so may who started it */
     }
+    limit_files(w->files);
     (void)setpgid(0, 0);
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() == parent) { /* else it died before prctl, and will not be noticed any more */
@@ -84,7 +98,7 @@ static int start(struct warden *w, char **argv)
     }
     w->pid = fork();
     if (w->pid == 0) {
-        become(argv, parent, report[1]);
+        become(w, argv, parent, report[1]);
     }
     why = w->pid < 0 ? errno : 0;
     (void)close(report[1]);
@@ -106,12 +120,13 @@ static int start(struct warden *w, char **argv)
 
 /*
  * Sends sig (0: none) to every child of the warden but the command, and takes leave of those that have ended: they
- * are orphans of the command's tree. True: one at least is left.
+ * are orphans of the command's tree. True: there was one. Though it has ended by now, what it had for children may have
+ * come to the warden after the list was read.
  */
 static bool sweep(const struct warden *w, int sig)
 {
     char path[64];
-    bool left = false;
+    bool any = false;
     long pid;
     FILE *f;
 
@@ -123,11 +138,12 @@ static bool sweep(const struct warden *w, int sig)
     while (fscanf(f, "%ld", &pid) == 1) { /* NOLINT(cert-err34-c): the kernel wrote it */
         if ((pid_t)pid != w->pid) {
             (void)kill((pid_t)pid, sig);
-            left = waitpid((pid_t)pid, NULL, WNOHANG) == 0 || left;
+            (void)waitpid((pid_t)pid, NULL, WNOHANG);
+            any = true;
         }
     }
     (void)fclose(f);
-    return left;
+    return any;
 }
 
 /* Looks, and leaves it a zombie: its number, which is the group's, cannot become another's meanwhile. */
@@ -151,15 +167,21 @@ static void signal_group(const struct warden *w, int sig)
     }
 }
 
-/* Nothing is left when it returns: each round kills what the last one has orphaned. Returns the command's status. */
+/*
+ * Nothing is left when it returns: each round kills what the last one has orphaned, and the last has found nobody, with
+ * the command dead before it looked. Returns the command's status.
+ */
 static int end_all(const struct warden *w)
 {
     static const struct timespec nap = {.tv_sec = 0, .tv_nsec = SWEEP_MS * 1000000L};
     int status = 0;
 
     for (;;) {
+        bool over;
+
         signal_group(w, SIGKILL);
-        if (!sweep(w, SIGKILL) && has_ended(w)) {
+        over = has_ended(w);
+        if (!sweep(w, SIGKILL) && over) {
             (void)waitpid(w->pid, &status, 0);
             return status;
         }
@@ -261,12 +283,13 @@ int weft_warden_main(int argc, char **argv)
     struct warden w = {.leashed = true};
     int why;
 
-    if (argc < 5 || strcmp(argv[3], "--") != 0 || fcntl(WEFT_WARDEN_LEASH, F_GETFD) < 0) {
+    if (argc < 6 || strcmp(argv[4], "--") != 0 || fcntl(WEFT_WARDEN_LEASH, F_GETFD) < 0) {
         (void)fprintf(stderr, "%s: a node starts this for the commands that it supervises\n",
                       WEFT_WARDEN_WORD);
         return USAGE_EXIT;
     }
     w.grace_ms = strtol(argv[2], NULL, 10);
+    w.files = strtoull(argv[3], NULL, 10);
     (void)close_range(WEFT_WARDEN_LEASH + 1, ~0U, 0);
     (void)fcntl(WEFT_WARDEN_LEASH, F_SETFD, FD_CLOEXEC);
     (void)prctl(PR_SET_CHILD_SUBREAPER, 1);
@@ -274,7 +297,7 @@ int weft_warden_main(int argc, char **argv)
     (void)signal(SIGCHLD, SIG_DFL); /* if it was ignored: how the command ends is to be seen */
     w.signals = take_signals();
 
-    why = w.signals < 0 ? errno : start(&w, argv + 4);
+    why = w.signals < 0 ? errno : start(&w, argv + 5);
     let_go_of_output();
     if (why != 0) {
         tell(WEFT_WARDEN_FAILED, why);

@@ -86,20 +86,20 @@ void weft_node_make_id(const char *configured, char *out)
     WEFT_ASSERT(n > 0 && n < 65);
 }
 
-/* As many as the process may have. Returns how many. */
-static uint64_t raise_descriptors(void)
+/* As many as the process may have. Returns how many; ret_before: how many it was started with, 0: nobody knows. */
+static uint64_t raise_descriptors(uint64_t *ret_before)
 {
     struct rlimit rl;
 
+    *ret_before = 0;
     if (getrlimit(RLIMIT_NOFILE, &rl) != 0) {
         return UINT64_MAX;
     }
+    *ret_before = rl.rlim_cur;
     if (rl.rlim_cur < rl.rlim_max) {
-        rlim_t before = rl.rlim_cur;
-
         rl.rlim_cur = rl.rlim_max;
         if (setrlimit(RLIMIT_NOFILE, &rl) != 0) {
-            return before;
+            return *ret_before;
         }
     }
     return rl.rlim_cur;
@@ -277,12 +277,13 @@ int weft_node_create(struct weft_node **ret_node, const struct weft_config *cfg,
     struct weft_node *node = calloc(1, sizeof(*node));
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
     uint64_t descriptors;
+    uint64_t started_with;
     int rc;
 
     if (node == NULL) {
         return weft_err_set(err, WEFT_ENOMEM, "", "out of memory");
     }
-    descriptors = raise_descriptors();
+    descriptors = raise_descriptors(&started_with);
     node->cfg = cfg;
     node->log = log;
     node->n_workers = cfg->node.workers != 0 ? cfg->node.workers
@@ -321,6 +322,7 @@ int weft_node_create(struct weft_node **ret_node, const struct weft_config *cfg,
                                                  .labels = node->labels,
                                                  .address = node->address,
                                                  .version = WEFT_VERSION,
+                                                 .files = started_with,
                                                  .load_ctx = node,
                                                  .load = load_of};
     /* First: what is wrong with the configuration of Redis is told before there is a listener. */

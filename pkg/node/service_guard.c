@@ -49,7 +49,8 @@ static void done(struct weft_breaker_op *op, const struct weft_breaker_result *r
     struct weft_services *svs = e->env->parts->of[WEFT_PART_SERVICES];
 
     weft_role_assert_control(pthread_self());
-    if (r->rc == WEFT_BREAKER_NOT_FOUND && op->kind == e->kind) {
+    if (r->rc == WEFT_BREAKER_NOT_FOUND && op->kind == e->kind &&
+        e->kind != WEFT_BREAKER_OP_GIVE_BACK) {
         weft_breaker_config_init(&op->cfg);
         send(e, WEFT_BREAKER_OP_CONFIGURE);
         return;
@@ -105,4 +106,19 @@ static void report(const struct weft_feature_env *env, const char *id, void *per
     send(e, e->kind);
 }
 
-const struct weft_service_guard weft_service_guard = {.ask = ask, .report = report};
+static void unused(const struct weft_feature_env *env, void *permit)
+{
+    struct errand *e = permit;
+
+    (void)env;
+    weft_role_assert_control(pthread_self());
+    if (e->op.permit.number == 0) {
+        free(e); /* a call that needs none: there is nothing to give back */
+        return;
+    }
+    e->kind = WEFT_BREAKER_OP_GIVE_BACK;
+    send(e, e->kind);
+}
+
+const struct weft_service_guard weft_service_guard = {
+    .ask = ask, .report = report, .unused = unused};

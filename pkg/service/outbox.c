@@ -12,7 +12,8 @@
 #include <weft/telemetry/metrics.h>
 
 /*
- * A list of events; a batch of its first ones is under way, at most one at a time, so that their order is kept.
+ * A list of events; a batch of its first ones is under way, at most one at a time, so that their order is kept. A batch
+ * that is refused, all of it for one of its events, is sent again one by one.
  */
 
 #define EVENTS_MAX  4096
@@ -20,6 +21,8 @@
 #define BATCH_MAX   200
 #define BATCH_BYTES ((size_t)512 * 1024)
 #define AGAIN_MS    500
+#define AROUND \
+    96 /* bytes of an event beside its payload and the names of service and node, at most */
 
 struct letter {
     struct letter *next;
@@ -33,7 +36,8 @@ struct weft_outbox {
     struct weft_timer *timer;
     struct letter *first, **last;
     size_t n, n_lines;
-    size_t sent; /* of the first ones, under way */
+    size_t sent;   /* of the first ones, under way */
+    size_t singly; /* of the first ones, to be sent one by one */
 };
 
 static void send(struct weft_outbox *outbox) WEFT_ON_CONTROL;
@@ -45,12 +49,35 @@ static void take_off(struct weft_outbox *outbox, size_t n)
 
         outbox->first = letter->next;
         outbox->n--;
+        outbox->singly -= outbox->singly > 0 ? 1 : 0;
         outbox->n_lines -= letter->is_line ? 1 : 0;
         free(letter);
     }
     if (outbox->first == NULL) {
         outbox->last = &outbox->first;
     }
+}
+
+/* The first n, for good. */
+static void refused(struct weft_outbox *outbox, size_t n, const char *field,
+                    const char *why) WEFT_ON_CONTROL
+{
+    if (outbox->singly == 0) { /* else it has been told */
+        weft_log(outbox->env->log, WEFT_LOG_ERROR, "service.event_refused", WEFT_S("field", field),
+                 WEFT_S("why", why));
+    }
+    if (n > 1) {
+        outbox->singly = n;
+    } else {
+        take_off(outbox, 1);
+        weft_count(outbox->env->shard, WEFT_M_SERVICE_EVENTS_DROPPED, 1);
+    }
+}
+
+static bool is_refusal(enum weft_published_rc rc)
+{
+    return rc == WEFT_PUBLISHED_REFUSED || rc == WEFT_PUBLISHED_FENCED ||
+           rc == WEFT_PUBLISHED_OUT_OF_ORDER;
 }
 
 static void published(void *ctx, const struct weft_published_msg *m)
@@ -65,7 +92,11 @@ static void published(void *ctx, const struct weft_published_msg *m)
         weft_timer_set(outbox->timer, AGAIN_MS);
         return;
     }
-    take_off(outbox, n); /* taken, or refused for good */
+    if (is_refusal(m->rc)) {
+        refused(outbox, n, "", m->why);
+    } else {
+        take_off(outbox, n);
+    }
     send(outbox);
 }
 
@@ -77,7 +108,7 @@ static void send(struct weft_outbox *outbox)
     size_t n = 0;
     int rc;
 
-    most = most < BATCH_MAX ? most : BATCH_MAX;
+    most = outbox->singly > 0 ? 1 : most < BATCH_MAX ? most : BATCH_MAX;
     if (outbox->sent > 0 || outbox->first == NULL) {
         return;
     }
@@ -101,10 +132,8 @@ static void send(struct weft_outbox *outbox)
         weft_timer_set(outbox->timer, AGAIN_MS);
         return;
     }
-    weft_log(outbox->env->log, WEFT_LOG_ERROR, "service.event_refused", WEFT_S("field", err.field),
-             WEFT_S("why", err.message));
-    take_off(outbox, n);
-    weft_timer_set(outbox->timer, AGAIN_MS);
+    refused(outbox, n, err.field, err.message);
+    weft_timer_set(outbox->timer, 0);
 }
 
 static void timer_due(void *ctx)
@@ -113,13 +142,22 @@ static void timer_due(void *ctx)
     send(ctx);
 }
 
+size_t weft_outbox_room(const struct weft_outbox *outbox, const char *id)
+{
+    size_t around = AROUND + strlen(id) + strlen(outbox->env->node_id);
+    size_t most = outbox->env->cfg->publish.max_event_bytes;
+
+    return most > around ? most - around : 0;
+}
+
 static bool put(struct weft_outbox *outbox, const char *id, const char *type, bool is_line,
                 const struct weft_buf *payload) WEFT_ON_CONTROL
 {
     struct weft_buf b;
     struct letter *letter;
 
-    if (outbox->n >= EVENTS_MAX || (is_line && outbox->n_lines >= LINES_MAX)) {
+    if (outbox->n >= EVENTS_MAX || (is_line && outbox->n_lines >= LINES_MAX) ||
+        payload->len > weft_outbox_room(outbox, id)) {
         return false;
     }
     weft_buf_init(&b, payload->len + 1024);

@@ -3,8 +3,8 @@
  * them.
  *
  * Each event goes to `service:<id>`, and to `services` unless it is a line of output. It may be published twice when
- * Redis went away before it answered. The outbox is bounded: beyond it lines are dropped first, and counted. Control
- * thread.
+ * Redis went away before it answered. The outbox is bounded: beyond it lines are dropped first, and counted. What is
+ * refused for good is counted as well, and keeps nothing else away. Control thread.
  */
 #ifndef WEFT_SERVICE_OUTBOX_PRIV_H
 #define WEFT_SERVICE_OUTBOX_PRIV_H
@@ -21,7 +21,9 @@ int weft_outbox_create(struct weft_outbox **ret_outbox, const struct weft_featur
 /* What waits is lost. NULL is allowed. */
 void weft_outbox_destroy(struct weft_outbox *outbox) WEFT_ON_CONTROL;
 
-/* An event of that service; payload is its JSON object, copied. False: there was no room. */
+/* Bytes that the payload of an event of that service may have. */
+size_t weft_outbox_room(const struct weft_outbox *outbox, const char *id) WEFT_ON_CONTROL;
+/* An event of that service; payload is its JSON object, copied. False: there was no room, or it has too many bytes. */
 bool weft_outbox_put(struct weft_outbox *outbox, const char *id, const char *type,
                      const struct weft_buf *payload) WEFT_ON_CONTROL;
 /* Of one of its lines of output: goes only if it does not keep anything else away. */

@@ -218,7 +218,7 @@ void weft_report_note(struct weft_unit *unit, const struct weft_note *note)
     struct weft_report *report = &unit->report;
 
     if (report->n == WEFT_NOTES_MAX) {
-        /* Redis is away: what lies between the oldest, which may be under way, and the newest is left out. */
+        /* Redis is away: the oldest stay, of which the first may be under way, and this one takes the newest's place. */
         report->n--;
         weft_count(unit->svs->env->shard, WEFT_M_SERVICE_EVENTS_DROPPED, 1);
     }

@@ -70,16 +70,26 @@ static bool may_tell_line(struct weft_unit *unit) WEFT_ON_CONTROL
     return true;
 }
 
+/* Cut until it fits into an event. */
 static bool put_line(struct weft_unit *unit, const char *level, const char *stream,
                      struct weft_str line, bool cut) WEFT_ON_CONTROL
 {
+    size_t room = weft_outbox_room(unit->svs->outbox, unit->id);
     struct weft_buf b;
     bool taken;
 
     weft_buf_init(&b, line.len * 6 + 256);
-    weft_buf_printf(&b, "{\"level\":\"%s\",\"stream\":\"%s\",\"message\":", level, stream);
-    weft_buf_json(&b, line);
-    weft_buf_puts(&b, cut ? ",\"cut\":true}" : "}");
+    for (;;) {
+        weft_buf_printf(&b, "{\"level\":\"%s\",\"stream\":\"%s\",\"message\":", level, stream);
+        weft_buf_json(&b, line);
+        weft_buf_puts(&b, cut ? ",\"cut\":true}" : "}");
+        if (b.len <= room || line.len == 0) {
+            break;
+        }
+        line.len /= 2;
+        cut = true;
+        weft_buf_clear(&b);
+    }
     taken = weft_outbox_put_line(unit->svs->outbox, unit->id, &b);
     weft_buf_fini(&b);
     return taken;
@@ -127,14 +137,28 @@ static void started(void *ctx, pid_t pid)
     weft_role_assert_control(pthread_self());
     unit->runner.pid = note.pid = pid;
     weft_report_note(unit, &note);
+    weft_sup_born(&unit->runner.sup, weft_clock_mono_ms());
+    go_on(unit);
 }
 
+/* How it went; with the permit, if there is one. */
 static void give_permit(struct weft_unit *unit, bool success) WEFT_ON_CONTROL
 {
     void *permit = unit->runner.permit;
 
     unit->runner.permit = NULL;
     unit->svs->o->guard->report(unit->svs->env, unit->id, permit, success);
+}
+
+/* Nothing was started, or it was ended before it could show anything: no result. */
+static void return_permit(struct weft_unit *unit) WEFT_ON_CONTROL
+{
+    void *permit = unit->runner.permit;
+
+    unit->runner.permit = NULL;
+    if (permit != NULL) {
+        unit->svs->o->guard->unused(unit->svs->env, permit);
+    }
 }
 
 static void describe_end(struct weft_note *note, int why, int status, bool failure)
@@ -173,8 +197,10 @@ static void ended(void *ctx, int why, int status)
     weft_gauge_add(unit->svs->env->shard, WEFT_G_SERVICE_PROCESSES, -1);
     tell_dropped(unit);
     failure = weft_sup_ended(&run->sup, how, weft_clock_mono_ms());
-    if (run->permit != NULL || before == WEFT_SUP_STARTING || failure) {
-        give_permit(unit, !failure); /* also of a start that was cut short */
+    if (before == WEFT_SUP_STOPPING) {
+        return_permit(unit); /* of a start that was cut short */
+    } else if (before == WEFT_SUP_STARTING || failure) {
+        give_permit(unit, !failure);
     }
     note = note_of(unit);
     note.pid = 0;
@@ -196,7 +222,7 @@ static void forbid(struct weft_unit *unit) WEFT_ON_CONTROL
     struct weft_note note;
 
     weft_sup_forbid(&unit->runner.sup);
-    give_permit(unit, true); /* nobody will use it */
+    return_permit(unit);
     note = note_of(unit);
     note.pid = 0;
     note.given_up = true;
@@ -217,6 +243,7 @@ static void spawn(struct weft_unit *unit) WEFT_ON_CONTROL
                                 .grace_ms =
                                     (uint32_t)(grace_ms < GRACE_MS_MAX ? grace_ms : GRACE_MS_MAX),
                                 .line_bytes = (uint32_t)unit->svs->env->cfg->services.line_bytes,
+                                .files = unit->svs->o->files,
                                 .ctx = unit,
                                 .started = started,
                                 .line = line_came,
@@ -309,9 +336,7 @@ void weft_runner_allowed(struct weft_unit *unit, bool allowed, void *permit)
     run->ticket = 0;
     run->permit = permit;
     if (!weft_sup_allowed(&run->sup, allowed)) {
-        if (allowed) {
-            give_permit(unit, true); /* nobody will use it */
-        }
+        return_permit(unit);
     } else if (!allowed) {
         struct weft_note note = note_of(unit);
 
@@ -357,9 +382,7 @@ void weft_runner_rules(struct weft_unit *unit)
 
 void weft_runner_fini(struct weft_unit *unit)
 {
-    if (unit->runner.permit != NULL) {
-        give_permit(unit, true);
-    }
+    return_permit(unit);
     weft_child_destroy(unit->runner.child);
     weft_timer_destroy(unit->runner.timer);
 }

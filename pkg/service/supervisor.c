@@ -108,7 +108,7 @@ enum weft_sup_step weft_sup_step(struct weft_sup *sup, uint64_t now_ms)
         sup->spawn = false;
         sup->has_process = true;
         sup->born_ms = now_ms;
-        sup->due_ms = now_ms + sup->rules.start_ms;
+        sup->due_ms = NEVER;
         return WEFT_SUP_SPAWN;
     }
     if (now_ms < sup->due_ms) {
@@ -135,6 +135,15 @@ enum weft_sup_step weft_sup_step(struct weft_sup *sup, uint64_t now_ms)
         }
     }
     return WEFT_SUP_WAIT;
+}
+
+void weft_sup_born(struct weft_sup *sup, uint64_t now_ms)
+{
+    WEFT_ASSERT(sup->has_process);
+    sup->born_ms = now_ms;
+    if (sup->state == WEFT_SUP_STARTING) {
+        sup->due_ms = now_ms + sup->rules.start_ms;
+    }
 }
 
 uint64_t weft_sup_due_ms(const struct weft_sup *sup)

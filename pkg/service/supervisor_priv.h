@@ -32,9 +32,9 @@ enum weft_sup_state {
 
 /* What to do. */
 enum weft_sup_step {
-    WEFT_SUP_WAIT,    /* nothing before weft_sup_due_ms() */
-    WEFT_SUP_ASK,     /* the breaker; its answer goes to weft_sup_allowed() */
-    WEFT_SUP_SPAWN,   /* start the process; what becomes of it to weft_sup_ended() */
+    WEFT_SUP_WAIT,  /* nothing before weft_sup_due_ms() */
+    WEFT_SUP_ASK,   /* the breaker; its answer goes to weft_sup_allowed() */
+    WEFT_SUP_SPAWN, /* start the process; what becomes of it to weft_sup_born(), weft_sup_ended() */
     WEFT_SUP_STARTED, /* tell: it runs */
     WEFT_SUP_TERM,    /* send it SIGTERM */
     WEFT_SUP_KILL     /* end it */
@@ -83,6 +83,9 @@ uint64_t weft_sup_due_ms(const struct weft_sup *sup);
 
 /* The breaker's answer. False: it came too late to be of use, nothing will be started by it. */
 bool weft_sup_allowed(struct weft_sup *sup, bool allowed);
+
+/* It is there: start_ms runs from now on. */
+void weft_sup_born(struct weft_sup *sup, uint64_t now_ms);
 
 enum weft_sup_end {
     WEFT_SUP_CLEAN,      /* exit code 0 */

@@ -323,6 +323,15 @@ static struct weft_str field_of(void *ctx, const char *name)
     return weft_hash_field(ctx, name);
 }
 
+/* What is due, or under way, is so by the fields of before. */
+static void probe_anew(struct weft_unit *unit) WEFT_ON_CONTROL
+{
+    if (unit->prober.on && unit->def.kind == WEFT_SERVICE_URL) {
+        weft_prober_end(unit);
+        weft_prober_begin(unit, unit->prober.probing.health);
+    }
+}
+
 static void load_definition(struct weft_unit *unit, const struct weft_reply *hash) WEFT_ON_CONTROL
 {
     struct weft_err err = {0};
@@ -333,6 +342,7 @@ static void load_definition(struct weft_unit *unit, const struct weft_reply *has
     unit->revision = weft_hash_u64(hash, "revision");
     if (unit->good) {
         weft_runner_rules(unit);
+        probe_anew(unit);
     } else {
         weft_log(unit->svs->env->log, WEFT_LOG_ERROR, "service.unreadable",
                  WEFT_S("service", unit->id), WEFT_S("field", err.field),

@@ -211,6 +211,29 @@ story('without Redis each does as configured, on every node; with it Redis is ri
   assert.equal(await until(async () => (await api.get('/api/breakers')).json.redis, { what: 'Redis' }), true);
 });
 
+story('Redis answers with errors, twice: what a node decided alone the first time is forgotten', async (w) => {
+  const { all: [b] } = await cluster(w, 1, 'moody', { failure_threshold: 3, timeout_ms: 100, half_open_permits: 1, success_threshold: 1 });
+  const refuses = (yes) => w.store.cmd('CONFIG', 'SET', 'min-replicas-to-write', yes ? '1' : '0');
+  await refuses(true);
+  await b.report('failure'); // counted by the node alone
+  await refuses(false);
+  for (let i = 0; i < 3; i++) await b.report('failure');
+  assert.equal((await b.read()).state, 'open');
+  await refuses(true);
+  // Alone again: it was open, not closed as when it was alone before; and it is not open for ever.
+  const half = await b.says((a) => a.state !== 'open' && a, 'its time to be over');
+  assert.deepEqual([half.state, half.allowed], ['half_open', true]);
+  await b.report('failure', half.permit);
+  await refuses(false);
+  // Redis knows nothing of that permit: the next one is its own.
+  const again = await b.says((a) => a.state === 'half_open' && a, 'Redis to decide');
+  assert.ok(again.allowed);
+  assert.equal((await b.report('success', again.permit)).state, 'closed');
+  await refuses(true);
+  await b.report('failure');
+  assert.equal((await b.acquire()).state, 'closed');
+});
+
 story('a Redis that is silent: the first caller waits as long as patience, the others not at all', async (w) => {
   const { all: [a] } = await cluster(w, 1, 'patience', { failure_threshold: 1, timeout_ms: 10, without_redis: 'open' }, { patience_ms: 50 }, { command_timeout_ms: 600_000 });
   await a.report('failure');

@@ -92,6 +92,36 @@ story('XTRIM by redis-cli, with several topics: only the trimmed one is named', 
   }
 });
 
+// One topic is long, and what is missing of the others lies behind it: several pages begin before that.
+async function trimmedFarBeyond(w) {
+  const [node] = await w.cluster(1, { node: { set: FORGETFUL } });
+  const api = w.client(node);
+  const [cursor] = await api.published('start', event(0));
+  const near = [];
+  for (let n = 1; n <= 2000; n += 100) near.push(...(await api.published('g:a', events(n, n + 99))));
+  const [b] = (await api.published('g:b', events(1, 4))).slice(3);
+  const [c] = (await api.published('g:c', events(1, 4))).slice(3);
+  for (const [topic, n] of [['a', 1990], ['b', 1], ['c', 1]]) await w.store.cli('XTRIM', `weft:{0}:log:g:${topic}`, 'MAXLEN', '=', String(n));
+  return { node, api, cursor, ids: [...near.slice(10), b, c], gaps: [['g:a', near[10]], ['g:b', b], ['g:c', c]] };
+}
+
+story('each gap is told once, however far away its end is, and whatever other gaps end before', async (w) => {
+  const { node, cursor, ids, gaps } = await trimmedFarBeyond(w);
+  for (const query of ['topic=g:a&topic=g:b&topic=g:c', 'topic=g:*']) {
+    const stream = await w.follow(node, query, { lastEventId: cursor });
+    await stream.take(ids.length, { ms: 20_000 });
+    assert.deepEqual(stream.events.map((e) => e.id), ids);
+    assert.deepEqual(stream.control('weft.gap').map((g) => [g.data.topic, g.data.next]).sort(), gaps);
+    assert.ok(stream.control('weft.gap').every((g) => g.data.after === cursor));
+    stream.cut();
+  }
+  const ws = await w.ws(node);
+  await ws.subscribe('g:*', { cursor });
+  await ws.take(ids.length, undefined, { ms: 20_000 });
+  assert.deepEqual(ws.control('weft.gap').map((g) => [g.topic, g.next]).sort(), gaps);
+  assert.ok((await node.metric('weft_replay_reads_total')) > 12, 'it took several pages');
+});
+
 story('a hole in the middle of the log (XDEL) is found by the chain', async (w) => {
   const [node] = await w.cluster(1, { node: { set: FORGETFUL } });
   const api = w.client(node);
@@ -171,6 +201,13 @@ story('a type filter does not hide a gap', async (w) => {
   assert.deepEqual((await stream.waitControl('weft.gap')).data, { topic: 't', after: cursor, next, reason: 'trimmed' });
   const [id] = await api.published('t', { type: 'a' });
   assert.deepEqual((await stream.take(1)).map((e) => e.id), [id]);
+});
+
+story('a long-poll that takes several pages is told each gap once', async (w) => {
+  const { api, cursor, gaps } = await trimmedFarBeyond(w);
+  const polled = await api.poll(`topic=g:a&topic=g:b&topic=g:c&lastEventId=${cursor}&limit=1000`);
+  assert.deepEqual(polled.json.gaps.map((g) => [g.topic, g.next]).sort(), gaps);
+  assert.ok(polled.json.events.length > 0);
 });
 
 story('a long-poll is told in its gaps, before and without events', async (w) => {

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { story } from './lib/story.mjs';
 import { event, events } from './lib/http.mjs';
-import { until } from './lib/wait.mjs';
+import { sleep, until } from './lib/wait.mjs';
 
 const seq = (id) => Number(id?.split('-')[1]);
 
@@ -136,6 +136,18 @@ story('the connection is kept alive from one poll to the next', async (w) => {
   for (let n = 0; n < 10; n++) ({ cursor } = (await api.poll(`topic=t&lastEventId=${cursor}&wait_ms=10`)).json);
   const after = await node.metric('weft_connections_accepted_total');
   assert.ok(after - before <= 4, `${after - before} connections for eleven polls`);
+});
+
+story('no time for events is time enough to learn where now is', async (w) => {
+  const [node] = await w.cluster();
+  const api = w.client(node);
+  const [id] = await api.published('old', event(1));
+  w.store.program.signal('SIGSTOP');
+  const poll = api.poll('topic=old&wait_ms=0');
+  await sleep(500); // its time is over by some ticks of the worker
+  w.store.program.signal('SIGCONT');
+  const answer = await poll;
+  assert.deepEqual([answer.status, answer.json.cursor, answer.json.events], [200, id, []], answer.text);
 });
 
 story('its time is over before it is known where now is: try again, and no cursor from which everything would come', async (w) => {

@@ -168,6 +168,25 @@ story('a url that was deleted and is registered again is probed again', async (w
   }
 });
 
+story('a url that is registered with other fields is probed by them at once, however far off the next probe was', async (w) => {
+  const { service } = await cluster(w, 1);
+  const [old, server] = [await upstream(w), await upstream(w)];
+  const web = service('web');
+  await web.put({ kind: 'url', url: old.url, interval_ms: 3600000 });
+  await web.is('healthy');
+  await web.put({ kind: 'url', url: server.url, interval_ms: 100 }, 200);
+  await until(() => server.asked >= 3, { what: 'three probes' });
+  assert.equal(old.asked, 1);
+  assert.equal((await web.get()).state, 'healthy');
+  // One that is under way and would be answered late, too.
+  server.status = null;
+  const { asked } = server;
+  await web.put({ kind: 'url', url: server.url, interval_ms: 3600000, timeout_ms: 600000 }, 200);
+  await until(() => server.asked > asked, { what: 'a probe that is not answered' });
+  await web.put({ kind: 'url', url: old.url, interval_ms: 100 }, 200);
+  await until(() => old.asked >= 3, { what: 'probes of the url of before' });
+});
+
 story('urls are probed by one node at a time; those of a killed node are taken over', async (w) => {
   const { nodes, service } = await cluster(w, 3);
   const servers = {};
@@ -253,6 +272,36 @@ story('a command that dies is restarted, later each time, until its breaker open
   assert.ok(isGone(last.pid));
 });
 
+story('an event that cannot be published keeps no other away', async (w) => {
+  const { nodes, service } = await cluster(w, 1, { publish: { max_event_bytes: 512 } });
+  const stream = await w.follow(nodes[0], 'topic=service:good&topic=service:long');
+  const lines = (id) => stream.events.filter((e) => e.type === 'log.append' && e.service_id === id && e.payload.stream === 'stdout');
+  // Its log is none: whatever is published there is refused.
+  await w.store.cmd('SET', 'weft:{0}:log:service:bad', 'x');
+  const many = 'i=0; while [ $i -lt 60 ]; do i=$((i+1)); echo $i; done; exec sleep 1000';
+  const long = `for i in 1 2 3; do printf '%03000d\\n' 7; printf '\\001%.0s' $(seq 1000); echo; echo short; done; exec sleep 1000`;
+  for (const [id, script] of [['bad', many], ['good', many], ['long', long]]) await service(id).put(shell(script, { autostart: true }));
+  await until(() => lines('good').length === 60 && lines('long').length === 9, { what: 'all lines' });
+  assert.deepEqual(lines('good').map((e) => e.payload.message), Array.from({ length: 60 }, (_, i) => String(i + 1)));
+  for (const [i, e] of lines('long').entries()) {
+    const { message, cut } = e.payload;
+    if (i % 3 === 2) assert.deepEqual([message, cut], ['short', undefined]);
+    else assert.ok(cut && message.length >= 20 && new Set(message).size === 1, JSON.stringify(e));
+  }
+  await until(async () => (await nodes[0].metrics()).weft_service_events_dropped_total >= 60, { what: 'what was refused to be counted' });
+  assert.equal(await w.store.cmd('GET', 'weft:{0}:log:service:bad'), 'x');
+});
+
+story('that a command has started is told when there is a process, however soon it counts as started', async (w) => {
+  const { nodes, service } = await cluster(w, 1);
+  const stream = await w.follow(nodes[0], 'topic=service:soon');
+  const soon = service('soon');
+  await soon.put(shell('exec sleep 1000', { start_ms: 0, autostart: true }));
+  const { payload } = await seen(stream, (e) => e.type === 'service.started', 'service.started');
+  assert.equal(payload.pid, (await soon.is('running')).pid);
+  assert.ok(payload.pid > 0 && !isGone(payload.pid));
+});
+
 story('a start that is cut short gives back the permit of its breaker', async (w) => {
   const { nodes, service } = await cluster(w, 1);
   const api = w.client(nodes[0]);
@@ -272,6 +321,12 @@ story('a start that is cut short gives back the permit of its breaker', async (w
   await job.order('stop');
   await job.is('stopped');
   await until(async () => (await breaker()).permits_out === 0, { what: 'it to be given back' });
+  // It has shown nothing: one good start would have closed it.
+  assert.deepEqual([(await breaker()).state, (await breaker()).permits_good], ['half_open', 0]);
+  await job.put(shell('exec sleep 1000'), 200);
+  await job.order('start');
+  await job.is('running');
+  await until(async () => (await breaker()).state === 'closed', { what: 'its breaker to close' });
 });
 
 story('a command that does not listen to TERM is killed; one that has done its work is not started again', async (w) => {
@@ -351,6 +406,9 @@ story('a node runs no program that its own services.programs does not list, whoe
   await new Promise((resolve) => setTimeout(resolve, 500));
   assert.equal((await job.metrics()).errors, 2);
   assert.deepEqual(sleepers(seconds), []);
+  // What was not started is no good result for its breaker.
+  const breaker = (await w.client(nodes[0]).get('/api/breakers/service:job')).json;
+  assert.deepEqual([breaker.state, breaker.window.successes, breaker.window.failures], ['closed', 0, 0]);
   // What it lists it runs.
   await job.put({ kind: 'command', command: ['/bin/sleep', String(seconds)], run_on: id, start_ms: 50 }, 200);
   await job.order('start');

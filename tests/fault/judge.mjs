@@ -137,7 +137,8 @@ class Walk {
     this.pending = new Map(); // topic to the rank of a lost event that was delivered and not yet told
     this.pendingCursor = undefined; // the same for a cursor at a resume
     this.told = new Map(); // topic of a gap to the ranks it was told of
-    this.since = new Map(); // gaps since the last connect, by text
+    this.since = new Map(); // gaps since the last connect or event, by text
+    this.holes = new Set(); // what was trimmed and told since the last connect or reset: topic and next, by text
     this.again = new Set(); // topics whose gap may be told again: reconnected without an event between
   }
 
@@ -156,6 +157,7 @@ class Walk {
   }
 
   #connect(entry) {
+    this.holes.clear();
     if (entry.cursor === null || entry.cursor === undefined) return;
     this.counts.resumes++;
     this.again = new Set([...this.since.values()].map((gap) => gap.topic));
@@ -235,7 +237,7 @@ class Walk {
   #gap(entry, at) {
     this.counts.gaps[entry.reason] = (this.counts.gaps[entry.reason] ?? 0) + 1;
     const text = JSON.stringify([entry.topic, entry.after, entry.reason]);
-    const twice = this.since.has(text);
+    const twice = this.since.has(text) || this.#isOldHole(entry);
     this.since.set(text, entry);
     const again = this.again.delete(entry.topic);
     const wanted = this.patterns.some((pattern) => covers(pattern, entry.topic) || pattern === entry.topic);
@@ -247,6 +249,17 @@ class Walk {
     else why = `reason ${entry.reason}`;
     if (why) this.fault('falseGap', at, { id: entry.after, topic: entry.topic, text: `${entry.reason}: ${why}` });
     this.gaps.push({ topic: entry.topic, at });
+  }
+
+  // One hole has one event behind it, whatever was delivered of other topics since it was told. Without one, or by a
+  // pattern, another may be meant.
+  #isOldHole({ topic, next, reason }) {
+    if (reason !== 'trimmed') this.holes.clear();
+    if (reason !== 'trimmed' || next === null || topic.endsWith('*')) return false;
+    const text = JSON.stringify([topic, next]);
+    const old = this.holes.has(text);
+    this.holes.add(text);
+    return old;
   }
 
   // Justified if something lost was held that this topic was not told of.

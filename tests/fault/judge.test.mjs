@@ -372,6 +372,24 @@ test('who is given more of a lost history after it was told is told again, and o
   assert.deepEqual(kinds(record([seen(lost[0]), seen(lost[1]), reset('2-2'), seen(kept), reset('2-2')])), ['falseGap']);
 });
 
+test('a hole that is told again after events of other topics is told twice', () => {
+  const seen = (n, topic) => ({ k: 'event', id: `${n}-${n}`, topic, n });
+  const gap = (after, next) => ({ k: 'gap', topic: 'y', after, next, reason: 'trimmed' });
+  const open = { k: 'open', id: '0-0' };
+  const record = (trace) => ({
+    publishes: [1, 2, 3, 4, 5, 6].map((n) => ({ n, topics: [n < 3 ? 'x' : 'y'], outcome: 'acked', id: `${n}-${n}` })),
+    logs: { x: [['1-1', 1], ['2-2', 2]], y: [['6-6', 6]] },
+    removed: [{ topic: 'y', ids: ['3-3', '4-4', '5-5'] }], flushes: [], mayLose: [],
+    subscribers: [{ name: 's', patterns: ['x', 'y'], trace: [{ k: 'connect', cursor: null }, open, ...trace] }],
+  });
+  assert.deepEqual(kinds(record([gap('0-0', '6-6'), seen(1, 'x'), seen(2, 'x'), seen(6, 'y')])), []);
+  assert.deepEqual(kinds(record([gap('0-0', '6-6'), seen(1, 'x'), gap('1-1', '6-6'), seen(2, 'x'), seen(6, 'y')])), ['falseGap']);
+  // More was removed meanwhile; and on another connection it is told to whoever is there now.
+  assert.deepEqual(kinds(record([gap('0-0', '5-5'), seen(1, 'x'), gap('1-1', '6-6'), seen(2, 'x'), seen(6, 'y')])), []);
+  assert.deepEqual(kinds(record([gap('0-0', '6-6'), seen(1, 'x'), { k: 'cut' }, { k: 'connect', cursor: '1-1' }, open,
+    gap('1-1', '6-6'), seen(2, 'x'), seen(6, 'y')])), []);
+});
+
 test('a late event is counted, not condemned', () => {
   const record = {
     publishes: [{ n: 1, topics: ['x'], outcome: 'acked', id: '10-1' }, { n: 2, topics: ['y'], outcome: 'acked', id: '10-2' }],

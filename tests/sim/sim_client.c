@@ -96,6 +96,7 @@ void sim_client_begin(struct sim_client *c, struct sim_hub *hub)
         .types = c->globs,
         .n_types = c->n_globs,
     };
+    c->visit++;
     c->hubs |= 1U << hub->o.index;
     c->opened = c->was_busy = false;
     c->presented = c->has_cursor ? sim_redis_at(c->redis, c->cursor) : SIZE_MAX;
@@ -242,7 +243,7 @@ void sim_client_pull(struct sim_client *c, bool all)
             sim_judge_opened(c);
             break;
         case WEFT_PULL_GAPS:
-            sim_judge_gaps(c, weft_sub_gaps(&c->s.sub));
+            sim_judge_gaps(c);
             break;
         case WEFT_PULL_EVENTS:
             if (n == 0 || n > max_runs)

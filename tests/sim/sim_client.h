@@ -24,6 +24,8 @@ struct sim_gap {
     uint32_t topic;
     bool slow; /* of this visit to a hub: none of it may come from rings */
     size_t from, end;
+    uint64_t hole;  /* seq of the newest event that is missing */
+    uint32_t visit; /* of the client to a hub when it was told; 0: of a reset */
 };
 
 /* What one client was given of one event. */
@@ -58,7 +60,8 @@ struct sim_client {
     size_t start[SIM_TOPICS];  /* index: what comes before this is not its */
     size_t newest;             /* what comes from here on is newer than all it was given */
     size_t newest_of[SIM_TOPICS];
-    uint32_t hubs; /* bits: where it has been */
+    uint32_t hubs;  /* bits: where it has been */
+    uint32_t visit; /* number of its beginnings */
     uint32_t n_resets;
     uint32_t told;        /* losses that the last reset covers */
     uint32_t losses_seen; /* when owed was looked for */

@@ -167,23 +167,33 @@ void sim_fan_live(struct sim_fan *f, const struct sim_entry *entries, size_t n)
     weft_batch_unref(batch);
 }
 
-void sim_fan_page(struct sim_fan *f, struct weft_sub *sub, uint64_t upto, bool more,
-                  const char *gap, const struct sim_entry *entries, size_t n)
+/* One of a list: "a", or "a@7". */
+static void read_gap(struct weft_str word, struct weft_gap *gap)
 {
-    struct weft_page *page = weft_page_create(gap == NULL ? 0 : 1);
+    struct weft_str name = weft_str_before(&word, '@');
+
+    memcpy(gap->topic, name.p, name.len);
+    for (size_t i = 0; i < word.len; i++)
+        gap->at = gap->at * 10 + (uint64_t)(word.p[i] - '0');
+}
+
+void sim_fan_page(struct sim_fan *f, struct weft_sub *sub, uint64_t upto, bool more,
+                  const char *gaps, const struct sim_entry *entries, size_t n)
+{
+    struct weft_str words[8];
+    size_t n_gaps = gaps == NULL ? 0 : split(strchr(gaps, ' ') + 1, words, 8);
+    struct weft_page *page = weft_page_create(n_gaps);
 
     assert_non_null(page);
     page->batch = sim_fan_batch(f, entries, n);
     page->upto = id_of(f, upto);
     page->more = more;
     page->resume = id_of(f, f->resume);
-    if (gap != NULL) {
-        const char *space = strchr(gap, ' ');
-
-        page->gaps[0].after = sub->cursor;
-        page->gaps[0].next = n > 0 ? id_of(f, entries[0].seq) : id_of(f, 0);
-        page->gaps[0].reason = *gap == 'r' ? WEFT_GAP_RESET : WEFT_GAP_TRIMMED;
-        (void)snprintf(page->gaps[0].topic, sizeof(page->gaps[0].topic), "%s", space + 1);
+    for (size_t i = 0; i < n_gaps; i++) {
+        read_gap(words[i], &page->gaps[i]);
+        page->gaps[i].after = sub->cursor;
+        page->gaps[i].next = n > 0 ? id_of(f, entries[0].seq) : id_of(f, 0);
+        page->gaps[i].reason = *gaps == 'r' ? WEFT_GAP_RESET : WEFT_GAP_TRIMMED;
     }
     weft_sub_page_arrived(sub, page);
     weft_page_unref(page);
@@ -205,7 +215,9 @@ __attribute__((format(printf, 1, 2))) static void tell(const char *fmt, ...)
 
 static bool pull(struct weft_sub *sub, size_t max_runs, size_t max_bytes)
 {
+    const struct weft_gap *gap;
     struct weft_run runs[32];
+    size_t pos = 0;
     size_t n = 0;
 
     assert_true(max_runs <= 32);
@@ -219,9 +231,7 @@ static bool pull(struct weft_sub *sub, size_t max_runs, size_t max_bytes)
             tell("opened@%lu", (unsigned long)sub->cursor.seq);
         break;
     case WEFT_PULL_GAPS:
-        for (size_t i = 0; i < weft_sub_gaps(sub)->n_gaps; i++) {
-            const struct weft_gap *gap = &weft_sub_gaps(sub)->gaps[i];
-
+        while ((gap = weft_sub_next_gap(sub, &pos)) != NULL) {
             if (gap->reason == WEFT_GAP_SLOW)
                 tell("slow(%s %lu..%lu)", gap->topic, (unsigned long)gap->after.seq,
                      (unsigned long)gap->next.seq);

@@ -49,7 +49,7 @@ struct weft_batch *sim_fan_batch(const struct sim_fan *f, const struct sim_entry
                                  size_t n);
 void sim_fan_live(struct sim_fan *f, const struct sim_entry *entries, size_t n);
 void sim_fan_page(struct sim_fan *f, struct weft_sub *sub, uint64_t upto, bool more,
-                  const char *gap, const struct sim_entry *entries, size_t n);
+                  const char *gaps, const struct sim_entry *entries, size_t n);
 
 #define ENTRIES(...)                           \
     ((const struct sim_entry[]){__VA_ARGS__}), \
@@ -58,7 +58,7 @@ void sim_fan_page(struct sim_fan *f, struct weft_sub *sub, uint64_t upto, bool m
 /* A live batch of one topic, each {topic, seq, prev}. */
 #define LIVE(f, ...)                  sim_fan_live(f, ENTRIES(__VA_ARGS__))
 #define PAGE(f, sub, upto, more, ...) sim_fan_page(f, sub, upto, more, NULL, ENTRIES(__VA_ARGS__))
-/* "trimmed a" or "reset a" in front. */
+/* "trimmed a@7 b@9" in front: 7 and 9 are the newest that are missing; or "reset a". */
 #define GAP_PAGE(f, sub, upto, more, gap, ...) \
     sim_fan_page(f, sub, upto, more, gap, ENTRIES(__VA_ARGS__))
 #define EMPTY_PAGE(f, sub, upto, more) sim_fan_page(f, sub, upto, more, NULL, NULL, 0)

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include <weft/base/assert.h>
+#include <weft/telemetry/metrics.h>
 
 /* ---- what is its ---- */
 
@@ -178,7 +179,9 @@ static void take_gap(struct sim_client *c, const struct weft_page *page, const s
 {
     uint32_t bits = sim_topics_of(weft_str(gap->topic, strlen(gap->topic)));
     struct sim_gap told = {.slow = gap->reason == WEFT_GAP_SLOW,
-                           .from = sim_redis_upto(c->redis, gap->after)};
+                           .from = sim_redis_upto(c->redis, gap->after),
+                           .hole = gap->at,
+                           .visit = c->visit};
     bool any = gap->next.seq == 0 && sim_redis_losses_at(c->redis, page) < c->redis->n_losses;
 
     sim_trace("client %u: gap of %s after %lu to %lu\n", c->number, gap->topic,
@@ -202,6 +205,14 @@ static void take_gap(struct sim_client *c, const struct weft_page *page, const s
             (unsigned long)gap->after.seq);
     if (told.slow && (c->slow != WEFT_SLOW_LATEST || !c->was_busy))
         BAD(c, "it was not slow\n");
+    bool remembers = weft_metrics_counter(c->s.hub->metrics, WEFT_M_GAPS_TOLD_FULL) == 0;
+
+    for (size_t i = 0; !told.slow && i < c->n_gaps; i++) {
+        const struct sim_gap *g = &c->gaps[i];
+
+        if (g->hole == gap->at && g->topic == told.topic && g->visit == c->visit && remembers)
+            BAD(c, "a gap of %s up to %lu is told twice\n", gap->topic, (unsigned long)gap->at);
+    }
     c->n_skips += told.slow ? 1 : 0;
     add_gap(c, told);
 }
@@ -247,14 +258,24 @@ static void take_reset(struct sim_client *c, const struct weft_page *page)
     look_for_owed(c);
 }
 
-void sim_judge_gaps(struct sim_client *c, const struct weft_page *page)
+void sim_judge_gaps(struct sim_client *c)
 {
-    if (page->gaps[0].reason == WEFT_GAP_RESET) {
-        take_reset(c, page);
-        return;
+    const struct weft_sub *sub = &c->s.sub;
+    const struct weft_page *page = sub->skipped != NULL ? sub->skipped : sub->page;
+    const struct weft_gap *gap;
+    size_t pos = 0;
+    size_t n = 0;
+
+    for (; (gap = weft_sub_next_gap(sub, &pos)) != NULL; n++) {
+        if (gap->reason != WEFT_GAP_RESET)
+            take_gap(c, page, gap);
     }
-    for (size_t i = 0; i < page->n_gaps; i++)
-        take_gap(c, page, &page->gaps[i]);
+    if (n == 0)
+        BAD(c, "no gap is told\n");
+    if (page->gaps[0].reason == WEFT_GAP_RESET && n != page->n_gaps)
+        BAD(c, "a part of a reset\n");
+    if (page->gaps[0].reason == WEFT_GAP_RESET)
+        take_reset(c, page);
 }
 
 /*

@@ -20,7 +20,8 @@
     } while (0)
 
 void sim_judge_opened(struct sim_client *c);
-void sim_judge_gaps(struct sim_client *c, const struct weft_page *page);
+/* It is told gaps. */
+void sim_judge_gaps(struct sim_client *c);
 void sim_judge_event(struct sim_client *c, const struct weft_batch *batch, uint32_t i);
 /* It has gone, with its cursor: every event up to there has come, or never will. */
 void sim_judge_left(struct sim_client *c);

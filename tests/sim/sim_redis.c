@@ -348,6 +348,14 @@ static void add_resets(struct weft_page *page, const struct sim_redis *redis, st
     }
 }
 
+static int by_newest(const void *a, const void *b)
+{
+    const struct weft_gap *x = a;
+    const struct weft_gap *y = b;
+
+    return x->at < y->at ? -1 : x->at > y->at;
+}
+
 static void note_reading(struct sim_redis *redis, const struct weft_page *page)
 {
     if (redis->n_readings == redis->readings_cap) {
@@ -437,10 +445,12 @@ struct weft_page *sim_redis_page(struct sim_redis *redis, struct weft_str what, 
         if ((topics & 1U << t) != 0 && parts[t].gone > 0) {
             struct weft_gap *gap = add_gap(page, sim_topic(t), start, WEFT_GAP_TRIMMED);
 
+            gap->at = parts[t].gone;
             if (parts[t].from < redis->logs[t].n)
                 gap->next = entry_at(redis, t, parts[t].from)->id;
         }
     }
+    qsort(page->gaps, page->n_gaps, sizeof(page->gaps[0]), by_newest);
     note_reading(redis, page);
     return page;
 }

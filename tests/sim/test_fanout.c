@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include <weft/base/assert.h>
+#include <weft/telemetry/metrics.h>
 
 #include "sim_client.h"
 
@@ -32,11 +33,13 @@ struct world {
     uint32_t trouble;   /* in a thousand things that hubs do */
     uint32_t failovers; /* in a hundred things that Redis does without being asked */
     uint32_t retopics;  /* percent of the things that a client does */
+    uint32_t ticks; /* at most at once: quiet topics are taken off patterns, wherever they stand */
     bool trims, cuts_in_ready;
 };
 
 struct tally {
-    size_t events, lost, given, late, again, gaps, skips, resets, closed, retopics, reads, follows;
+    size_t events, lost, given, late, again, gaps, skips, resets, closed, retopics, reads, follows,
+        taken_off;
 };
 
 /* What may happen in a round besides cuts and outages. */
@@ -72,6 +75,7 @@ static void setup(struct world *w, uint64_t seed, unsigned what)
     w->trouble = sim_below(&w->rng, 30);
     w->trims = sim_chance(&w->rng, 60);
     w->cuts_in_ready = sim_chance(&w->rng, 50);
+    w->ticks = sim_chance(&w->rng, 50) ? 1 : 30;
     w->failovers = (what & FAILOVERS) != 0 ? 1 + sim_below(&w->rng, 15) : 0;
     w->retopics = (what & RETOPICS) != 0 ? 1 + sim_below(&w->rng, 30) : 0;
     for (uint32_t i = 0; i < HUBS; i++) {
@@ -228,7 +232,8 @@ static void step_hub(struct world *w, struct sim_hub *hub)
     } else if (what < 90) {
         (void)sim_hub_deliver(hub, 1 + sim_below(&w->rng, 20));
     } else {
-        weft_fanout_tick(hub->fo);
+        for (uint32_t n = 1 + sim_below(&w->rng, w->ticks); n > 0; n--)
+            weft_fanout_tick(hub->fo);
         weft_fanout_flush(hub->fo);
     }
 }
@@ -313,6 +318,7 @@ static void count(struct tally *tally, const struct world *w)
     for (uint32_t i = 0; i < HUBS; i++) {
         tally->reads += w->hubs[i].n_reads;
         tally->follows += w->hubs[i].n_follows;
+        tally->taken_off += weft_metrics_counter(w->hubs[i].metrics, WEFT_M_PATTERN_OFF);
     }
 }
 
@@ -359,9 +365,11 @@ static void rounds(unsigned what, uint64_t n)
         play(seed_now, what, &tally);
     seed_now = 0;
     print_message("%zu events, %zu of them lost, %zu given, %zu late, %zu of them again, %zu gaps, "
-                  "%zu of them skips, %zu resets, %zu closed, %zu reads, %zu retopics\n",
+                  "%zu of them skips, %zu resets, %zu closed, %zu reads, %zu retopics, "
+                  "%zu topics taken off patterns\n",
                   tally.events, tally.lost, tally.given, tally.late, tally.again, tally.gaps,
-                  tally.skips, tally.resets, tally.closed, tally.reads, tally.retopics);
+                  tally.skips, tally.resets, tally.closed, tally.reads, tally.retopics,
+                  tally.taken_off);
 }
 
 static void everything_comes_once_and_in_order(void **state)

@@ -169,21 +169,87 @@ static void a_refused_read_is_tried_at_the_next_tick(void **state)
     sim_fan_fini(&f);
 }
 
-static void a_gap_is_told_once_over_several_pages(void **state)
+/* However many pages begin before its end, and whatever else is trimmed meanwhile. */
+static void a_gap_is_told_once(void **state)
 {
     struct sim_fan f;
     struct weft_sub sub;
 
     sim_fan_init(&f, 100, ALL);
-    sim_fan_sub(&f, &sub, "a b", "", WEFT_FROM_CURSOR, 2);
+    sim_fan_sub(&f, &sub, "a b c", "", WEFT_FROM_CURSOR, 2);
     sim_fan_gets(&f, &sub, "opened@2");
-    GAP_PAGE(&f, &sub, 4, true, "trimmed a", {"b", 4, 2});
-    sim_fan_gets(&f, &sub, "gap(a) 4");
-    GAP_PAGE(&f, &sub, 4, true, "trimmed a", {"b", 4, 2});
-    sim_fan_gets(&f, &sub, "4"); /* the same, by its next event */
-    GAP_PAGE(&f, &sub, 9, true, "trimmed a", {"a", 9, 8});
-    sim_fan_gets(&f, &sub, "gap(a) 9");
+    GAP_PAGE(&f, &sub, 4, true, "trimmed a@8 c@30", {"b", 4, 2});
+    sim_fan_gets(&f, &sub, "gap(a) gap(c) 4");
+    GAP_PAGE(&f, &sub, 6, true, "trimmed b@5 a@8 c@30", {"b", 6, 5}); /* one more */
+    sim_fan_gets(&f, &sub, "gap(b) 6");
+    GAP_PAGE(&f, &sub, 9, true, "trimmed a@8 c@30", {"a", 9, 8});
+    sim_fan_gets(&f, &sub, "9");
+    GAP_PAGE(&f, &sub, 13, true, "trimmed c@30", {"a", 13, 9}); /* one is passed */
+    sim_fan_gets(&f, &sub, "13");
+    GAP_PAGE(&f, &sub, 20, true, "trimmed a@20 c@31", {"b", 20, 6}); /* and now of these as well */
+    sim_fan_gets(&f, &sub, "gap(a) gap(c) 20");
+    assert_int_equal(weft_metrics_gauge(f.metrics, WEFT_G_GAPS_TOLD_BYTES), 2 * 16);
     weft_sub_fini(&sub);
+    assert_int_equal(weft_metrics_gauge(f.metrics, WEFT_G_GAPS_TOLD_BYTES), 0);
+    sim_fan_fini(&f);
+}
+
+/* A page that is thrown away in the middle is read again from there. */
+static void a_gap_is_told_once_if_its_page_is_read_again(void **state)
+{
+    struct sim_fan f;
+    struct weft_sub sub;
+
+    sim_fan_init(&f, 100, ALL);
+    sim_fan_sub(&f, &sub, "a b", "", WEFT_FROM_NOW, 0);
+    sim_fan_followed(&f, "a", 3, 3);
+    sim_fan_followed(&f, "b", 2, 3);
+    sim_fan_gets(&f, &sub, "opened@3");
+    LIVE(&f, {"a", 4, 3});
+    LIVE(&f, {"b", 7, 2}); /* a's 5 was lost */
+    sim_fan_gets(&f, &sub, "4 7");
+    LIVE(&f, {"b", 19, 18});
+    sim_fan_gets(&f, &sub, "");
+    assert_string_equal(f.read, "a b after 7");
+    GAP_PAGE(&f, &sub, 19, false, "trimmed b@17", {"a", 10, 5}, {"b", 18, 17}, {"b", 19, 18});
+    sim_fan_gets(&f, &sub, "gap(b)");
+    assert_string_equal(f.read, "a after 4");
+    PAGE(&f, &sub, 19, false, {"a", 5, 4}, {"a", 10, 5});
+    sim_fan_gets(&f, &sub, "5");
+    assert_string_equal(f.read, "a b after 7");
+    GAP_PAGE(&f, &sub, 19, false, "trimmed b@17", {"a", 10, 5}, {"b", 18, 17}, {"b", 19, 18});
+    sim_fan_gets(&f, &sub, "10 18 19");
+    weft_sub_fini(&sub);
+    sim_fan_fini(&f);
+}
+
+/* Where there is no room for it, it may be told again: never not at all. */
+static void what_was_told_is_bounded(void **state)
+{
+    struct sim_fan f;
+    struct weft_sub sub, other;
+
+    sim_fan_init_held(&f, 2 * 16);
+    sim_fan_sub(&f, &sub, "a b c", "", WEFT_FROM_CURSOR, 2);
+    sim_fan_sub(&f, &other, "d", "", WEFT_FROM_CURSOR, 2);
+    sim_fan_gets(&f, &sub, "opened@2");
+    f.refuse = true; /* it does not read on */
+    GAP_PAGE(&f, &sub, 4, true, "trimmed a@8 c@30", {"b", 4, 2});
+    sim_fan_gets(&f, &sub, "gap(a) gap(c) 4");
+    f.refuse = false;
+    sim_fan_gets(&f, &other, "opened@2");
+    GAP_PAGE(&f, &other, 4, true, "trimmed d@9", {"d", 4, 2});
+    sim_fan_gets(&f, &other, "gap(d) 4");
+    assert_int_equal(weft_metrics_counter(f.metrics, WEFT_M_GAPS_TOLD_FULL), 1);
+    GAP_PAGE(&f, &other, 5, true, "trimmed d@9", {"d", 5, 4});
+    sim_fan_gets(&f, &other, "gap(d) 5");
+
+    weft_sub_fini(&sub);
+    GAP_PAGE(&f, &other, 6, true, "trimmed d@9", {"d", 6, 5});
+    sim_fan_gets(&f, &other, "gap(d) 6");
+    GAP_PAGE(&f, &other, 7, true, "trimmed d@9", {"d", 7, 6});
+    sim_fan_gets(&f, &other, "7");
+    weft_sub_fini(&other);
     sim_fan_fini(&f);
 }
 
@@ -469,7 +535,9 @@ int main(void)
         cmocka_unit_test(it_does_not_read_while_topics_are_missing),
         cmocka_unit_test(a_page_without_news_is_not_asked_for_at_once),
         cmocka_unit_test(a_refused_read_is_tried_at_the_next_tick),
-        cmocka_unit_test(a_gap_is_told_once_over_several_pages),
+        cmocka_unit_test(a_gap_is_told_once),
+        cmocka_unit_test(a_gap_is_told_once_if_its_page_is_read_again),
+        cmocka_unit_test(what_was_told_is_bounded),
         cmocka_unit_test(after_an_outage_the_log_has_what_was_missed),
         cmocka_unit_test(a_page_that_fails_as_redis_goes_waits_for_it),
         cmocka_unit_test(a_later_base_wakes_those_at_the_tail),

@@ -3,7 +3,7 @@ Circuit breakers. One hash says all that a person wants to know:
 
   state               closed, open, half_open; or forced_open, forced_closed, disabled
   since_ms            since when
-  epoch               counts changes of the state; results of an older epoch do not count
+  epoch               grows with every change of the state; results of an older epoch do not count
   version             grows with every change of state or configuration
   opened              how many times it has opened
   successes           in half_open: so many permits have come back good
@@ -25,6 +25,8 @@ weft1_breaker_acquire    Returns nothing if there is no such breaker; else 1 or 
 weft1_breaker_report     ARGV node, epoch (0: any), successes, failures; permit, its outcome (`success`, `failure`)
                          Results of calls without permit, or of the one with this permit. Returns nothing if there is no
                          such breaker; else 1 or 0: it counted or came too late; the line.
+weft1_breaker_give_back  ARGV permit, which nobody will use: another call may have it. Returns nothing if there is no such
+                         breaker; else 1 or 0: it was out or not; the line.
 weft1_breaker_force      ARGV `open`, `closed`, `disabled`, or `auto`, which ends it
                          Returns nothing if there is no such breaker; else 1 or 0: it is so now, or was; the line.
 weft1_breaker_remove     Returns 1 or 0: there was one, or not.
@@ -51,7 +53,8 @@ local function breaker_now(given)
     return tonumber(t[1]) * 1000 + math.floor(tonumber(t[2]) / 1000)
 end
 
-local function breaker_load(key)
+-- The clock of Redis may have gone back, with a failover for one: nothing has begun later than now.
+local function breaker_load(key, now)
     local values = redis.call('HMGET', key, unpack(BREAKER_FIELDS))
     if not values[1] then
         return nil
@@ -60,6 +63,8 @@ local function breaker_load(key)
     for i, field in ipairs(BREAKER_FIELDS) do
         b[field] = tonumber(values[i]) or values[i]
     end
+    b.later = b.since_ms > now
+    b.since_ms = math.min(b.since_ms, now)
     return b
 end
 
@@ -76,20 +81,21 @@ local function breaker_line(b, now)
     return line
 end
 
--- Never one that was there before, not even of a breaker of this name that was removed.
-local function breaker_next_version(version, now)
-    return math.max(version + 1, now)
+-- Of a version or an epoch: never one that was there before, not even of a breaker of this name that was removed, or whose
+-- last changes a failover has lost.
+local function breaker_next(number, now)
+    return math.max(number + 1, now)
 end
 
 local function breaker_tell(b, now, KEYS, ARGV)
-    b.version = breaker_next_version(b.version, now)
+    b.version = breaker_next(b.version, now)
     redis.call('HSET', KEYS[1], 'version', string.format('%d', b.version))
     redis.call('PUBLISH', ARGV[1], ARGV[2] .. ' ' .. breaker_line(b, now))
 end
 
 -- Into another state: what was counted in the one before is over.
 local function breaker_turn(b, state, now, KEYS, ARGV)
-    b.state, b.since_ms, b.epoch = state, now, b.epoch + 1
+    b.state, b.since_ms, b.epoch = state, now, breaker_next(b.epoch, now)
     redis.call('DEL', KEYS[2], KEYS[3], KEYS[4])
     redis.call('HSET', KEYS[1], 'state', state, 'since_ms', string.format('%d', now), 'epoch',
         string.format('%d', b.epoch), 'successes', '0', 'permits_given', '0')
@@ -101,17 +107,17 @@ end
 
 local function breaker_configure(KEYS, ARGV)
     local now = breaker_now(ARGV[3 + #BREAKER_CONFIG])
-    local b = breaker_load(KEYS[1])
+    local b = breaker_load(KEYS[1], now)
     local new = b == nil
-    b = b or { state = 'closed', since_ms = now, epoch = 1, version = 0 }
+    b = b or { state = 'closed', since_ms = now, epoch = breaker_next(0, now), version = 0 }
     local fields = {}
     for i, field in ipairs(BREAKER_CONFIG) do
         b[field] = tonumber(ARGV[2 + i]) or ARGV[2 + i]
         fields[2 * i - 1], fields[2 * i] = field, ARGV[2 + i]
     end
     if new then
-        redis.call('HSET', KEYS[1], 'state', b.state, 'since_ms', string.format('%d', now), 'epoch', '1', 'opened',
-            '0', 'successes', '0', 'permits_given', '0')
+        redis.call('HSET', KEYS[1], 'state', b.state, 'since_ms', string.format('%d', now), 'epoch',
+            string.format('%d', b.epoch), 'opened', '0', 'successes', '0', 'permits_given', '0')
     end
     redis.call('HSET', KEYS[1], unpack(fields))
     breaker_tell(b, now, KEYS, ARGV)
@@ -120,23 +126,31 @@ end
 
 -- A permit for one call of the half-open state, or '' and when to ask again.
 local function breaker_permit(b, now, KEYS)
+    local last = string.format('%d', now + b.permit_ms)
     redis.call('ZREMRANGEBYSCORE', KEYS[4], '-inf', string.format('%d', now))
+    -- Of a clock that has gone back, or of a longer permit_ms: whoever has it may use it still, but not for longer than others.
+    for _, permit in ipairs(redis.call('ZRANGEBYSCORE', KEYS[4], '(' .. last, '+inf')) do
+        redis.call('ZADD', KEYS[4], last, permit)
+    end
     if redis.call('ZCARD', KEYS[4]) >= b.half_open_permits then
         local first = redis.call('ZRANGE', KEYS[4], 0, 0, 'WITHSCORES')
         return '', math.min(BREAKER_RETRY_MS, tonumber(first[2]) - now)
     end
     local permit = string.format('%d-%d', b.epoch, redis.call('HINCRBY', KEYS[1], 'permits_given', 1))
-    redis.call('ZADD', KEYS[4], string.format('%d', now + b.permit_ms), permit)
+    redis.call('ZADD', KEYS[4], last, permit)
     return permit, 0
 end
 
 local function breaker_acquire(KEYS, ARGV)
-    local b = breaker_load(KEYS[1])
+    local now = breaker_now(ARGV[3])
+    local b = breaker_load(KEYS[1], now)
     if not b then
         return false
     end
-    local now = breaker_now(ARGV[3])
     local allowed, permit, wait = 1, '', 0
+    if b.later then
+        redis.call('HSET', KEYS[1], 'since_ms', string.format('%d', now))
+    end
     if b.state == 'open' and now >= b.since_ms + b.timeout_ms then
         breaker_turn(b, 'half_open', now, KEYS, ARGV)
     end
@@ -238,11 +252,11 @@ local function breaker_settle(b, permit, outcome, now, KEYS, ARGV)
 end
 
 local function breaker_report(KEYS, ARGV)
-    local b = breaker_load(KEYS[1])
+    local now = breaker_now(ARGV[9])
+    local b = breaker_load(KEYS[1], now)
     if not b then
         return false
     end
-    local now = breaker_now(ARGV[9])
     local epoch, good, bad = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
     local counted = 0
     if ARGV[7] ~= '' then
@@ -256,12 +270,21 @@ local function breaker_report(KEYS, ARGV)
     return { counted, breaker_line(b, now) }
 end
 
-local function breaker_force(KEYS, ARGV)
-    local b = breaker_load(KEYS[1])
+local function breaker_give_back(KEYS, ARGV)
+    local now = breaker_now(ARGV[4])
+    local b = breaker_load(KEYS[1], now)
     if not b then
         return false
     end
+    return { redis.call('ZREM', KEYS[4], ARGV[3]), breaker_line(b, now) }
+end
+
+local function breaker_force(KEYS, ARGV)
     local now = breaker_now(ARGV[4])
+    local b = breaker_load(KEYS[1], now)
+    if not b then
+        return false
+    end
     local state = BREAKER_FORCED[ARGV[3]]
     if not state then
         return redis.error_reply('ERR the state is open, closed, disabled or auto')
@@ -275,22 +298,22 @@ local function breaker_force(KEYS, ARGV)
 end
 
 local function breaker_remove(KEYS, ARGV)
-    local b = breaker_load(KEYS[1])
+    local now = breaker_now(ARGV[3])
+    local b = breaker_load(KEYS[1], now)
     if not b then
         return 0
     end
-    local now = breaker_now(ARGV[3])
     redis.call('DEL', KEYS[1], KEYS[2], KEYS[3], KEYS[4])
-    redis.call('PUBLISH', ARGV[1], string.format('%s %d gone', ARGV[2], breaker_next_version(b.version, now)))
+    redis.call('PUBLISH', ARGV[1], string.format('%s %d gone', ARGV[2], breaker_next(b.version, now)))
     return 1
 end
 
 local function breaker_read(KEYS, ARGV)
-    local b = breaker_load(KEYS[1])
+    local now = breaker_now(ARGV[3])
+    local b = breaker_load(KEYS[1], now)
     if not b then
         return false
     end
-    local now = breaker_now(ARGV[3])
     local line = breaker_line(b, now)
     if not KEYS[4] then
         return { line }
@@ -315,6 +338,7 @@ local breaker_flags = { 'allow-oom' }
 redis.register_function('weft1_breaker_configure', breaker_configure)
 redis.register_function({ function_name = 'weft1_breaker_acquire', callback = breaker_acquire, flags = breaker_flags })
 redis.register_function({ function_name = 'weft1_breaker_report', callback = breaker_report, flags = breaker_flags })
+redis.register_function({ function_name = 'weft1_breaker_give_back', callback = breaker_give_back, flags = breaker_flags })
 redis.register_function({ function_name = 'weft1_breaker_force', callback = breaker_force, flags = breaker_flags })
 redis.register_function({ function_name = 'weft1_breaker_remove', callback = breaker_remove, flags = breaker_flags })
 redis.register_function({ function_name = 'weft1_breaker_read', callback = breaker_read, flags = { 'no-writes' } })

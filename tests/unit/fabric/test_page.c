@@ -196,16 +196,43 @@ static void a_gap_is_told_by_each_page_before_its_end(void **state)
     assert_int_equal(page->n_gaps, 1);
     assert_int_equal(page->gaps[0].after.seq, 10);
     assert_int_equal(page->gaps[0].next.seq, 90);
+    assert_int_equal(page->gaps[0].at, 60);
     end(&m, page);
     page = capped(&m, 50, 70);
     assert_int_equal(page->n_gaps, 1);
     assert_string_equal(page->gaps[0].topic, "a");
     assert_int_equal(page->gaps[0].after.seq, 50);
     assert_int_equal(page->gaps[0].next.seq, 90);
+    assert_int_equal(page->gaps[0].at, 60); /* by which it is known as the same */
     assert_int_equal(page->gaps[0].reason, WEFT_GAP_TRIMMED);
     end(&m, page);
     page = capped(&m, 70, 80); /* begins behind it */
     assert_int_equal(page->n_gaps, 0);
+    end(&m, page);
+}
+
+static void gaps_come_by_the_newest_that_is_missing(void **state)
+{
+    struct maker m;
+
+    (void)state;
+    begin(&m, 10, 100);
+    uint32_t a = topic(&m, "a", 90);
+    uint32_t b = topic(&m, "b", 70);
+    uint32_t c = topic(&m, "c", 40);
+    entry(&m, a, 90, 60);
+    entry(&m, b, 70, 50);
+    m.pm.topics[c].known = false;
+    weft_page_maker_removed(&m.pm, WEFT_STR("c"), 40);
+    struct weft_page *page = weft_page_make(&m.pm, WEFT_STR("a b c d"), &m.bb);
+    static const char *const topics[] = {"c", "b", "a"};
+    static const uint64_t at[] = {40, 50, 60};
+
+    assert_int_equal(page->n_gaps, 3);
+    for (size_t i = 0; i < 3; i++) {
+        assert_string_equal(page->gaps[i].topic, topics[i]);
+        assert_int_equal(page->gaps[i].at, at[i]);
+    }
     end(&m, page);
 }
 
@@ -381,6 +408,7 @@ int main(void)
         cmocka_unit_test(a_cut_leaves_one_event_however_large),
         cmocka_unit_test(what_is_newer_than_the_head_waits),
         cmocka_unit_test(a_gap_is_told_by_each_page_before_its_end),
+        cmocka_unit_test(gaps_come_by_the_newest_that_is_missing),
         cmocka_unit_test(a_page_ends_before_a_hole_and_the_next_tells_it),
         cmocka_unit_test(a_log_that_is_gone_is_a_gap_without_next),
         cmocka_unit_test(a_removed_topic_is_a_gap),

@@ -1,6 +1,7 @@
 /*
  * The breaker in Lua, on a real Redis, and its twin in C: 10,000 random schedules of calls, results, permits, forces and
- * changes of configuration, in virtual time. After every step both say the same of everything.
+ * changes of configuration, in virtual time, with a clock that goes back at times. After every step both say the same of
+ * everything. A breaker that is removed is made again at once; no permit is ever given twice.
  *
  * WEFT_SEED replays a run, WEFT_SCHEDULES makes it longer or shorter.
  */
@@ -31,6 +32,7 @@
 #define NODES     4
 #define START_MS  UINT64_C(1795314948000)
 #define ARGS_MAX  32
+#define REMOVED   "1"
 #define SEED_STEP UINT64_C(0x9e3779b97f4a7c15)
 
 static char folder[] = "/tmp/weft-breaker-XXXXXX";
@@ -89,10 +91,11 @@ struct schedule {
     uint64_t rng;
     uint64_t seed;
     uint64_t now;
+    uint64_t newest; /* the clock may have gone back since */
     struct weft_breaker *model;
     struct weft_permit permits[STEPS]; /* that the model gave */
     size_t n_permits;
-    char expected[STEPS + 2][320]; /* what Redis has to say to each step */
+    char expected[2 * STEPS + 2][320]; /* what Redis has to say to each step */
     size_t n;
 };
 
@@ -111,7 +114,8 @@ static uint64_t pick(struct schedule *s, const uint64_t *list, size_t n)
          sizeof((const uint64_t[]){__VA_ARGS__}) / sizeof(uint64_t))
 
 /* FCALL name, 4 keys, the channel and the breaker's name, then args; the time comes last. */
-static void call(struct schedule *s, const char *function, size_t n, char args[][24])
+static void call(struct schedule *s, const char *function, size_t n,
+                 char args[][WEFT_PERMIT_MAX_LEN])
 {
     const char *argv[ARGS_MAX] = {"FCALL",   function,    "4",        "b", "b:window",
                                   "b:nodes", "b:permits", "breakers", "b"};
@@ -126,7 +130,7 @@ static void call(struct schedule *s, const char *function, size_t n, char args[]
     assert_int_equal(redisAppendCommandArgv(cn, (int)argc, argv, NULL), REDIS_OK);
 }
 
-static void put_u64(char out[24], uint64_t v)
+static void put_u64(char out[WEFT_PERMIT_MAX_LEN], uint64_t v)
 {
     (void)snprintf(out, 24, "%llu", (unsigned long long)v);
 }
@@ -149,7 +153,7 @@ static void expect(struct schedule *s, const char *head)
 static void configure(struct schedule *s, bool new)
 {
     struct weft_breaker_config cfg;
-    char args[11][24];
+    char args[11][WEFT_PERMIT_MAX_LEN];
 
     weft_breaker_config_init(&cfg);
     cfg.mode = (unsigned)below(s, 2);
@@ -196,6 +200,10 @@ static void acquire(struct schedule *s)
                    (unsigned long long)a.wait_ms);
     expect(s, head);
     if (a.permit.number > 0) {
+        for (size_t i = 0; i < s->n_permits; i++) {
+            assert_false(s->permits[i].epoch == a.permit.epoch &&
+                         s->permits[i].number == a.permit.number);
+        }
         s->permits[s->n_permits++] = a.permit;
     }
 }
@@ -207,7 +215,7 @@ static void report(struct schedule *s)
     uint64_t good = PICK(s, 0, 0, 1, 2, 10);
     uint64_t bad = PICK(s, 0, 1, 1, 1, 2, 4);
     uint64_t epoch;
-    char args[6][24] = {{0}};
+    char args[6][WEFT_PERMIT_MAX_LEN] = {{0}};
 
     weft_breaker_view(s->model, s->now, &view);
     epoch = PICK(s, 0, view.epoch, view.epoch, view.epoch, view.epoch - 1);
@@ -219,17 +227,33 @@ static void report(struct schedule *s)
     expect(s, weft_breaker_report(s->model, node, epoch, good, bad, s->now) ? "1 " : "0 ");
 }
 
+/* Mostly one that was given a short while ago. */
+static struct weft_permit some_permit(struct schedule *s)
+{
+    if (s->n_permits > 0 && below(s, 20) > 0) {
+        return s->permits[s->n_permits - 1 - below(s, s->n_permits < 5 ? s->n_permits : 5)];
+    }
+    return (struct weft_permit){s->now + below(s, 3), 1};
+}
+
+static void give_back(struct schedule *s)
+{
+    struct weft_permit permit = some_permit(s);
+    char args[1][WEFT_PERMIT_MAX_LEN];
+
+    (void)weft_permit_print(args[0], permit);
+    call(s, "weft1_breaker_give_back", 1, args);
+    expect(s, weft_breaker_give_back(s->model, permit) ? "1 " : "0 ");
+}
+
 static void settle(struct schedule *s)
 {
-    struct weft_permit permit = {1 + below(s, 3), 1};
+    struct weft_permit permit = some_permit(s);
     bool success = below(s, 3) > 0;
-    char args[6][24] = {"node-0", "0", "0", "0"};
+    char args[6][WEFT_PERMIT_MAX_LEN] = {"node-0", "0", "0", "0"};
 
-    if (s->n_permits > 0 && below(s, 20) > 0) {
-        permit = s->permits[s->n_permits - 1 - below(s, s->n_permits < 5 ? s->n_permits : 5)];
-    }
     (void)weft_permit_print(args[4], permit);
-    (void)snprintf(args[5], 24, "%s", success ? "success" : "failure");
+    (void)snprintf(args[5], sizeof(args[5]), "%s", success ? "success" : "failure");
     call(s, "weft1_breaker_report", 6, args);
     expect(s, weft_breaker_settle(s->model, permit, success, s->now) ? "1 " : "0 ");
 }
@@ -239,19 +263,29 @@ static void force(struct schedule *s)
     unsigned f = (unsigned)PICK(s, WEFT_BREAKER_FORCE_OPEN, WEFT_BREAKER_FORCE_CLOSED,
                                 WEFT_BREAKER_FORCE_DISABLED, WEFT_BREAKER_FORCE_AUTO,
                                 WEFT_BREAKER_FORCE_AUTO, WEFT_BREAKER_FORCE_AUTO);
-    char args[1][24];
+    char args[1][WEFT_PERMIT_MAX_LEN];
 
     (void)snprintf(args[0], 24, "%s", weft_breaker_force_words[f]);
     call(s, "weft1_breaker_force", 1, args);
     expect(s, weft_breaker_force(s->model, (enum weft_breaker_force)f, s->now) ? "1 " : "0 ");
 }
 
+/* Removed, and made again; by a clock that has passed all that it has shown before. */
+static void make_again(struct schedule *s)
+{
+    s->now = s->newest + 100;
+    call(s, "weft1_breaker_remove", 0, NULL);
+    (void)snprintf(s->expected[s->n++], sizeof(s->expected[0]), "%s", REMOVED);
+    weft_breaker_destroy(s->model);
+    configure(s, true);
+}
+
 /* ---- comparing ---- */
 
 static void check(const struct schedule *s, size_t step, const redisReply *r)
 {
-    char said[400] = "";
-    size_t len = 0;
+    char said[400] = REMOVED " ";
+    size_t len = r->type == REDIS_REPLY_INTEGER ? strlen(said) : 0;
 
     if (r->type == REDIS_REPLY_ERROR) {
         fail_msg("seed %llu, step %zu: %s", (unsigned long long)s->seed, step, r->str);
@@ -284,7 +318,11 @@ static void run(uint64_t seed)
     configure(&s, true);
     while (++steps < STEPS) {
         s.now += PICK(&s, 0, 0, 1, 5, 90, 400, 1000, 2600, 31000);
-        switch (below(&s, 20)) {
+        s.newest = s.now > s.newest ? s.now : s.newest;
+        if (below(&s, 30) == 0) {
+            s.now -= PICK(&s, 1, 7, 90, 2600, 31000, 3600000);
+        }
+        switch (below(&s, 22)) {
         case 0:
             force(&s);
             break;
@@ -304,6 +342,14 @@ static void run(uint64_t seed)
         case 10:
         case 11:
             settle(&s);
+            break;
+        case 12:
+            give_back(&s);
+            break;
+        case 13:
+            if (below(&s, 4) == 0) {
+                make_again(&s);
+            }
             break;
         default:
             acquire(&s);

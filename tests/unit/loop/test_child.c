@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -26,6 +27,7 @@
 #include <weft/loop/warden.h>
 
 #define PATIENCE_S 60
+#define FILES      99 /* that a command may have open */
 
 struct seen {
     struct event_base *base;
@@ -75,6 +77,7 @@ static void begin(struct seen *seen, const char *const *argv)
                                 .argv = argv,
                                 .grace_ms = 100,
                                 .line_bytes = 32,
+                                .files = FILES,
                                 .ctx = seen,
                                 .started = started,
                                 .line = line,
@@ -203,6 +206,23 @@ static void the_command_inherits_nothing(void **state)
     assert_int_equal(strtoull(strstr(seen.text, "oSigIgn:") + 8, NULL, 16) & 0x7fffffff, 0);
 }
 
+/* Its soft limit alone, which a node raises for itself. */
+static void the_command_may_have_as_many_files_as_it_is_given(void **state)
+{
+    struct rlimit limit;
+    char hard[32] = "ohard unlimited\n";
+    struct seen seen;
+
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    if (limit.rlim_max != RLIM_INFINITY) {
+        (void)snprintf(hard, sizeof(hard), "ohard %llu\n", (unsigned long long)limit.rlim_max);
+    }
+    shell(&seen, "echo soft $(ulimit -Sn); echo hard $(ulimit -Hn)");
+    to_the_end(&seen);
+    assert_non_null(strstr(seen.text, "osoft 99\n"));
+    assert_non_null(strstr(seen.text, hard));
+}
+
 static void term_reaches_the_whole_group(void **state)
 {
     struct seen seen;
@@ -309,6 +329,52 @@ static void how_it_ended_is_told_where_sigchld_was_ignored(void **state)
     (void)signal(SIGCHLD, SIG_DFL);
 }
 
+#define SLOW_WARDEN "TEST_SLOW_WARDEN" /* in its environment */
+
+/* In the place of libc's: what a slow warden kills has died, and its children are another's, before it looks on. */
+int kill(pid_t pid, int sig)
+{
+    static int (*real)(pid_t, int);
+    siginfo_t info;
+    int rc;
+
+    if (real == NULL) {
+        *(void **)&real = dlsym(RTLD_NEXT, "kill");
+    }
+    rc = real(pid, sig);
+    if (rc == 0 && pid > 0 && sig == SIGKILL && getenv(SLOW_WARDEN) != NULL) {
+        (void)waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT);
+    }
+    return rc;
+}
+
+/* In the place of libc's: the command that is killed has died when a slow warden looks at it. */
+int waitid(idtype_t type, id_t id, siginfo_t *info, int options)
+{
+    static int (*real)(idtype_t, id_t, siginfo_t *, int);
+
+    if (real == NULL) {
+        *(void **)&real = dlsym(RTLD_NEXT, "waitid");
+    }
+    return real(type, id, info, getenv(SLOW_WARDEN) != NULL ? options & ~WNOHANG : options);
+}
+
+/* A daemon with two workers, which ends the command: the workers become the warden's when the daemon has died. */
+static void orphans_of_what_is_killed_are_ended_too(void **state)
+{
+    assert_int_equal(setenv(SLOW_WARDEN, "1", 1), 0);
+    for (int round = 0; round < 10; round++) {
+        struct seen seen;
+
+        shell(&seen, "setsid sh -c 'sleep 1000 >/dev/null 2>&1 & echo a=$!; "
+                     "sleep 1000 >/dev/null 2>&1 & echo b=$!; kill -KILL $PPID; wait' & wait");
+        to_the_end(&seen);
+        wait_gone(number(seen.text, "a"));
+        wait_gone(number(seen.text, "b"));
+    }
+    assert_int_equal(unsetenv(SLOW_WARDEN), 0);
+}
+
 static void when_the_command_has_ended_its_family_ends(void **state)
 {
     struct seen seen;
@@ -361,6 +427,22 @@ static void a_killed_warden_takes_the_command_with_it(void **state)
     wait_gone(number(seen.text, "a"));
 }
 
+/* What has left the group lives on, with the pipes in its hands: they are not waited for. */
+static void a_killed_warden_ends_it_whoever_holds_its_output(void **state)
+{
+    struct seen seen;
+    pid_t a;
+
+    shell(&seen, "setsid sleep 1000 & echo a=$!; wait");
+    loop(&seen, "a=");
+    a = number(seen.text, "a");
+    kill(parent_of(seen.pid), SIGKILL);
+    to_the_end(&seen);
+    assert_true(WIFSIGNALED(seen.status));
+    assert_false(is_gone(a));
+    kill(a, SIGKILL);
+}
+
 /* The node is another process here; kill -9 comes at moments from before the command runs to long after. */
 static void a_killed_node_leaves_nothing(void **state)
 {
@@ -409,20 +491,55 @@ static void a_killed_node_leaves_nothing(void **state)
     }
 }
 
+/* The command does not end when it is asked to, and what has left its group is orphaned by the kill alone. */
+static void a_killed_node_leaves_no_orphan_of_what_had_to_be_killed(void **state)
+{
+    assert_int_equal(setenv(SLOW_WARDEN, "1", 1), 0);
+    for (int round = 0; round < 10; round++) {
+        char text[64] = "";
+        int report[2];
+        pid_t node;
+
+        assert_int_equal(pipe(report), 0);
+        node = fork();
+        if (node == 0) {
+            struct seen seen;
+
+            shell(&seen, "trap '' TERM; setsid sleep 1000 & echo a=$!; while :; do wait; done");
+            loop(&seen, "a=");
+            assert_true(write(report[1], seen.text, strlen(seen.text) + 1) > 0);
+            for (;;) {
+                pause();
+            }
+        }
+        close(report[1]);
+        assert_true(read(report[0], text, sizeof(text)) > 0);
+        close(report[0]);
+        kill(node, SIGKILL);
+        waitpid(node, NULL, 0);
+        wait_gone(number(text, "a"));
+    }
+    assert_int_equal(unsetenv(SLOW_WARDEN), 0);
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(output_and_exit_code_are_told),
         cmocka_unit_test(what_cannot_be_started_is_told_with_its_cause),
         cmocka_unit_test(the_command_inherits_nothing),
+        cmocka_unit_test(the_command_may_have_as_many_files_as_it_is_given),
         cmocka_unit_test(term_reaches_the_whole_group),
         cmocka_unit_test(after_kill_nothing_is_left),
         cmocka_unit_test(a_command_that_leaves_its_group_is_reached),
         cmocka_unit_test(how_it_ended_is_told_where_sigchld_was_ignored),
+        cmocka_unit_test(orphans_of_what_is_killed_are_ended_too),
         cmocka_unit_test(when_the_command_has_ended_its_family_ends),
         cmocka_unit_test(destroy_kills_and_waits),
         cmocka_unit_test(a_killed_warden_takes_the_command_with_it),
+        cmocka_unit_test(a_killed_warden_ends_it_whoever_holds_its_output),
         cmocka_unit_test(a_killed_node_leaves_nothing),
+        cmocka_unit_test(a_killed_node_leaves_no_orphan_of_what_had_to_be_killed),
     };
 
     /* /proc/self/exe, executed anew, is this test. */

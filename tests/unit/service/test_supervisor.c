@@ -60,6 +60,7 @@ static void spawn(void)
     assert_true(weft_sup_allowed(&sup, true));
     assert_int_equal(step(), WEFT_SUP_SPAWN);
     assert_int_equal(step(), WEFT_SUP_WAIT);
+    weft_sup_born(&sup, now);
 }
 
 static void run(void)
@@ -79,6 +80,22 @@ static void starts_when_the_breaker_allows_and_runs_after_a_while(void **state)
     weft_sup_want(&sup, true, now); /* nothing new */
     assert_int_equal(step(), WEFT_SUP_WAIT);
     assert_int_equal(weft_sup_due_ms(&sup), UINT64_MAX);
+}
+
+/* Whoever starts it may be slow, and tell later. */
+static void has_not_started_before_it_is_there(void **state)
+{
+    sup.rules.start_ms = 0;
+    weft_sup_want(&sup, true, now);
+    assert_int_equal(step(), WEFT_SUP_ASK);
+    assert_true(weft_sup_allowed(&sup, true));
+    assert_int_equal(step(), WEFT_SUP_SPAWN);
+    now += 10 * usual.start_ms;
+    assert_int_equal(step(), WEFT_SUP_WAIT);
+    assert_int_equal(weft_sup_due_ms(&sup), UINT64_MAX);
+    is(WEFT_SUP_STARTING, "asked");
+    weft_sup_born(&sup, now);
+    assert_int_equal(step(), WEFT_SUP_STARTED);
 }
 
 static void stops_by_term_then_kill(void **state)
@@ -243,6 +260,7 @@ static void chance(uint64_t seed)
 {
     uint64_t rng = seed;
     bool process = false;
+    bool born = false;
     bool asked = false;
     bool wanted = false;
     uint64_t term_ms = 0;
@@ -252,7 +270,7 @@ static void chance(uint64_t seed)
     for (int i = 0; i < 400; i++) {
         enum weft_sup_step s;
 
-        switch (weft_random_next(&rng) % 8) {
+        switch (weft_random_next(&rng) % 9) {
         case 0:
             wanted = true;
             weft_sup_want(&sup, true, now);
@@ -277,6 +295,12 @@ static void chance(uint64_t seed)
                 (void)weft_sup_allowed(&sup, weft_random_next(&rng) % 4 != 0);
             }
             break;
+        case 5:
+            if (process && !born) {
+                born = true;
+                weft_sup_born(&sup, now);
+            }
+            break;
         default:
             now += weft_random_next(&rng) % 2000;
             break;
@@ -289,6 +313,9 @@ static void chance(uint64_t seed)
                 assert_false(process);
                 assert_true(wanted);
                 process = true;
+                born = false;
+            } else if (s == WEFT_SUP_STARTED) {
+                assert_true(born);
             } else if (s == WEFT_SUP_TERM) {
                 assert_true(process);
                 term_ms = now;
@@ -335,6 +362,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(starts_when_the_breaker_allows_and_runs_after_a_while, setup),
+        cmocka_unit_test_setup(has_not_started_before_it_is_there, setup),
         cmocka_unit_test_setup(stops_by_term_then_kill, setup),
         cmocka_unit_test_setup(backs_off_twice_as_long_each_time_up_to_a_bound, setup),
         cmocka_unit_test_setup(a_long_life_forgives, setup),

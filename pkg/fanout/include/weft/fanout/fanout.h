@@ -13,7 +13,9 @@
  *
  * Rings: for each topic the recent batches, complete over (floor, last]. A live event whose `prev` is not the ring's last
  * seq shows a hole: the ring starts again behind it (floor = prev), which sends exactly the subscribers that
- * have not seen beyond it to the log. All rings together are bounded in bytes, each in events; the oldest go first.
+ * have not seen beyond it to the log. All rings together are bounded in bytes, each in events; the oldest go first. So is
+ * what ties patterns to topics: a topic that was quiet for a while, or is the quietest, is taken off them, and goes if
+ * nobody names it (wild.c).
  *
  * What holds: each event of its topics and types after its start, once, in the order of seq; what was trimmed before
  * it could be read is told as a gap, and so is what a slow subscriber has chosen not to get (enum weft_slow). One
@@ -66,13 +68,17 @@ struct weft_fanout_opts {
     void *ctx;
     struct weft_shard *shard;
     size_t ring_events; /* at most in one topic's ring */
-    size_t ring_bytes;  /* at most in all rings */
-    uint32_t
-        linger_sweeps; /* about seconds for which a topic without subscribers is still followed */
+    size_t ring_bytes; /* at most in all rings, and as many in what ties patterns to their topics */
+    /*
+     * About seconds for which a topic that nobody names any more is still followed, and a quiet one tied to the patterns that
+     * match.
+     */
+    uint32_t linger_sweeps;
     uint32_t latest_events; /* WEFT_SLOW_LATEST: more than so many wait ... */
     uint32_t latest_ms;     /* ... and the writer has been behind for so long */
     bool hears_all;         /* topics are only followed when everything is heard (hub.listen) */
-    size_t held_bytes;      /* of pages that subscribers hold: beyond it reads wait */
+    /* Of pages that subscribers hold: beyond it reads wait; and of gaps that they remember: beyond it they do not. */
+    size_t held_bytes;
 };
 
 int weft_fanout_create(struct weft_fanout **ret_fo, const struct weft_fanout_opts *opts)
@@ -108,6 +114,9 @@ void weft_fanout_tick(struct weft_fanout *fo);
 /* Calls fn for each subscriber, in no order; fn may fini that subscriber. */
 void weft_fanout_each(struct weft_fanout *fo, void (*fn)(void *arg, struct weft_sub *sub),
                       void *arg);
+
+/* What ties patterns to their topics now. */
+size_t weft_fanout_pattern_bytes(const struct weft_fanout *fo);
 
 /* One topic since it was last asked about. */
 struct weft_topic_load {
@@ -167,18 +176,20 @@ struct weft_sub {
     struct weft_link *news; /* those with something after the cursor, unless scan_all */
     struct weft_page *page;
     struct weft_page *skipped;    /* gaps of what it will not get (WEFT_SLOW_LATEST) */
+    struct weft_told *told;       /* gaps that were told, and not passed yet */
     struct weft_late *late;       /* what comes before anything else */
     struct weft_late *late_given; /* ... and what so came */
     struct weft_id cursor;
     struct weft_id given;      /* newest event that it has, as far as is known; seq 0: none */
     struct weft_id sure;       /* all that it was to get up to here came from the log */
     uint64_t log_from, log_to; /* ... and so did this stretch */
-    uint64_t gaps_hash;        /* of the gaps that were told last */
     uint64_t behind_ms;        /* since when its writer is behind */
     uint64_t jumped_to;        /* seq of a cursor whose own event was not given */
     uint64_t resume_to;        /* all up to here belongs to its resume; 0: that is over */
-    uint64_t wild_base;        /* rings of topics that its patterns match: kept after this */
-    char *words;               /* topics, then types: u8 length and bytes each */
+    uint64_t wild_base;        /* topics that its patterns match: linked to, or quiet, after this */
+    uint64_t
+        let_go;  /* up to here it had events in rings of topics that it is not linked to any more */
+    char *words; /* topics, then types: u8 length and bytes each */
     uint32_t page_at;
     uint32_t types_off; /* in words */
     uint16_t topics_n, types_n, patterns_n;
@@ -228,7 +239,7 @@ struct weft_run {
 enum weft_pull {
     WEFT_PULL_NONE, /* nothing now; ready will be called */
     WEFT_PULL_OPENED, /* once, first: where it starts is known (sub->cursor, if weft_sub_has_cursor()) */
-    WEFT_PULL_GAPS, /* weft_sub_gaps(): to be told before what comes next; not again with each page */
+    WEFT_PULL_GAPS, /* weft_sub_next_gap(): to be told before what comes next; each one once */
     WEFT_PULL_EVENTS,
     WEFT_PULL_CLOSE /* it is slow, and wants to end then (WEFT_SLOW_CLOSE): tell it, and end it */
 };
@@ -240,8 +251,8 @@ enum weft_pull {
 enum weft_pull weft_sub_pull(struct weft_sub *sub, struct weft_run *runs, size_t max_runs,
                              size_t max_bytes, size_t *ret_n);
 
-/* After WEFT_PULL_GAPS: the page that has them. */
-const struct weft_page *weft_sub_gaps(const struct weft_sub *sub);
+/* After WEFT_PULL_GAPS, until the next pull: steps through them. *pos starts at 0; NULL at the end. */
+const struct weft_gap *weft_sub_next_gap(const struct weft_sub *sub, size_t *pos);
 
 /* Its writer could not write all that was pulled. */
 void weft_sub_blocked(struct weft_sub *sub, uint64_t now_ms);

@@ -126,6 +126,8 @@ bool weft_breaker_report(struct weft_breaker *br, uint32_t node, uint64_t epoch,
 /* The result of the call with this permit. False: it comes too late. */
 bool weft_breaker_settle(struct weft_breaker *br, struct weft_permit permit, bool success,
                          uint64_t now_ms);
+/* Nobody will use it: another call may have it. False: it is not out any more. */
+bool weft_breaker_give_back(struct weft_breaker *br, struct weft_permit permit);
 /* False: it was so already. */
 bool weft_breaker_force(struct weft_breaker *br, enum weft_breaker_force force, uint64_t now_ms);
 

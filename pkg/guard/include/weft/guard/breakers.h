@@ -41,9 +41,10 @@ void weft_breakers_down(struct weft_breakers *brs) WEFT_ON_CONTROL;
 enum weft_breaker_op_kind {
     WEFT_BREAKER_OP_CONFIGURE, /* cfg */
     WEFT_BREAKER_OP_ACQUIRE,
-    WEFT_BREAKER_OP_REPORT, /* successes, failures, epoch: calls without permit */
-    WEFT_BREAKER_OP_SETTLE, /* permit, success */
-    WEFT_BREAKER_OP_FORCE,  /* force */
+    WEFT_BREAKER_OP_REPORT,    /* successes, failures, epoch: calls without permit */
+    WEFT_BREAKER_OP_SETTLE,    /* permit, success */
+    WEFT_BREAKER_OP_GIVE_BACK, /* permit, that was not used */
+    WEFT_BREAKER_OP_FORCE,     /* force */
     WEFT_BREAKER_OP_REMOVE,
     WEFT_BREAKER_OP_READ
 };
@@ -57,7 +58,8 @@ enum weft_breaker_rc {
 
 struct weft_breaker_result {
     enum weft_breaker_rc rc;
-    bool yes;   /* configure: new; acquire: allowed; report, settle: counted; force: changed */
+    bool yes;   /* configure: new; acquire: allowed; report, settle: counted; give back: it was out;
+                   force: changed */
     bool alone; /* decided without Redis */
     bool known; /* view is set */
     struct weft_permit permit;

@@ -2,7 +2,7 @@
  * child - a command that runs below a warden (warden.h), seen from the node's loop.
  *
  * Its output comes line by line, bounded in length; it can be asked to end and be made to; when it has ended,
- * nothing that came from it is left. It does not know services, restarts or how long to be patient.
+ * nothing that came from it is left (but, if somebody killed the warden, what had left the command's group). It does not know services, restarts or how long to be patient.
  * One thread, the loop's: the kernel ends the command with it, too.
  */
 #ifndef WEFT_LOOP_CHILD_H
@@ -28,6 +28,7 @@ struct weft_child_opts {
     const char *const *argv; /* of the command, at most WEFT_CHILD_ARGS_MAX, NULL-terminated */
     uint32_t grace_ms;       /* between TERM and KILL when the node is gone */
     uint32_t line_bytes;     /* a longer line is cut */
+    uint64_t files;          /* open files that the command may have (its soft limit); 0: as we */
 
     void *ctx;
     /* Once, in this order: started (unless it failed), lines, ended. In `ended` it may be destroyed. */

@@ -2,7 +2,7 @@
  * warden - the process between a node and a command that it supervises, so that nothing of the command
  * outlives the node.
  *
- *   weftd ──leash──▶ weftd supervise NAME GRACE_MS -- PROGRAM ARG...   ──▶ PROGRAM (a process group)
+ *   weftd ──leash──▶ weftd supervise NAME GRACE_MS FILES -- PROGRAM ARG...   ──▶ PROGRAM (a process group)
  *
  * The node could end in any way, kill -9 too, and the command may have children of its own, which
  * PR_SET_PDEATHSIG does not reach. The warden holds one end of a socket, the leash, and the node the other: when
@@ -12,7 +12,7 @@
  *
  * Descriptors: 0 /dev/null, 1 and 2 where the command's output goes, 3 the leash (SOCK_SEQPACKET).
  * Everything else is closed before the command is started. It is the node's own program, executed
- * anew, so that it holds none of the node's memory.
+ * anew, so that it holds none of the node's memory. FILES is the command's soft limit of open files, 0: as it is.
  */
 #ifndef WEFT_LOOP_WARDEN_H
 #define WEFT_LOOP_WARDEN_H

@@ -29,6 +29,7 @@
 #define WEFT_FN_BREAKER_ACQUIRE   "weft1_breaker_acquire"
 #define WEFT_FN_BREAKER_REPORT    "weft1_breaker_report"
 #define WEFT_FN_BREAKER_FORCE     "weft1_breaker_force"
+#define WEFT_FN_BREAKER_GIVE_BACK "weft1_breaker_give_back"
 #define WEFT_FN_BREAKER_REMOVE    "weft1_breaker_remove"
 #define WEFT_FN_BREAKER_READ      "weft1_breaker_read"
 

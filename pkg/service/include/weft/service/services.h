@@ -31,6 +31,8 @@ struct weft_service_guard {
     void (*ask)(const struct weft_feature_env *env, const char *id, uint64_t ticket);
     /* How it went. permit: what the answer came with, taken back; NULL: an observation without one. */
     void (*report)(const struct weft_feature_env *env, const char *id, void *permit, bool success);
+    /* Nobody has used it, and it says nothing of the service. Taken back. */
+    void (*unused)(const struct weft_feature_env *env, void *permit);
 };
 
 /* How busy this node is. */
@@ -45,6 +47,7 @@ struct weft_services_opts {
     struct weft_labels *labels;             /* borrowed; metrics of services */
     const char *address;                    /* borrowed: where this node listens */
     const char *version;                    /* borrowed */
+    uint64_t files; /* open files that a command may have; 0: as many as the node */
     const void *load_ctx;
     void (*load)(const void *load_ctx, struct weft_node_load *ret_load);
 };
@@ -64,7 +67,7 @@ uint64_t weft_services_stop(struct weft_services *svs) WEFT_ON_CONTROL;
 /* All of that is done. */
 bool weft_services_is_quiet(struct weft_services *svs) WEFT_ON_CONTROL;
 
-/* The answer to guard->ask. permit: given back by guard->report. */
+/* The answer to guard->ask. permit: given back by guard->report or ->unused. */
 void weft_services_allowed(struct weft_services *svs, uint64_t ticket, bool allowed,
                            void *permit) WEFT_ON_CONTROL;
 

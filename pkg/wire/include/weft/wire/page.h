@@ -24,6 +24,7 @@ enum weft_gap_reason {
 struct weft_gap {
     struct weft_id after;
     struct weft_id next; /* first event still held; seq 0: none */
+    uint64_t at;         /* of what was trimmed: seq of the newest event that is missing */
     enum weft_gap_reason reason;
     char topic[WEFT_NAME_MAX + 1];
 };
@@ -36,7 +37,7 @@ struct weft_page {
     struct weft_id resume;
     bool more; /* there was more after upto when it was read */
     size_t n_gaps;
-    struct weft_gap gaps[];
+    struct weft_gap gaps[]; /* by `at` */
 };
 
 /* Room for n gaps; everything else zero. Yours, one reference. NULL when out of memory. */
