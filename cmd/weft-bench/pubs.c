@@ -141,6 +141,12 @@ static void put_digits(char *out, uint64_t value, int digits)
     }
 }
 
+/* When the rate wants event n to be sent. */
+static uint64_t due_ns(const struct pubs *pubs, uint32_t n)
+{
+    return pubs->begin_ns + n / pubs->rate * 1000000000 + n % pubs->rate * 1000000000 / pubs->rate;
+}
+
 static void make_request(struct pub *pub)
 {
     struct pubs *pubs = pub->pubs;
@@ -163,7 +169,11 @@ static void make_request(struct pub *pub)
     WEFT_ASSERT(head > 0 && head < HEAD_MAX);
 
     at = pub->out + head;
-    pub->sent_ns = weft_clock_mono_ns();
+    /*
+     * With a rate it counts from when it was due: who sent something at that pace would have waited since then, also while
+     * every connection waited for a server that stood still.
+     */
+    pub->sent_ns = pubs->rate > 0 ? due_ns(pubs, pub->first) : weft_clock_mono_ns();
     if (array)
         *at++ = '[';
     for (uint32_t i = 0; i < pub->n; i++) {
@@ -260,8 +270,7 @@ uint64_t pubs_wait_ns(const struct pubs *pubs, uint64_t most_ns)
 
     if (pubs->rate == 0 || pubs->begin_ns == 0 || pubs->idle == NULL || pubs->next >= pubs->limit)
         return most_ns;
-    due = pubs->begin_ns + pubs->next / pubs->rate * 1000000000 +
-          pubs->next % pubs->rate * 1000000000 / pubs->rate;
+    due = due_ns(pubs, pubs->next);
     now = weft_clock_mono_ns();
     if (due <= now)
         return 0;

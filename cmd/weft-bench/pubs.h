@@ -4,7 +4,8 @@
  * Each connection has one request under way; the answer has to be 201 with as many ids as events
  * were sent. Anything else ends the run, but, with `moves`, the loss of the connection: the request is
  * sent again, to the next server, with its idempotency key. Each event carries its number and the time
- * at which it was sent.
+ * at which it was sent; with a rate, at which it was to be sent, so that a server that stands still is in every
+ * figure that it has delayed.
  */
 #ifndef WEFT_BENCH_PUBS_H
 #define WEFT_BENCH_PUBS_H
@@ -29,7 +30,7 @@ struct pub {
     char *in;
     size_t in_len;
     uint32_t first, n; /* the events of the request; n is 0 when it is answered */
-    uint64_t sent_ns;
+    uint64_t sent_ns;  /* as its events say */
     struct pub *next_idle;
 };
 
@@ -42,7 +43,7 @@ struct pubs {
     uint32_t connections;
     uint32_t payload_bytes; /* of one event's payload, at least PUBS_PAYLOAD_MIN */
     uint64_t rate;          /* events per second in all; 0: as fast as answers come */
-    struct hist *latency;   /* from the request to its answer; NULL: not measured */
+    struct hist *latency;   /* from that time to the answer; NULL: not measured */
     bool moves;             /* servers may go away, though never all */
 
     struct pub *pubs;

@@ -71,8 +71,7 @@ static bool print_page(struct history *h, uint64_t *ret_n, char *ret_next)
     *ret_n = 0;
     ret_next[0] = '\0';
     weft_buf_clear(&h->page);
-    if (weft_json_minify(&h->page, weft_str(h->answer.data, h->answer.len), WEFT_JSON_MAX_DEPTH,
-                         NULL) != 0)
+    if (weft_json_minify_sent(&h->page, weft_str(h->answer.data, h->answer.len), NULL) != 0)
         return false;
     root = weft_json_value(weft_str(h->page.data, h->page.len));
     if (root.kind != WEFT_JSON_OBJECT || !weft_json_get(root, "events", &events) ||

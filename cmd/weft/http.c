@@ -137,10 +137,34 @@ static bool never_sent(CURLcode rc)
            rc == CURLE_PEER_FAILED_VERIFICATION;
 }
 
+/* Whether a second time does no harm: it reads, it sets, or the node knows it again. */
+static bool repeatable(const struct http_request *rq)
+{
+    if (rq->key != NULL || rq->producer != NULL)
+        return true;
+    if (rq->method == NULL)
+        return rq->content_type == NULL;
+    return strcmp(rq->method, "POST") != 0;
+}
+
+static void tell_unsure(const struct http_request *rq)
+{
+    args_complain("it may have been done%s",
+                  rq->method != NULL
+                      ? ""
+                      : ": the events may have been taken; with --key or --producer a "
+                        "retry is safe");
+}
+
+/* An answer that is none of the node, but of a proxy in front of it that may have sent the request on. */
+static bool is_of_gateway(long status)
+{
+    return status == 502 || status == 504;
+}
+
 int http_call(struct http *http, const struct http_request *rq, struct weft_buf *answer)
 {
-    bool sets = rq->method != NULL && strcmp(rq->method, "POST") != 0; /* PUT, DELETE */
-    bool harmless = rq->content_type == NULL || sets || rq->key != NULL || rq->producer != NULL;
+    bool harmless = repeatable(rq);
     struct curl_slist *headers = headers_of(rq);
     int code = EXIT_UNREACHABLE;
 
@@ -163,7 +187,14 @@ int http_call(struct http *http, const struct http_request *rq, struct weft_buf 
             problem_print(url, status, body);
             code = EXIT_REFUSED;
             /* Too few replicas: they are in the log, and another node has the same Redis. */
-            if (status != 503 || problem_is(body, "replicas"))
+            if (problem_is(body, "replicas"))
+                break;
+            if (!harmless && (status == 503 || is_of_gateway(status)) &&
+                !problem_is_harmless(body)) {
+                tell_unsure(rq);
+                break;
+            }
+            if (status != 503)
                 break;
         } else if (answer->toobig) {
             args_complain("%s: the answer is too large", url);
@@ -176,11 +207,7 @@ int http_call(struct http *http, const struct http_request *rq, struct weft_buf 
                           http->error[0] != '\0' ? http->error : curl_easy_strerror(rc));
             code = EXIT_UNREACHABLE;
             if (unsure && !harmless) {
-                args_complain("it may have been done%s",
-                              rq->method != NULL
-                                  ? ""
-                                  : ": the events may have been taken; with --key or --producer a "
-                                    "retry is safe");
+                tell_unsure(rq);
                 break;
             }
         }

@@ -2,7 +2,8 @@
  * http - one request and its whole answer.
  *
  * A node that cannot be reached, or that says 503, is left for the next one of the list. A request
- * whose fate is unknown (sent, but no answer came) is only repeated if that cannot do harm.
+ * whose fate is unknown (sent, but no answer came, or a 503 that leaves it open) is only repeated if
+ * that cannot do harm.
  */
 #ifndef WEFT_CMD_HTTP_H
 #define WEFT_CMD_HTTP_H

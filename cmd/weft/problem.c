@@ -24,6 +24,15 @@ bool problem_is(struct weft_str body, const char *code)
     return is;
 }
 
+bool problem_is_harmless(struct weft_str body)
+{
+    json_t *root = body.len > 0 ? json_loadb(body.p, body.len, 0, NULL) : NULL;
+    bool is = json_is_false(json_object_get(json_object_get(root, "error"), "written"));
+
+    json_decref(root);
+    return is || problem_is(body, "busy");
+}
+
 void problem_print(const char *url, long status, struct weft_str body)
 {
     json_t *root = body.len > 0 ? json_loadb(body.p, body.len, 0, NULL) : NULL;

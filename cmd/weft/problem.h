@@ -14,4 +14,7 @@ void problem_print(const char *url, long status, struct weft_str body);
 /* Whether that is its error code. */
 bool problem_is(struct weft_str body, const char *code);
 
+/* Whether it says that nothing was done: a bounded queue was full, or `written` is false. */
+bool problem_is_harmless(struct weft_str body);
+
 #endif

@@ -22,7 +22,7 @@ struct publish {
     struct weft_buf answer;
 };
 
-/* Sends body and prints what came back. An enum exit_code. */
+/* Sends body and prints what came back. An enum exit_code: what became of the events, whether or not it could be printed. */
 int publish_send(struct publish *pub, const char *content_type, const char *key,
                  struct weft_str body);
 

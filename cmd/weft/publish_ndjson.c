@@ -5,6 +5,9 @@
  * producer is not held up and a fast one is batched; while a request is under way the pipe fills.
  * With a key or numbers the batches have to be the same in a second run, so there only their size
  * and the end of stdin close one.
+ *
+ * Whoever reads the ids may go away: the rest is published all the same. Where they cannot be written for another
+ * reason it ends.
  */
 #include <errno.h>
 #include <poll.h>
@@ -129,17 +132,22 @@ int publish_ndjson(struct publish *pub)
     int code = EXIT_DONE;
 
     weft_buf_init(&lines.waiting, LINES_MAX);
-    while (code == EXIT_DONE && output_is_open()) {
+    while (code == EXIT_DONE) {
         unsigned n;
         size_t len = next_batch(&lines, &n);
         bool due = n == PUBLISH_BATCH || lines.eof || (!again && !more_waits());
 
-        if (n > 0 && due)
+        if (output_exit() != EXIT_DONE) {
+            args_complain("not taken: what stands after line %llu",
+                          (unsigned long long)lines.taken);
+            code = output_exit();
+        } else if (n > 0 && due) {
             code = send_batch(pub, &lines, len, n);
-        else if (lines.eof)
+        } else if (lines.eof) {
             break;
-        else if (!read_more(&lines))
+        } else if (!read_more(&lines)) {
             code = EXIT_REFUSED;
+        }
     }
     weft_buf_fini(&lines.waiting);
     return code;

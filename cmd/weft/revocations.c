@@ -8,7 +8,11 @@
 #include "exits.h"
 #include "output.h"
 
-#define PATH "/api/revocations/"
+#define PATH     "/api/revocations/"
+#define LIST_MAX 10000 /* that a node lists */
+
+#define AS_TEXT_(number) #number
+#define AS_TEXT(number)  AS_TEXT_(number)
 
 struct revocations {
     struct api api;
@@ -42,7 +46,7 @@ static void print_row(const json_t *one)
 
 static int list(struct api *api)
 {
-    struct http_request rq = {.target = "/api/revocations?limit=10000"};
+    struct http_request rq = {.target = "/api/revocations?limit=" AS_TEXT(LIST_MAX)};
     json_t *root, *one;
     size_t i;
     int code = api_ask(api, &rq, &root);
@@ -53,6 +57,9 @@ static int list(struct api *api)
         else
             print_row(one);
     }
+    if (json_array_size(json_object_get(root, "revocations")) == LIST_MAX)
+        args_complain(
+            "these are the first " AS_TEXT(LIST_MAX) ", by until when; there may be more");
     json_decref(root);
     return code;
 }

@@ -37,6 +37,14 @@ static void event_arrived(void *ctx, struct weft_str type, struct weft_str last_
         stream->event_arrived(stream->ctx, type, last_id, data);
 }
 
+static void id_arrived(void *ctx, struct weft_str last_id)
+{
+    struct stream *stream = ctx;
+
+    if (!stream->done)
+        stream->id_arrived(stream->ctx, last_id);
+}
+
 static bool begins_stream(struct run *run)
 {
     const char *type = NULL;
@@ -188,6 +196,7 @@ enum stream_end stream_run(struct stream *stream, const char *url, const char *l
         abort(); /* out of memory */
     weft_buf_init(&run.problem, PROBLEM_MAX);
     weft_sse_parser_init(&run.parser, EVENT_MAX, event_arrived, stream);
+    run.parser.id_arrived = id_arrived;
     curl_multi_add_handle(multi, run.easy);
     if (set_options(&run, headers, error)) {
         end = transfer(&run, multi, &rc);

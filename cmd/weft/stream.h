@@ -27,7 +27,8 @@ enum stream_end {
 struct stream {
     /* Set by the caller. */
     weft_sse_event_arrived
-        *event_arrived; /* sets `done` to end the stream; not called after that */
+        *event_arrived;              /* sets `done` to end the stream; not called after that */
+    weft_sse_id_arrived *id_arrived; /* the same; an id without an event */
     void *ctx;
     const struct servers *servers; /* borrowed: whose certificates are believed */
     int signal_fd;                 /* readable when a signal came */

@@ -1,9 +1,9 @@
 /*
  * weft tail - follow topics, through any interruption.
  *
- * The cursor is the id of the last event that was printed and flushed (at first that of weft.open);
- * every new connection, to whatever node, begins there. So an event is printed once, however often
- * the stream is cut.
+ * The cursor is the id of the last event that was printed and flushed, or what the node has said behind
+ * it (at first that of weft.open); every new connection, to whatever node, begins there. So an event is
+ * printed once, however often the stream is cut.
  */
 #include <errno.h>
 #include <signal.h>
@@ -74,19 +74,30 @@ static void finish(struct tail *tail, int code)
     tail->code = code;
 }
 
-static void move_cursor(struct tail *tail, struct weft_str id)
+/* False: it is over. */
+static bool move_cursor(struct tail *tail, struct weft_str id)
 {
     if (id.len == 0 || id.len >= CURSOR_MAX)
-        return;
+        return true;
     memcpy(tail->cursor, id.p, id.len);
     tail->cursor[id.len] = '\0';
     if (!cursor_valid(tail->cursor)) {
         args_complain("the server sent something else than an event id");
         finish(tail, EXIT_REFUSED);
-        return;
+        return false;
     }
-    if (tail->opt->cursor_file != NULL && !cursor_file_write(tail->opt->cursor_file, tail->cursor))
+    if (tail->opt->cursor_file != NULL &&
+        !cursor_file_write(tail->opt->cursor_file, tail->cursor)) {
         finish(tail, EXIT_REFUSED);
+        return false;
+    }
+    return true;
+}
+
+/* Events came late, or were of other types, or the stream began in the past and has had none yet. */
+static void id_arrived(void *ctx, struct weft_str id)
+{
+    (void)move_cursor(ctx, id);
 }
 
 /* Ends the tail if the line cannot be had out. */
@@ -159,7 +170,7 @@ static void control_arrived(struct tail *tail, struct weft_str type, struct weft
         /* It is over. */
     } else if (weft_str_eq(type, WEFT_STR("weft.open"))) {
         opened(tail, data, id);
-        move_cursor(tail, id);
+        (void)move_cursor(tail, id);
     } else if (weft_str_eq(type, WEFT_STR("weft.gap"))) {
         gap_told(tail, data);
     } else if (weft_str_eq(type, WEFT_STR("weft.degraded"))) {
@@ -186,8 +197,7 @@ static void event_arrived(void *ctx, struct weft_str type, struct weft_str last_
     if (!print_line(tail, WEFT_STR(""), data))
         return;
     tail->printed++;
-    move_cursor(tail, last_id);
-    if (tail->printed == tail->opt->count)
+    if (move_cursor(tail, last_id) && tail->printed == tail->opt->count)
         finish(tail, EXIT_DONE);
 }
 
@@ -326,6 +336,7 @@ static int run(struct tail *tail, const struct args_list *topics)
     weft_buf_init(&target, TARGET_MAX - 1);
     if (make_target(&target, topics, tail->opt) && begin_cursor(tail)) {
         tail->stream.event_arrived = event_arrived;
+        tail->stream.id_arrived = id_arrived;
         tail->stream.ctx = tail;
         tail->stream.servers = &tail->servers;
         tail->stream.signal_fd = open_signals();

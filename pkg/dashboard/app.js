@@ -136,6 +136,8 @@ function arrived(data) {
     setState('error', `the token was ${data.reason === 'revoked' ? 'revoked' : 'good until now'}: another one is needed`);
   } else if (data.expires_ms !== undefined) {
     $('detail').textContent = data.in_ms === undefined ? '' : `the token ends in ${Math.round(data.in_ms / 1000)} s`;
+  } else if (data.cursor !== undefined) {
+    setState('reconnecting', `the stream was ended: ${data.reason}`);
   } else if (data.reason !== undefined) {
     setState('connected', `${data.reason} is away: events will follow`);
   } else {
@@ -190,8 +192,14 @@ function eventRow(event) {
   return row;
 }
 
+const GAP_REASONS = {
+  trimmed: 'retention removed events',
+  reset: 'the history was reset',
+  slow: 'this page was slow, and events were left out',
+};
+
 function gapRow(gap) {
-  const why = gap.reason === 'reset' ? 'the history was reset' : 'retention removed events';
+  const why = GAP_REASONS[gap.reason] ?? `events are missing (${gap.reason})`;
   const next = gap.next ? `goes on with ${gap.next}` : 'nothing is held';
   return element('li', 'gap', `Gap in ${gap.topic}: ${why} after ${gap.after}; ${next}.`);
 }

@@ -176,10 +176,13 @@ static void put_event(struct weft_buf *b, struct weft_batch_builder *bb, const c
     struct weft_str type = weft_reply_str(weft_reply_at(fields, 3));
     struct weft_str event = weft_reply_str(weft_reply_at(fields, 5));
 
-    if (event.len < 2 || event.p[0] != '{' || !weft_type_valid(type)) {
+    struct weft_str name = weft_str(topic, strlen(topic));
+
+    if (event.len < 2 || event.p[0] != '{' || !weft_type_valid(type) ||
+        !weft_frame_fits(name, type, event)) {
         return;
     }
-    weft_batch_add(bb, id, 0, weft_str(topic, strlen(topic)), type, event);
+    weft_batch_add(bb, id, 0, name, type, event);
     if (comma) {
         weft_buf_append(b, ",", 1);
     }

@@ -27,8 +27,9 @@
  * the connection: so it has one of its own, one call in flight, and in a call only requests that
  * ask for as many replicas.
  *
- * A request is answered once: with its ids, or unavailable when Redis was away or went away before
- * it answered (then the events may be in the log; a retry with its key or its numbers finds out).
+ * A request is answered once: with its ids; or unavailable, when Redis was away or has refused, and nothing was
+ * written; or unsure, when Redis went away before it answered (then the events may be in the log; a retry with its
+ * key or its numbers finds out).
  */
 
 #define CALLS_IN_FLIGHT    2
@@ -114,6 +115,7 @@ static void count_answer(struct weft_shard *shard, enum weft_published_rc rc)
         weft_count(shard, WEFT_M_PUBLISH_REPLICAS_MISSING, 1);
         break;
     case WEFT_PUBLISHED_UNAVAILABLE:
+    case WEFT_PUBLISHED_UNSURE:
         weft_count(shard, WEFT_M_PUBLISH_UNAVAILABLE, 1);
         break;
     case WEFT_PUBLISHED_BUSY:
@@ -156,7 +158,7 @@ static struct weft_published_msg *answer_make(struct weft_hub *hub,
         struct weft_verdict v;
 
         if (!weft_verdict_parse(&v, weft_reply_str(weft_reply_at(reply, at + i)))) {
-            v.rc = WEFT_PUBLISHED_UNAVAILABLE;
+            v.rc = WEFT_PUBLISHED_UNSURE;
             v.why = WEFT_STR("an answer that makes no sense");
         }
         a->runs[i] = v.run;
@@ -205,14 +207,14 @@ static void call_free(struct call *call)
     call->c->in_flight--;
 }
 
-static void fail_call(struct call *call, struct weft_str why) WEFT_ON_HUB
+static void fail_call(struct call *call, enum weft_published_rc rc, struct weft_str why) WEFT_ON_HUB
 {
     for (size_t i = 0; i < call->n; i++) {
         struct weft_call_request *rq = &call->requests[i];
 
         if (rq->m != NULL) {
             free(rq->answer);
-            answer_failed(call->c->hub, rq->m, WEFT_PUBLISHED_UNAVAILABLE, why);
+            answer_failed(call->c->hub, rq->m, rc, why);
         }
     }
     call_free(call);
@@ -230,7 +232,8 @@ static void refuse_call(struct call *call, const struct weft_reply *error) WEFT_
                  WEFT_S("user", weft_redis_source_user(hub->source)),
                  WEFT_U("events", call->events));
     }
-    fail_call(call, weft_str(refusal->why, strlen(refusal->why)));
+    fail_call(call, refusal->unsure ? WEFT_PUBLISHED_UNSURE : WEFT_PUBLISHED_UNAVAILABLE,
+              weft_str(refusal->why, strlen(refusal->why)));
     if (refusal->leave) {
         weft_hub_leave_master(hub, refusal->why);
     }
@@ -243,8 +246,8 @@ static void functions_loaded(void *ctx, const struct weft_reply *reply)
     struct call *call = ctx;
 
     weft_role_assert_hub(call->c->hub->owner);
-    if (reply == NULL) {
-        fail_call(call, WEFT_STR("Redis is away"));
+    if (reply == NULL) { /* they were missing: nothing was written */
+        fail_call(call, WEFT_PUBLISHED_UNAVAILABLE, WEFT_STR("Redis is away"));
     } else if (weft_reply_is_error(reply)) {
         refuse_call(call, reply);
     } else {
@@ -260,7 +263,7 @@ static void call_answered(void *ctx, const struct weft_reply *reply)
 
     weft_role_assert_hub(c->hub->owner);
     if (reply == NULL) {
-        fail_call(call, WEFT_STR("Redis went away before it answered"));
+        fail_call(call, WEFT_PUBLISHED_UNSURE, WEFT_STR("Redis went away before it answered"));
         return;
     }
     if (weft_reply_is_error(reply)) {
@@ -306,7 +309,8 @@ static void replicas_counted(void *ctx, const struct weft_reply *reply)
         return;
     }
     if (!weft_reply_u64(reply, &replicas)) {
-        fail_call(call, WEFT_STR("Redis went away before it had counted the replicas"));
+        fail_call(call, WEFT_PUBLISHED_UNSURE,
+                  WEFT_STR("Redis went away before it had counted the replicas"));
         return;
     }
     for (size_t i = 0; i < call->n; i++) {
@@ -343,7 +347,7 @@ static void send_call(struct call *call) WEFT_ON_HUB
     weft_call_args_build(&c->args, c->hub, call->requests, call->n);
     weft_count(c->hub->o.shard, WEFT_M_PUBLISH_BATCHES, 1);
     if (weft_redis_send(c->conn, call_answered, call, c->args.n_args, c->args.argv) != 0) {
-        fail_call(call, WEFT_STR("Redis is away"));
+        fail_call(call, WEFT_PUBLISHED_UNAVAILABLE, WEFT_STR("Redis is away"));
     } else if (c->waits) {
         send_wait(call);
     }

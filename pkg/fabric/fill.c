@@ -42,7 +42,8 @@ static void take_entry(struct weft_fill *f, uint32_t topic, const struct weft_re
             event = weft_reply_str(fields->items[k + 1]);
         }
     }
-    if (!weft_type_valid(type) || event.len < 2 || event.p[0] != '{') {
+    if (!weft_type_valid(type) || event.len < 2 || event.p[0] != '{' ||
+        !weft_frame_fits(weft_str(t->name, t->name_len), type, event)) {
         /* Written by somebody else. */
         weft_count(f->hub->o.shard, WEFT_M_LIVE_MALFORMED, 1);
         return;

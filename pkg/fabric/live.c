@@ -137,7 +137,7 @@ void weft_live_arrived(struct weft_hub *hub, struct weft_str channel, struct wef
     }
     weft_count(hub->o.shard, WEFT_M_LIVE_MESSAGES, 1);
     while ((rc = weft_live_next(&text, &line)) != 0) {
-        if (rc < 0) {
+        if (rc < 0 || !weft_frame_fits(line.topic, line.type, line.envelope)) {
             weft_count(hub->o.shard, WEFT_M_LIVE_MALFORMED, 1);
             continue;
         }

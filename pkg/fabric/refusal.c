@@ -9,19 +9,21 @@
 const struct weft_refusal *weft_refusal_of(struct weft_str error)
 {
     static const struct weft_refusal table[] = {
-        {"READONLY", "this Redis is not the master any more (READONLY); nothing was written", true},
+        {"READONLY", "this Redis is not the master any more (READONLY); nothing was written", true,
+         false},
         {"MASTERDOWN", "this Redis is a replica without master (MASTERDOWN); nothing was written",
-         true},
-        {"LOADING", "Redis is still loading its data (LOADING)", false},
-        {"NOREPLICAS", "too few replicas follow the master (NOREPLICAS)", false},
-        {"MISCONF", "Redis cannot write to its disk (MISCONF)", false},
-        {"OOM", "Redis has no memory left (OOM)", false},
-        {"NOPERM", "the node lacks a right in Redis (NOPERM)", false},
+         true, false},
+        {"LOADING", "Redis is still loading its data (LOADING)", false, false},
+        {"NOREPLICAS", "too few replicas follow the master (NOREPLICAS)", false, false},
+        {"MISCONF", "Redis cannot write to its disk (MISCONF)", false, false},
+        {"OOM", "Redis has no memory left (OOM)", false, false},
+        {"NOPERM", "the node lacks a right in Redis (NOPERM)", false, true},
         /* How Redis 7.0 says that to a function. */
-        {"ERR The user executing the script", "the node lacks a right in Redis (NOPERM)", false},
-        {"BUSY", "a script keeps Redis busy (BUSY)", false},
+        {"ERR The user executing the script", "the node lacks a right in Redis (NOPERM)", false,
+         true},
+        {"BUSY", "a script keeps Redis busy (BUSY)", false, false},
     };
-    static const struct weft_refusal other = {"", "Redis refused the call", false};
+    static const struct weft_refusal other = {"", "Redis refused the call", false, true};
 
     for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
         if (weft_str_starts(error, table[i].start)) {

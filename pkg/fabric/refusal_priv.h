@@ -13,6 +13,7 @@ struct weft_refusal {
     const char *start; /* of the error */
     const char *why;   /* for the publisher: one sentence */
     bool leave;        /* this server is not the master any more: nothing was written */
+    bool unsure;       /* it may have come from within a call, behind something that was written */
 };
 
 /* Static. Never NULL. */

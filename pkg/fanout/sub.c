@@ -323,6 +323,11 @@ bool weft_sub_floats(const struct weft_sub *sub)
            sub->from == WEFT_FROM_AGO;
 }
 
+bool weft_sub_has_cursor(const struct weft_sub *sub)
+{
+    return sub->mode != WEFT_SUB_OPENING && (!weft_sub_floats(sub) || sub->page_at > 0);
+}
+
 static bool has_reset(const struct weft_page *page)
 {
     for (size_t i = 0; i < page->n_gaps; i++) {

@@ -71,10 +71,10 @@ static void answer(struct poll *p) WEFT_ON_WORKER
     weft_buf_puts(b, "{\"events\":[");
     weft_buf_append(b, p->events.data, p->events.len);
     weft_buf_puts(b, "],\"cursor\":");
-    if (weft_sub_floats(&p->rx.sub)) {
-        weft_buf_puts(b, "null");
-    } else {
+    if (weft_sub_has_cursor(&p->rx.sub)) {
         weft_buf_json(b, weft_str(id, weft_id_print(id, p->rx.sub.cursor)));
+    } else {
+        weft_buf_puts(b, "null");
     }
     weft_buf_puts(b, ",\"gaps\":[");
     weft_buf_append(b, p->gaps.data, p->gaps.len);

@@ -31,6 +31,14 @@ void weft_look_show(struct weft_receiver *rx, const struct weft_peer *peer)
     weft_slowest_saw(rx->worker, rx, seen);
 }
 
+bool weft_look_passed(const struct weft_receiver *rx, struct weft_id sent)
+{
+    const struct weft_sub *sub = &rx->sub;
+
+    return weft_sub_has_cursor(sub) && weft_sub_may_leave(sub) &&
+           (sub->cursor.seq < sent.seq || (sub->types_n > 0 && sub->cursor.seq > sent.seq));
+}
+
 void weft_look_describe(struct weft_receiver *rx, const struct weft_peer *peer, uint64_t began_ms,
                         const struct weft_seen *seen, struct weft_buf *out)
 {
@@ -57,10 +65,10 @@ void weft_look_describe(struct weft_receiver *rx, const struct weft_peer *peer, 
     }
     weft_buf_printf(out, "],\"topics_total\":%u,\"mode\":\"%s\",\"slow\":\"%s\",\"cursor\":",
                     (unsigned)sub->topics_n, modes[sub->mode], weft_slow_word(sub->slow));
-    if (sub->mode == WEFT_SUB_OPENING || weft_sub_floats(sub)) {
-        weft_buf_puts(out, "null");
-    } else {
+    if (weft_sub_has_cursor(sub)) {
         weft_buf_json(out, weft_str(id, weft_id_print(id, sub->cursor)));
+    } else {
+        weft_buf_puts(out, "null");
     }
     weft_buf_printf(out,
                     ",\"lag\":%llu,\"unsent_bytes\":%llu,\"socket_bytes\":%d,\"behind_ms\":%llu,"

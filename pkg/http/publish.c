@@ -235,7 +235,7 @@ static void published(struct weft_waiting *w, struct weft_published_msg *m)
     } else if (m->rc == WEFT_PUBLISHED_OUT_OF_ORDER) {
         add_number(req, "producer-expected-seq", m->number);
     }
-    weft_respond_problem(req, refusal.status, refusal.code, refusal.field, "%s", refusal.message);
+    weft_respond_refusal(req, &refusal);
 }
 
 void weft_handle_publish(struct weft_call *call)

@@ -161,6 +161,7 @@ static bool refuse(struct weft_refusal *ret, int status, const char *code, const
     ret->status = status;
     ret->code = code;
     ret->field = field;
+    ret->unwritten = false;
     va_start(ap, fmt);
     (void)vsnprintf(ret->message, sizeof(ret->message), fmt, ap);
     va_end(ap);
@@ -194,6 +195,10 @@ bool weft_published_refused(const struct weft_published_msg *m,
                       "be delivered",
                       m->replicas, m->wanted);
     case WEFT_PUBLISHED_UNAVAILABLE:
+        (void)refuse(ret, 503, "unavailable", "", "%s", m->why);
+        ret->unwritten = true;
+        return true;
+    case WEFT_PUBLISHED_UNSURE:
         return refuse(ret, 503, "unavailable", "", "%s", m->why);
     case WEFT_PUBLISHED_BUSY:
         return refuse(ret, 503, "busy", "", "%s", m->why);

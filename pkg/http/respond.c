@@ -122,20 +122,10 @@ void weft_respond_json(h2o_req_t *req, int status, struct weft_str body)
     weft_respond(req, status, "application/json", body);
 }
 
-void weft_respond_problem(h2o_req_t *req, int status, const char *code, const char *field,
-                          const char *fmt, ...)
+static void respond_problem(h2o_req_t *req, int status, const char *code, const char *field,
+                            struct weft_str text, bool unwritten) WEFT_ON_WORKER
 {
-    char message[300];
     struct weft_buf b;
-    va_list ap;
-
-    va_start(ap, fmt);
-    int n = vsnprintf(message, sizeof(message), fmt, ap);
-    va_end(ap);
-    if (n < 0 || (size_t)n >= sizeof(message)) {
-        n = (int)strlen(message);
-    }
-    struct weft_str text = weft_str(message, (size_t)n);
 
     weft_buf_init(&b, 4096);
     weft_buf_puts(&b, "{\"type\":\"about:blank\",\"title\":");
@@ -152,12 +142,33 @@ void weft_respond_problem(h2o_req_t *req, int status, const char *code, const ch
         weft_buf_puts(&b, ",\"field\":");
         weft_buf_json(&b, weft_str(field, strlen(field)));
     }
-    weft_buf_puts(&b, "}}");
+    weft_buf_puts(&b, unwritten ? ",\"written\":false}}" : "}}");
     if (status == 503 && h2o_find_header(&req->res.headers, H2O_TOKEN_RETRY_AFTER, -1) == -1) {
         add_header(req, "retry-after", H2O_STRLIT("1"));
     }
     weft_respond(req, status, "application/problem+json", weft_str(b.data, b.len));
     weft_buf_fini(&b);
+}
+
+void weft_respond_problem(h2o_req_t *req, int status, const char *code, const char *field,
+                          const char *fmt, ...)
+{
+    char message[300];
+    va_list ap;
+
+    va_start(ap, fmt);
+    int n = vsnprintf(message, sizeof(message), fmt, ap);
+    va_end(ap);
+    if (n < 0 || (size_t)n >= sizeof(message)) {
+        n = (int)strlen(message);
+    }
+    respond_problem(req, status, code, field, weft_str(message, (size_t)n), false);
+}
+
+void weft_respond_refusal(h2o_req_t *req, const struct weft_refusal *r)
+{
+    respond_problem(req, r->status, r->code, r->field, weft_str(r->message, strlen(r->message)),
+                    r->unwritten);
 }
 
 void weft_respond_err(h2o_req_t *req, const struct weft_err *err)

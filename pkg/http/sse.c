@@ -79,7 +79,11 @@ static bool pump(struct weft_stream *st) WEFT_ON_WORKER
         } else {
             switch (weft_sub_pull(&st->rx.sub, runs, WEFT_STREAM_RUNS_MAX, PULL_BYTES, &n)) {
             case WEFT_PULL_NONE:
-                return true;
+                if (!st->floats || !weft_sub_has_cursor(&st->rx.sub)) {
+                    return true;
+                }
+                ok = weft_stream_tell_cursor(st); /* it would ask again for what is then the past */
+                break;
             case WEFT_PULL_OPENED:
                 ok = weft_stream_tell_open(st);
                 break;
@@ -198,6 +202,16 @@ static void stream_recheck(struct weft_waiting *w)
     look_at_token(stream_of(rx));
 }
 
+/* A sign of life: where the client stands, if it cannot know, or nothing at all. False: broken. */
+static bool beat(struct weft_stream *st) WEFT_ON_WORKER
+{
+    if (weft_look_passed(&st->rx, st->sent)) {
+        return weft_stream_tell_cursor(st);
+    }
+    weft_buf_append(&st->rx.worker->scratch, ":\n\n", 3);
+    return weft_stream_write_scratch(st);
+}
+
 static void stream_tick(struct weft_waiting *w, uint64_t now_ms)
 {
     struct weft_stream *st = WEFT_CONTAINER_OF(WEFT_CONTAINER_OF(w, struct weft_receiver, waiting),
@@ -223,8 +237,7 @@ static void stream_tick(struct weft_waiting *w, uint64_t now_ms)
         return;
     }
     if (now_ms - st->peer.progress_ms + 1000 > worker->o.cfg->sse.heartbeat_ms) {
-        weft_buf_append(&worker->scratch, ":\n\n", 3);
-        if (!weft_stream_write_scratch(st)) {
+        if (!beat(st)) {
             weft_stream_destroy(st);
         }
     }

@@ -24,7 +24,7 @@ struct weft_stream {
     struct weft_peer peer; /* open once the head is out */
     uint64_t began_ms;
     struct weft_handle handle;
-    struct weft_id sent; /* highest id that the client was given */
+    struct weft_id sent; /* highest id that the client was given, be it without an event */
     uint64_t end_ms;     /* when its life is over; 0: never */
     const char *moving;  /* NULL, or why the client is told to go on elsewhere */
     struct weft_kept kept;
@@ -42,6 +42,7 @@ struct weft_stream {
     bool tell_degraded, tell_recovered;
     bool tell_expiring, tell_renewed;
     bool open_told; /* weft.open: what comes again is weft.topics */
+    bool floats;    /* the client has no id yet: it began in the past, and had no event */
     bool tell_id;   /* events came late: the client's last id is not the highest */
     size_t head_len;
     char head[160]; /* first bytes of the body, sent with the head */
@@ -85,6 +86,8 @@ bool weft_stream_tell_moved(struct weft_stream *st) WEFT_ON_WORKER;
  * event id, with which the client then resumes.
  */
 bool weft_stream_tell_id(struct weft_stream *st) WEFT_ON_WORKER;
+/* The same with the subscriber's cursor: where it stands is known, or it has passed events that are not for the client. */
+bool weft_stream_tell_cursor(struct weft_stream *st) WEFT_ON_WORKER;
 
 /* ---- sse_asked.c ---- */
 extern const struct weft_handle_ops weft_stream_handle_ops;

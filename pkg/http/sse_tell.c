@@ -7,7 +7,7 @@
 bool weft_stream_tell_open(struct weft_stream *st)
 {
     struct weft_worker *worker = st->rx.worker;
-    bool floats = weft_sub_floats(&st->rx.sub);
+    bool floats = !weft_sub_has_cursor(&st->rx.sub);
     char id[WEFT_ID_MAX_LEN];
     size_t id_len = weft_id_print(id, st->rx.sub.cursor);
     struct weft_str type = st->open_told ? WEFT_STR("weft.topics") : WEFT_STR("weft.open");
@@ -35,6 +35,10 @@ bool weft_stream_tell_open(struct weft_stream *st)
     }
     weft_buf_printf(&b, "],\"heartbeat_ms\":%u}", worker->o.cfg->sse.heartbeat_ms);
     st->open_told = true;
+    st->floats = floats;
+    if (!floats) {
+        st->sent = st->rx.sub.cursor;
+    }
     bool ok = weft_stream_write_control(st, type, weft_str(id, floats ? 0 : id_len), &b);
     weft_buf_fini(&b);
     return ok;
@@ -80,6 +84,13 @@ bool weft_stream_tell_redis(struct weft_stream *st)
     return ok;
 }
 
+bool weft_stream_tell_cursor(struct weft_stream *st)
+{
+    st->floats = false;
+    st->sent = st->rx.sub.cursor;
+    return weft_stream_tell_id(st);
+}
+
 bool weft_stream_tell_id(struct weft_stream *st)
 {
     struct weft_buf *b = &st->rx.worker->scratch;
@@ -94,7 +105,7 @@ bool weft_stream_tell_id(struct weft_stream *st)
 
 bool weft_stream_tell_closed(struct weft_stream *st, const char *reason)
 {
-    bool begun = st->rx.sub.mode != WEFT_SUB_OPENING && !weft_sub_floats(&st->rx.sub);
+    bool begun = weft_sub_has_cursor(&st->rx.sub);
     char id[WEFT_ID_MAX_LEN];
     size_t id_len = weft_id_print(id, st->rx.sub.cursor);
     struct weft_buf b;

@@ -92,6 +92,7 @@ bool weft_stream_write_runs(struct weft_stream *st, const struct weft_run *runs,
         events += runs[r].to - runs[r].from;
     }
     const struct weft_id last = runs[n - 1].batch->frames[runs[n - 1].to - 1].id;
+    st->floats = false;
     if (last.seq > st->sent.seq) {
         st->sent = last;
     } else {

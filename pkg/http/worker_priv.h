@@ -633,11 +633,13 @@ void weft_published_ids(struct weft_buf *b, const struct weft_published_msg *m);
 struct weft_refusal {
     int status;
     const char *code, *field;
+    bool unwritten; /* said where `unavailable` alone would leave it open: nothing was written */
     char message[256];
 };
 /* False: the events were taken. */
 bool weft_published_refused(const struct weft_published_msg *m,
                             const struct weft_publish_names *names, struct weft_refusal *ret);
+void weft_respond_refusal(h2o_req_t *req, const struct weft_refusal *r) WEFT_ON_WORKER;
 
 /* ---- publish.c, read.c, connections.c, plain.c ---- */
 void weft_handle_publish(struct weft_call *call) WEFT_ON_WORKER;

@@ -105,11 +105,13 @@ struct weft_ws_sub {
     struct weft_ws_sub *ready_prev, *ready_next;
     struct weft_handle handle;
     uint64_t began_ms;
-    struct weft_id sent; /* highest id that the client was given */
+    uint64_t given_ms;   /* when it last got an event or a cursor */
+    struct weft_id sent; /* highest id that the client was given, be it without an event */
     bool is_ready : 1;
+    bool floats : 1;      /* the client has no id yet: it began in the past, and had no event */
     bool open_told : 1;   /* weft.open: what comes again is weft.topics */
     bool is_closed : 1;   /* somebody wants its end */
-    bool tell_cursor : 1; /* events came late: the client's last id is not the highest */
+    bool tell_cursor : 1; /* the client's last id is not where it stands: weft.cursor says that */
     bool too_many : 1;    /* a pattern matches more topics than one read may have: it ends */
     uint8_t name_len;     /* 0: the default one */
     char name[WEFT_WS_NAME_MAX];

@@ -195,6 +195,8 @@ static void published(struct weft_waiting *w, struct weft_published_msg *m)
             put_number(b, "producer_expected_seq", m->number);
         } else if (m->rc == WEFT_PUBLISHED_REPLICAS) {
             put_number(b, "replicas", m->replicas);
+        } else if (refusal.unwritten) {
+            weft_buf_puts(b, ",\"written\":false");
         }
     } else {
         b = weft_ws_answer(ws, "weft.ok", request);

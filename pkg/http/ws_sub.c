@@ -74,15 +74,29 @@ static void too_many(struct weft_receiver *rx)
     line_up(sub_of(rx));
 }
 
+/* Where it stands is known by now, or it has passed events that are not for the client. */
+static void tell_cursor(struct weft_ws_sub *sub) WEFT_ON_WORKER
+{
+    sub->floats = false;
+    sub->sent = sub->rx.sub.cursor;
+    sub->tell_cursor = true;
+}
+
 /* ---- being looked at ---- */
 
 static void tick(struct weft_waiting *w, uint64_t now_ms)
 {
     struct weft_receiver *rx = WEFT_CONTAINER_OF(w, struct weft_receiver, waiting);
 
+    struct weft_ws_sub *sub = sub_of(rx);
+
     weft_role_assert_worker(rx->worker->owner);
-    (void)now_ms;
-    weft_look_show(rx, &sub_of(rx)->ws->peer);
+    weft_look_show(rx, &sub->ws->peer);
+    if (weft_look_passed(rx, sub->sent) &&
+        now_ms - sub->given_ms + 1000 > rx->worker->o.cfg->ws.heartbeat_ms) {
+        tell_cursor(sub);
+        line_up(sub);
+    }
 }
 
 static void name(struct weft_receiver *rx, struct weft_stream_name *ret_name)
@@ -192,7 +206,11 @@ bool weft_ws_sub_serve(struct weft_ws_sub *sub)
     }
     switch (weft_sub_pull(&sub->rx.sub, runs, WEFT_PEER_PIECES_MAX, PULL_BYTES, &n)) {
     case WEFT_PULL_NONE:
-        return true;
+        if (!sub->floats || !weft_sub_has_cursor(&sub->rx.sub)) {
+            return true;
+        }
+        tell_cursor(sub);
+        break;
     case WEFT_PULL_OPENED:
         weft_ws_tell_open(sub);
         break;

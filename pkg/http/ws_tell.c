@@ -40,6 +40,15 @@ static void put_id(struct weft_buf *b, const char *member, struct weft_id id)
     put(b, member, weft_str(text, weft_id_print(text, id)));
 }
 
+static void put_cursor(struct weft_buf *b, const struct weft_sub *sub)
+{
+    if (weft_sub_has_cursor(sub)) {
+        put_id(b, "cursor", sub->cursor);
+    } else {
+        weft_buf_puts(b, ",\"cursor\":null"); /* with one it would resume from somewhere else */
+    }
+}
+
 /* ---- control messages ---- */
 
 static struct weft_buf *begin_control(struct weft_ws_sub *sub, const char *type) WEFT_ON_WORKER
@@ -64,11 +73,12 @@ void weft_ws_tell_open(struct weft_ws_sub *sub)
     sub->rx.name(&sub->rx, &name);
     put(b, "stream", weft_str(name.stream, strlen(name.stream)));
     put(b, "node", weft_str(worker->o.node_id, strlen(worker->o.node_id)));
-    if (weft_sub_floats(&sub->rx.sub)) {
-        weft_buf_puts(b, ",\"cursor\":null");
-    } else {
-        put_id(b, "cursor", sub->rx.sub.cursor);
+    put_cursor(b, &sub->rx.sub);
+    sub->floats = !weft_sub_has_cursor(&sub->rx.sub);
+    if (!sub->floats) {
+        sub->sent = sub->rx.sub.cursor;
     }
+    sub->given_ms = worker->now_ms;
     weft_buf_puts(b, ",\"topics\":[");
     while (weft_sub_next_topic(&sub->rx.sub, &pos, &topic)) {
         weft_buf_puts(b, first ? "" : ",");
@@ -105,6 +115,7 @@ void weft_ws_tell_gaps(struct weft_ws_sub *sub)
 void weft_ws_tell_cursor(struct weft_ws_sub *sub)
 {
     sub->tell_cursor = false;
+    sub->given_ms = sub->ws->worker->now_ms;
     put_id(begin_control(sub, "weft.cursor"), "cursor", sub->sent);
     end(sub->ws);
 }
@@ -114,11 +125,7 @@ void weft_ws_tell_closed(struct weft_ws_sub *sub, const char *reason)
     struct weft_buf *b = begin_control(sub, "weft.closed");
 
     put(b, "reason", weft_str(reason, strlen(reason)));
-    if (sub->rx.sub.mode == WEFT_SUB_OPENING || weft_sub_floats(&sub->rx.sub)) {
-        weft_buf_puts(b, ",\"cursor\":null");
-    } else {
-        put_id(b, "cursor", sub->rx.sub.cursor);
-    }
+    put_cursor(b, &sub->rx.sub);
     end(sub->ws);
 }
 

@@ -84,6 +84,8 @@ bool weft_ws_write_runs(struct weft_ws_sub *sub, const struct weft_run *runs, si
     WEFT_ASSERT(!g.b->toobig);
 
     const struct weft_id last = runs[n - 1].batch->frames[runs[n - 1].to - 1].id;
+    sub->floats = false;
+    sub->given_ms = worker->now_ms;
     if (last.seq > sub->sent.seq) {
         sub->sent = last;
     } else {

@@ -87,7 +87,8 @@ static void published(void *ctx, const struct weft_published_msg *m)
 
     weft_role_assert_control(pthread_self());
     outbox->sent = 0;
-    if (m->rc == WEFT_PUBLISHED_UNAVAILABLE || m->rc == WEFT_PUBLISHED_BUSY) {
+    if (m->rc == WEFT_PUBLISHED_UNAVAILABLE || m->rc == WEFT_PUBLISHED_UNSURE ||
+        m->rc == WEFT_PUBLISHED_BUSY) {
         weft_timer_set(outbox->timer, AGAIN_MS);
         return;
     }

@@ -9,6 +9,8 @@
 #define BYTES_MAX ((size_t)INT32_MAX)
 /* What six hex digits can say. */
 #define CHUNK_MAX 0xffffffU
+/* Room for the fixed text around the parts and two ids, rounded up. */
+#define AROUND_MAX (96 + 2 * (size_t)WEFT_ID_MAX_LEN)
 
 struct weft_batch *weft_batch_ref(struct weft_batch *batch)
 {
@@ -83,19 +85,24 @@ static char *put(char *at, const char *p, size_t n)
 
 #define PUT_LITERAL(at, literal) put((at), (literal), sizeof(literal) - 1)
 
+bool weft_frame_fits(struct weft_str topic, struct weft_str type, struct weft_str envelope)
+{
+    return topic.len <= UINT16_MAX && type.len <= UINT16_MAX && envelope.len <= CHUNK_MAX &&
+           AROUND_MAX + topic.len + type.len + envelope.len <= CHUNK_MAX;
+}
+
 void weft_batch_add(struct weft_batch_builder *bb, struct weft_id id, uint64_t prev,
                     struct weft_str topic, struct weft_str type, struct weft_str envelope)
 {
     char id_text[WEFT_ID_MAX_LEN];
     size_t id_len = weft_id_print(id_text, id);
-    /* Room for the fixed text around the parts, rounded up. */
-    size_t need = bb->len + 96 + 2 * id_len + topic.len + type.len + envelope.len;
+    size_t need = bb->len + AROUND_MAX + topic.len + type.len + envelope.len;
     struct weft_frame *f;
     char *base;
     char *at;
     size_t chunk;
 
-    WEFT_ASSERT(envelope.len >= 2 && type.len <= UINT16_MAX && topic.len <= UINT16_MAX);
+    WEFT_ASSERT(envelope.len >= 2 && weft_frame_fits(topic, type, envelope));
     if (need > bb->cap)
         grow_bytes(bb, need);
     if (bb->n == bb->frames_cap)
@@ -134,7 +141,6 @@ void weft_batch_add(struct weft_batch_builder *bb, struct weft_id id, uint64_t p
 
     at = PUT_LITERAL(at, "\n\n");
     chunk = (size_t)(at - base) - f->off - WEFT_CHUNK_HEAD;
-    WEFT_ASSERT(chunk <= CHUNK_MAX);
     put_chunk_head(base + f->off, chunk);
     at = PUT_LITERAL(at, "\r\n");
 

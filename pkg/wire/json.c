@@ -17,6 +17,9 @@
 
 #define FEW_KEYS   16
 #define NUMBER_MAX 64
+/* Around an event, and into it, a node puts no more than this. */
+#define AROUND_DEPTH 8
+#define AROUND_KEYS  64
 
 struct key {
     const char *p; /* in the text, without quotes, escapes as they stand */
@@ -31,8 +34,8 @@ struct scan {
     unsigned depth_left;
     const char *wrong; /* set once: the first thing that is wrong, at p */
     struct weft_str wrong_key;
-    size_t n_keys;
-    struct key keys[WEFT_JSON_MAX_KEYS]; /* not cleared: 64 KiB */
+    size_t n_keys, max_keys;
+    struct key keys[WEFT_JSON_MAX_KEYS + AROUND_KEYS]; /* not cleared: 65 KiB */
 };
 
 static bool scan_value(struct scan *s);
@@ -381,7 +384,7 @@ static bool add_key(struct scan *s, size_t first, struct weft_str raw)
 
     if (memchr(raw.p, '\\', raw.len) != NULL && has_nul(raw))
         return fail(s, raw.p - 1, "\\u0000 in a key");
-    if (s->n_keys == WEFT_JSON_MAX_KEYS)
+    if (s->n_keys == s->max_keys)
         return fail(s, raw.p - 1, "too many keys are open at once");
     if (s->n_keys - first < FEW_KEYS) {
         for (size_t i = first; i < s->n_keys; i++) {
@@ -552,13 +555,12 @@ static bool scan_text(struct scan *s)
     return s->p == s->end || fail_here(s, "more text after the value");
 }
 
-int weft_json_minify_at(struct weft_buf *out, struct weft_str text, size_t offset,
-                        unsigned depth_limit, struct weft_err *err)
+static int minify(struct weft_buf *out, struct weft_str text, size_t offset, unsigned depth_limit,
+                  size_t max_keys, struct weft_err *err)
 {
     struct scan s;
     char *room;
 
-    WEFT_ASSERT(depth_limit <= WEFT_JSON_MAX_DEPTH);
     if (text.len == 0)
         text.p = ""; /* it may be NULL */
     room = text.len <= INT32_MAX ? weft_buf_reserve(out, text.len) : NULL;
@@ -572,6 +574,7 @@ int weft_json_minify_at(struct weft_buf *out, struct weft_str text, size_t offse
     s.wrong = NULL;
     s.wrong_key = weft_str(NULL, 0);
     s.n_keys = 0;
+    s.max_keys = max_keys;
     if (!scan_text(&s)) {
         size_t at = offset + (size_t)(s.p - text.p);
 
@@ -585,6 +588,19 @@ int weft_json_minify_at(struct weft_buf *out, struct weft_str text, size_t offse
     *s.out = '\0';
     out->len += (size_t)(s.out - room);
     return 0;
+}
+
+int weft_json_minify_at(struct weft_buf *out, struct weft_str text, size_t offset,
+                        unsigned depth_limit, struct weft_err *err)
+{
+    WEFT_ASSERT(depth_limit <= WEFT_JSON_MAX_DEPTH);
+    return minify(out, text, offset, depth_limit, WEFT_JSON_MAX_KEYS, err);
+}
+
+int weft_json_minify_sent(struct weft_buf *out, struct weft_str text, struct weft_err *err)
+{
+    return minify(out, text, 0, WEFT_JSON_MAX_DEPTH + AROUND_DEPTH,
+                  WEFT_JSON_MAX_KEYS + AROUND_KEYS, err);
 }
 
 int weft_json_minify(struct weft_buf *out, struct weft_str text, unsigned depth_limit,

@@ -75,10 +75,12 @@ static void end_event(struct weft_sse_parser *p)
             type = WEFT_STR("message");
         p->event_arrived(p->ctx, type, weft_str(p->last_id.data, p->last_id.len),
                          weft_str(p->data.data, p->data.len));
+    } else if (p->has_id && p->id_arrived != NULL) {
+        p->id_arrived(p->ctx, weft_str(p->last_id.data, p->last_id.len));
     }
     weft_buf_clear(&p->type);
     weft_buf_clear(&p->data);
-    p->has_data = false;
+    p->has_data = p->has_id = false;
 }
 
 static void replace(struct weft_buf *b, struct weft_str value)
@@ -97,8 +99,10 @@ static void apply_field(struct weft_sse_parser *p, struct weft_str name, struct 
     } else if (weft_str_eq(name, WEFT_STR("event"))) {
         replace(&p->type, value);
     } else if (weft_str_eq(name, WEFT_STR("id"))) {
-        if (value.len == 0 || memchr(value.p, '\0', value.len) == NULL)
+        if (value.len == 0 || memchr(value.p, '\0', value.len) == NULL) {
             replace(&p->last_id, value);
+            p->has_id = true;
+        }
     } else if (weft_str_eq(name, WEFT_STR("retry"))) {
         uint64_t ms;
 

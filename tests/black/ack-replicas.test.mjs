@@ -172,6 +172,7 @@ story('the connection that waits is lost: 503 for who waits on it, nobody else n
   const lost = await waiting;
   assert.equal(lost.status, 503);
   assert.equal(lost.json.error.code, 'unavailable');
+  assert.equal(lost.json.error.written, undefined, 'it is in the log');
   await api.published('t', event(1));
   await stream.take(2);
   assert.deepEqual(stream.all.map((e) => e.type), ['weft.open', 'test.counted', 'test.counted'], 'the stream was told of nothing');

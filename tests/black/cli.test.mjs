@@ -1,13 +1,14 @@
 // The command line. An operator publishes, reads back and tails from a shell; a tail goes on at the other node when its own is
 // killed, and a tail that was killed itself goes on with its cursor file: every event once. Exit codes say what happened.
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
+import http from 'node:http';
 import path from 'node:path';
 import { story } from './lib/story.mjs';
-import { events } from './lib/http.mjs';
+import { event, events } from './lib/http.mjs';
 import { bin, cleanEnv } from './lib/node.mjs';
 import { run } from './lib/process.mjs';
-import { sleep } from './lib/wait.mjs';
+import { sleep, until } from './lib/wait.mjs';
 
 const NEEDS = { needs: ['weftd', 'weft'] };
 
@@ -114,6 +115,111 @@ story('a tail that is killed goes on behind its cursor file, at the other node',
   await third.prints(10);
   const all = [first, second, third].flatMap((program) => program.printed().map((e) => e.payload.n));
   assert.deepEqual(all, Array.from({ length: 40 }, (_, i) => i + 1));
+}, NEEDS);
+
+// What a node answers who cannot know, or knows, whether it was done; and how often it was asked.
+async function answering(w, status, error) {
+  const asked = [];
+  const server = http.createServer((request, response) => {
+    asked.push(`${request.method} ${request.url}`);
+    response.writeHead(status, { 'content-type': 'application/problem+json' });
+    response.end(JSON.stringify({ type: 'about:blank', title: '-', status, detail: error?.message ?? '-', ...(error && { error }) }));
+  });
+  await new Promise((listening) => server.listen(0, '127.0.0.1', listening));
+  w.atEnd(() => new Promise((closed) => server.close(closed)));
+  return { asked, origin: `http://127.0.0.1:${server.address().port}` };
+}
+
+story('what may have been done is not done again at the next node, and what was not is', async (w) => {
+  const [node] = await w.cluster();
+  const message = 'Redis went away before it answered';
+  const publish = ['publish', 't', 'a'];
+  for (const [args, status, error, again] of [
+    [publish, 503, { code: 'unavailable', message }, false],
+    [publish, 503, { code: 'unavailable', message, written: false }, true],
+    [publish, 503, { code: 'busy', message }, true],
+    [publish, 503, undefined, false],
+    [publish, 502, { code: 'unavailable', message }, false],
+    [[...publish, '--key', 'k'], 503, { code: 'unavailable', message }, true],
+    [[...publish, '--producer', 'p', '--epoch', '1'], 503, { code: 'unavailable', message }, true],
+    [['services', 'restart', 's'], 503, { code: 'unavailable', message }, false],
+    [['topics'], 503, { code: 'unavailable', message }, true],
+  ]) {
+    const first = await answering(w, status, error);
+    const second = again ? node : await answering(w, 503, { code: 'busy', message });
+    const done = await weft(args, { url: `${first.origin},${second.origin}` });
+    const what = `weft ${args.join(' ')}: ${status} ${JSON.stringify(error)}: ${done.code} ${done.stderr}`;
+    assert.equal(first.asked.length, 1, what);
+    assert.equal(done.code, again ? 0 : 1, what);
+    if (again) continue;
+    assert.deepEqual(second.asked, [], what);
+    assert.match(done.stderr, /may have been done/, what);
+  }
+}, NEEDS);
+
+story('a tail that began in the past and has had no event yet loses none over a cut', async (w) => {
+  const nodes = await w.cluster(2);
+  const api = w.client(nodes[1]);
+  await api.published('t', event(1));
+  const file = path.join(w.folder, 'cursor');
+  const program = tail(w, ['t', '--since', '-0s', '--cursor-file', file, '--retry-max', '1'], `${nodes[0].origin},${nodes[1].origin}`);
+  await until(() => existsSync(file), { what: 'a cursor' });
+  await nodes[0].kill();
+  const [missed] = await api.published('t', event(2));
+  await program.prints(1);
+  assert.equal(program.printed()[0].id, missed);
+}, NEEDS);
+
+story('what a node takes, publish sends and history prints', async (w) => {
+  const [node] = await w.cluster();
+  const url = node.origin;
+  const deep = (n) => `{"p":${'{"a":'.repeat(n)}1${'}'.repeat(n)}}`;
+  const payloads = ['{"n":123456789012345678901234567890}', '{"n":1e400}', '{"s":"a\\u0000b"}', deep(61)];
+  for (const payload of payloads) {
+    const done = await weft(['publish', 't', 'a', payload], { url });
+    assert.equal(done.code, 0, done.stderr);
+  }
+  const history = await weft(['history', 't'], { url });
+  assert.equal(history.code, 0, history.stderr);
+  const printed = history.stdout.split('\n');
+  assert.deepEqual(printed.map((line) => line.slice(line.indexOf('"payload":') + 10, line.indexOf(',"node"'))), payloads);
+  for (const payload of ['{"a":1,"a":2}', '{"a":01}', '{', deep(70)]) {
+    const done = await weft(['publish', 't', 'a', payload], { url });
+    assert.equal(done.code, 2, payload);
+    assert.match(done.stderr, /at byte \d+/);
+  }
+}, NEEDS);
+
+story('publish --ndjson goes on when the reader of its ids goes away', async (w) => {
+  const [node] = await w.cluster();
+  const lines = Array.from({ length: 1000 }, (_, i) => JSON.stringify({ type: 'line.read', payload: { n: i } })).join('\n');
+  const done = await run('sh', ['-c', `("${bin('weft')}" publish lines --ndjson --url ${node.origin}; echo "code $?" >&2) | head -n 1`], { env: cleanEnv(), input: `${lines}\n` });
+  assert.match(done.stderr, /code 0$/);
+  assert.equal((await w.store.ids('lines')).length, 1000);
+  const full = await run('sh', ['-c', `"${bin('weft')}" publish full --ndjson --url ${node.origin} > /dev/full`], { env: cleanEnv(), input: `${lines}\n` });
+  assert.equal(full.code, 1, full.stderr);
+  assert.match(full.stderr, /not taken: what stands after line 100/);
+  assert.equal((await w.store.ids('full')).length, 100);
+}, NEEDS);
+
+story('revocations: a list that is cut says so', async (w) => {
+  const [node] = await w.cluster();
+  assert.equal((await weft(['revocations', 'add', 'one'], { url: node.origin })).code, 0);
+  const whole = await weft(['revocations'], { url: node.origin });
+  assert.deepEqual([whole.stdout, whole.stderr], ['one\tfor ever', '']);
+  const key = (await w.store.cmd('KEYS', 'weft:{revoked}*')).find((name) => !name.endsWith(':version'));
+  await w.store.cmd('EVAL', "for i = 1, 10000 do redis.call('ZADD', KEYS[1], '9000000000000000', 'jti' .. i) end", '1', key);
+  const cut = await weft(['revocations'], { url: node.origin });
+  assert.equal(cut.code, 0);
+  assert.equal(cut.stdout.split('\n').length, 10000);
+  assert.match(cut.stderr, /first 10000.*more/);
+}, NEEDS);
+
+story('a cursor that cannot be kept is no success', async (w) => {
+  const [node] = await w.cluster();
+  await w.client(node).published('t', event(1));
+  const done = await weft(['tail', 't', '--since', 'earliest', '--count', '1', '--cursor-file', path.join(w.folder, 'none/cursor')], { url: node.origin });
+  assert.equal(done.code, 1, done.stderr);
 }, NEEDS);
 
 story('tail tells a gap and can end on it', async (w) => {

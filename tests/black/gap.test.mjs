@@ -239,3 +239,55 @@ story('history tells what it cannot show', async (w) => {
   const whole = await api.get(`/api/topics/t/events?after=${ids[6]}`);
   assert.equal(whole.json.gap, null);
 });
+
+// An entry of 16 MiB fits no frame. It cannot be published: somebody else, or a node of an older version, has written it.
+const TOO_LONG = `local log = redis.call('XRANGE', KEYS[1], '-', '+')
+redis.call('DEL', KEYS[1])
+for i, entry in ipairs(log) do
+  for k = 1, #entry[2] - 1, 2 do
+    if entry[2][k] == 'event' and i == tonumber(ARGV[1]) then
+      entry[2][k + 1] = '{"p":"' .. string.rep('x', 16777216) .. '"}'
+    end
+  end
+  redis.call('XADD', KEYS[1], entry[1], unpack(entry[2]))
+end`;
+
+story('an entry that is too long for a frame is told as a gap, and no node ends', async (w) => {
+  const nodes = await w.cluster(2, { node: { set: FORGETFUL } });
+  const api = w.client(nodes[0]);
+  const ids = await api.published('t', events(1, 4));
+  await w.store.cmd('EVAL', TOO_LONG, '1', 'weft:{0}:log:t', '2');
+  for (const node of nodes) {
+    const stream = await w.follow(node, 'topic=t', { lastEventId: ids[0] });
+    await checkGap(w, stream, { topic: 't', after: ids[0], held: [ids[2], ids[3]] });
+    stream.cut();
+    const history = await w.client(node).get('/api/topics/t/events');
+    assert.deepEqual(history.json.events.map((e) => e.id), [ids[0], ids[2], ids[3]]);
+    assert.ok((await node.metric('weft_live_malformed_total')) > 0, 'it is counted');
+  }
+  const stream = await w.follow(nodes[0], 'topic=t');
+  const before = await nodes[0].metric('weft_live_malformed_total');
+  const [ms, seq] = ids[3].split('-').map(Number);
+  await w.store.cmd('EVAL', "return redis.call('PUBLISH', KEYS[1], ARGV[1] .. string.rep('x', 16777216) .. '\"}')", '1', 'weft:{0}:live', `${ms}-${seq + 1} ${seq} t a.b {"p":"`);
+  await nodes[0].metricReaches('weft_live_malformed_total', before + 1);
+  await api.published('t', event(5));
+  await stream.take(1);
+  assert.equal(stream.events[0].payload.n, 5);
+});
+
+story('events of the greatest size that can be allowed go through', async (w) => {
+  const MIB = 1024 * 1024;
+  const nodes = await w.cluster(2, { node: { set: { publish: { max_event_bytes: 8 * MIB }, http: { max_body_bytes: 16 * MIB } } } });
+  const api = w.client(nodes[0]);
+  const stream = await w.follow(nodes[1], 'topic=t');
+  const large = { type: 'a.b', payload: { p: 'x'.repeat(8 * MIB - 1000) } };
+  const [id] = await api.published('t', large);
+  await stream.take(1);
+  const resumed = await w.follow(nodes[0], 'topic=t&since=earliest');
+  await resumed.take(1);
+  for (const got of [stream.events[0], resumed.events[0]]) {
+    assert.equal(got.id, id);
+    assert.equal(got.payload.p.length, large.payload.p.length);
+  }
+  assert.equal((await api.publish('t', { type: 'a.b', payload: { p: 'x'.repeat(8 * MIB) } })).status, 413);
+});

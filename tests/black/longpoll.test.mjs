@@ -5,6 +5,8 @@ import { story } from './lib/story.mjs';
 import { event, events } from './lib/http.mjs';
 import { sleep, until } from './lib/wait.mjs';
 
+const seq = (id) => Number(id?.split('-')[1]);
+
 story('without a cursor: at once, nothing, and where now is', async (w) => {
   const [node] = await w.cluster();
   const api = w.client(node);
@@ -75,6 +77,24 @@ story('types, wildcards and since mean the same as on a stream', async (w) => {
   assert.deepEqual(filtered.json.events.map((e) => e.id), [ids[0], ids[3]]);
   const both = await api.poll('topic=orders&topic=repo:*&since=-1h');
   assert.deepEqual(both.json.events.map((e) => e.id), ids);
+});
+
+story('since: more than one answer has, and the next polls go on with its cursor', async (w) => {
+  const [node] = await w.cluster();
+  const api = w.client(node);
+  const sent = Array.from({ length: 500 }, (_, i) => ({ type: i % 3 === 0 ? 'a.x' : 'b.x', payload: { n: i } }));
+  const ids = await api.published('t', sent);
+  for (const [query, wanted] of [['since=earliest', ids], [`since=${ids[9]}`, ids.slice(10)], ['since=-1h&types=a.*', ids.filter((_, i) => i % 3 === 0)]]) {
+    const got = [];
+    let from = query;
+    while (got.length < wanted.length) {
+      const answer = await api.poll(`topic=t&${from}&wait_ms=0&limit=70`);
+      got.push(...answer.json.events.map((e) => e.id));
+      assert.ok(seq(answer.json.cursor) >= seq(got.at(-1)), `${query}: ${answer.json.cursor} after ${got.at(-1)}`);
+      from = `${query.replace(/^since=[^&]*&?/, '')}&lastEventId=${answer.json.cursor}`;
+    }
+    assert.deepEqual(got, wanted, query);
+  }
 });
 
 story('polls in a row over both nodes while others publish: every event once, in order', async (w) => {

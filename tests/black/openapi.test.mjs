@@ -213,6 +213,18 @@ story('what the node answers fits the schemas', async (w) => {
   assert.equal((await breaker('DELETE', '')).status, 204);
   check(await breaker('GET', ''), B, 'get', 404);
   check(await breaker('POST', '/acquire'), `${B}/acquire`, 'post', 404);
+  const ce = { specversion: '1.0', id: '1', source: '/s', type: 'a.b', dataschema: 'https://example.org/s', partitionkey: 7, repoid: '42', taskid: 7, sessionid: 's', serviceid: 'v', requestid: 'r', data: { n: 1 } };
+  assert.deepEqual(faults(api.components.schemas.CloudEvent, ce), []);
+  check(await client.publish('ce', JSON.stringify(ce), { 'content-type': 'application/cloudevents+json' }), E, 'post', 201);
+  check(await client.get('/api/topics/ce/events'), E, 'get', 200);
+  for (const type of ['a', 'a.b', 'a..b', '.a', 'a.', '-', 'a_b.c-d', 'a b', 'x'.repeat(200), 'x'.repeat(201)]) {
+    const fits = faults(api.components.schemas.EventType, type).length === 0;
+    check(await client.publish('types', { type }), E, 'post', fits ? 201 : 400);
+  }
+  const sinceOf = resolve(api.paths['/api/events'].get.parameters.find((p) => resolve(p).name === 'since')).schema;
+  for (const since of ['earliest', '0', '1-2', '-500ms', '-1d', '-1w', '5m', '-m']) {
+    check(await client.poll(`topic=t&wait_ms=0&since=${since}`), '/api/events', 'get', faults(sinceOf, since).length === 0 ? 200 : 400);
+  }
   // Control events: their data has schemas of its own.
   const [old] = await client.published('g', events(1, 5));
   await w.store.cli('XTRIM', 'weft:{0}:log:g', 'MAXLEN', '=', '1');

@@ -186,6 +186,51 @@ story('since: earliest, an id, a time, a span; and a cursor wins over it', async
   assert.equal((await now.take(1))[0].id, next);
 });
 
+// Who has no id yet would ask again for `-5m`, which is later then, and what came while it was cut would be missing.
+story('since: where the stream stands is told before its first event', async (w) => {
+  const nodes = await w.cluster(2);
+  const api = w.client(nodes[0]);
+  const [before] = await api.published('t', event(1));
+  for (const query of ['since=-0s', 'since=9999999999999', 'since=earliest&types=no.*', 'since=earliest&topic=other*']) {
+    const topic = query.includes('topic=') ? '' : '&topic=t';
+    const stream = await w.follow(nodes[0], query + topic);
+    await stream.until(() => stream.lastId !== '', { what: 'an id' });
+    assert.equal(stream.lastId, before, query);
+    assert.deepEqual(stream.all.map((e) => e.type), ['weft.open'], 'nothing but its id was sent');
+    stream.cut();
+  }
+  const stream = await w.follow(nodes[0], 'topic=t&since=-0s');
+  await stream.until(() => stream.lastId !== '', { what: 'an id' });
+  stream.cut();
+  const [missed] = await api.published('t', event(2));
+  const again = await w.follow(nodes[1], 'topic=t&since=-0s', { lastEventId: stream.lastId });
+  await again.take(1);
+  assert.deepEqual(again.events.map((e) => e.id), [missed]);
+  const replayed = await w.follow(nodes[0], 'topic=t&since=earliest');
+  await replayed.take(2);
+  assert.equal(replayed.lastId, missed);
+});
+
+story('types: with a heartbeat the cursor is told that has passed what was left out, so that nobody is told that it is gone', async (w) => {
+  const nodes = await w.cluster(2, { node: { set: { sse: { heartbeat_ms: 100 }, ring: { events: 1 }, replay: { cache_bytes: 0 } } } });
+  const api = w.client(nodes[0]);
+  const stream = await w.follow(nodes[0], 'topic=t&types=wanted');
+  const opened = stream.lastId;
+  const left = await api.published('t', [{ type: 'other' }, { type: 'other' }]);
+  await stream.until(() => stream.lastId === left[1], { what: 'the id of the last event that was left out' });
+  assert.notEqual(stream.lastId, opened);
+  assert.deepEqual(stream.all.map((e) => e.type), ['weft.open']);
+  const comments = stream.parser.comments;
+  await stream.until(() => stream.parser.comments > comments, { what: 'a comment: once is enough' });
+  stream.cut();
+  await w.store.cmd('XTRIM', 'weft:{0}:log:t', 'MAXLEN', '=', '0');
+  const [wanted] = await api.published('t', { type: 'wanted' });
+  const again = await w.follow(nodes[1], 'topic=t&types=wanted', { lastEventId: stream.lastId });
+  await again.take(1);
+  assert.deepEqual(again.all.map((e) => e.type), ['weft.open', 'wanted']);
+  assert.equal(again.lastId, wanted);
+});
+
 story('HTTP/1.0: the same events, ended by the end of the connection', async (w) => {
   const [node] = await w.cluster();
   const api = w.client(node);

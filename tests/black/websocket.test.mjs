@@ -191,6 +191,22 @@ story('what the log has lost is told, in the same words as on a stream', async (
   assert.ok(order.indexOf('weft.gap') < ws.all.findIndex((m) => m.id), 'before the first event');
 });
 
+story('weft.cursor: where a subscription with `since` stands, and that it has passed what is not for it', async (w) => {
+  const [node] = await w.cluster(1, { node: { set: { ws: { heartbeat_ms: 1000 } } } });
+  const api = w.client(node);
+  const [first] = await api.published('t', event(1));
+  const socket = await w.ws(node);
+  const cursor = (subscription) => socket.all.filter((m) => m.type === 'weft.cursor' && m.subscription === subscription).at(-1)?.cursor;
+  await socket.subscribe('t', { subscription: 'past', since: '-0s' });
+  await socket.until(() => cursor('past') === first, { what: 'weft.cursor of the one with since' });
+  await socket.subscribe('t', { subscription: 'some', types: ['wanted'] });
+  const [left] = await api.published('t', event(2));
+  await socket.until(() => cursor('some') === left, { what: 'weft.cursor of the one with types' });
+  assert.deepEqual(socket.of.get('some'), undefined);
+  assert.deepEqual(socket.of.get('past').map((e) => e.id), [left]);
+  assert.equal(socket.all.filter((m) => m.type === 'weft.cursor').length, 2);
+});
+
 story('publishing: the answers of POST, by the name of the request', async (w) => {
   const [node] = await w.cluster();
   const ws = await w.ws(node);

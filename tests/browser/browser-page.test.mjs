@@ -92,3 +92,31 @@ story('where a token is needed the page says so, takes one, and is told when it 
   await state(page, 'error');
   assert.match(await page.textContent('#detail'), /revoked/);
 });
+
+story('what the page says of a gap and of its end is what the node has told', async (w) => {
+  const [node] = await w.cluster(1, { node: { set: SOON } });
+  const page = await openPage(await startBrowser(w), node.origin, { at: '/' });
+  await state(page, 'connected');
+  const gap = (reason) => ({ topic: 't', after: '1-1', next: '1-3', reason });
+  const told = [
+    { stream: 'a-0-1', node: 'a', cursor: '1-1', topics: ['t'], heartbeat_ms: 15000 },
+    gap('trimmed'), gap('reset'), gap('slow'),
+    { reason: 'closed', cursor: '1-3' },
+  ];
+  await page.route('**/api/events?*', (route) => route.fulfill({ contentType: 'text/event-stream', body: `retry: 100000\n\n${told.map((data) => `data: ${JSON.stringify(data)}\n\n`).join('')}` }));
+  await page.evaluate(() => {
+    globalThis.details = [];
+    const detail = document.getElementById('detail');
+    new MutationObserver(() => globalThis.details.push(detail.textContent)).observe(detail, { childList: true, characterData: true, subtree: true });
+  });
+  await page.fill('#follow', 't');
+  await page.click('#follow-form button[type=submit]');
+  await page.waitForFunction(() => document.querySelectorAll('#events > li.gap').length === 3, undefined, { polling: 20 });
+  const gaps = await page.$$eval('#events > li.gap', (items) => items.map((li) => li.textContent));
+  assert.match(gaps[2], /retention/);
+  assert.match(gaps[1], /reset/);
+  assert.match(gaps[0], /slow/);
+  const details = await page.evaluate(() => globalThis.details);
+  assert.ok(details.some((text) => /ended: closed/.test(text)), details.join(', '));
+  assert.ok(!details.some((text) => /is away/.test(text)), details.join(', '));
+});

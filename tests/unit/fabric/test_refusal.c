@@ -21,21 +21,23 @@ static void meanings(void **state)
 {
     static const struct {
         const char *error, *names;
-        bool leave;
+        bool leave, unsure;
     } cases[] = {
-        {"READONLY Can not run script with write flag on readonly replica.", "READONLY", true},
+        {"READONLY Can not run script with write flag on readonly replica.", "READONLY", true,
+         false},
         {"MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.",
-         "MASTERDOWN", true},
-        {"LOADING Redis is loading the dataset in memory", "LOADING", false},
-        {"NOREPLICAS Not enough good replicas to write.", "NOREPLICAS", false},
-        {"MISCONF Redis is configured to save RDB snapshots", "MISCONF", false},
-        {"OOM command not allowed when used memory > 'maxmemory'.", "OOM", false},
-        {"NOPERM this user has no permissions to run the 'fcall' command", "NOPERM", false},
-        {"ERR The user executing the script can't run this command or subcommand", "NOPERM", false},
-        {"BUSY Redis is busy running a script.", "BUSY", false},
-        {"ERR something else", "refused", false},
-        {"READ", "refused", false},
-        {"", "refused", false},
+         "MASTERDOWN", true, false},
+        {"LOADING Redis is loading the dataset in memory", "LOADING", false, false},
+        {"NOREPLICAS Not enough good replicas to write.", "NOREPLICAS", false, false},
+        {"MISCONF Redis is configured to save RDB snapshots", "MISCONF", false, false},
+        {"OOM command not allowed when used memory > 'maxmemory'.", "OOM", false, false},
+        {"NOPERM this user has no permissions to run the 'fcall' command", "NOPERM", false, true},
+        {"ERR The user executing the script can't run this command or subcommand", "NOPERM", false,
+         true},
+        {"BUSY Redis is busy running a script.", "BUSY", false, false},
+        {"ERR something else", "refused", false, true},
+        {"READ", "refused", false, true},
+        {"", "refused", false, true},
     };
 
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -43,6 +45,7 @@ static void meanings(void **state)
 
         assert_non_null(strstr(r->why, cases[i].names));
         assert_true(r->leave == cases[i].leave);
+        assert_true(r->unsure == cases[i].unsure);
         assert_true(strlen(r->why) < 120); /* weft_published_msg.why */
     }
 }

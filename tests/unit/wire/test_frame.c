@@ -141,6 +141,33 @@ static void a_large_event(void **state)
     free(envelope);
 }
 
+/* The longest that is said to fit does, and its size is told right; one byte more is not taken. */
+static void the_longest_event(void **state)
+{
+    const struct weft_id id = {UINT64_MAX, UINT64_MAX};
+    struct weft_batch_builder bb;
+    struct weft_batch *batch;
+    size_t size = 0xffffff;
+    char *envelope = malloc(size);
+
+    memset(envelope, 'x', size);
+    envelope[0] = '{';
+    assert_false(weft_frame_fits(from("t"), from("u"), weft_str(envelope, size)));
+    assert_false(weft_frame_fits(from("t"), from("u"), weft_str(envelope, SIZE_MAX)));
+    while (!weft_frame_fits(from("t"), from("u"), weft_str(envelope, size)))
+        size--;
+    assert_true(size > (8 << 20));
+    envelope[size - 1] = '}';
+    weft_batch_builder_init(&bb);
+    weft_batch_add(&bb, id, 1, from("t"), from("u"), weft_str(envelope, size));
+    batch = weft_batch_seal(&bb, 0);
+    assert_int_equal(strtoul(batch->bytes, NULL, 16), batch->frames[0].len - 10);
+    assert_memory_equal(batch->bytes + 6, "\r\n", 2);
+    weft_batch_unref(batch);
+    weft_batch_builder_fini(&bb);
+    free(envelope);
+}
+
 static void *drop(void *arg)
 {
     weft_batch_unref(arg);
@@ -173,6 +200,7 @@ int main(void)
         cmocka_unit_test(an_empty_envelope),
         cmocka_unit_test(many_events),
         cmocka_unit_test(a_large_event),
+        cmocka_unit_test(the_longest_event),
         cmocka_unit_test(references),
     };
 

@@ -375,6 +375,40 @@ static void open_keys_are_counted(void **state)
     weft_buf_fini(&out);
 }
 
+/* An event at both limits is read where a node has put it into a page; one that is over them is not. */
+static void what_a_node_sends_may_be_larger(void **state)
+{
+    struct weft_buf text, out, event;
+    struct weft_err err;
+
+    weft_buf_init(&text, 1 << 20);
+    weft_buf_init(&out, 1 << 20);
+    weft_buf_init(&event, 1 << 20);
+    weft_buf_puts(&text, "{\"events\":[{\"id\":\"1-2\",\"topic\":\"t\",\"payload\":");
+    for (int i = 0; i < WEFT_JSON_MAX_DEPTH - 1; i++)
+        weft_buf_puts(&text, "[");
+    for (int i = 0; i < WEFT_JSON_MAX_DEPTH - 1; i++)
+        weft_buf_puts(&text, "]");
+    weft_buf_puts(&text, "}]}");
+    assert_int_equal(minify(&out, weft_str(text.data, text.len), 64, &err), WEFT_EINVAL);
+    assert_int_equal(weft_json_minify_sent(&out, weft_str(text.data, text.len), &err), 0);
+    assert_int_equal(out.len, text.len);
+
+    weft_buf_clear(&out);
+    weft_buf_puts(&out, "{\"events\":[{\"id\":\"1-2\",\"topic\":\"t\",\"payload\":");
+    weft_buf_str(&out, many_keys(&event, WEFT_JSON_MAX_KEYS, -1, false));
+    weft_buf_puts(&out, "}]}");
+    weft_buf_clear(&text);
+    assert_int_equal(weft_json_minify_sent(&text, weft_str(out.data, out.len), &err), 0);
+    weft_buf_clear(&text);
+    assert_int_equal(
+        weft_json_minify_sent(&text, many_keys(&event, 2 * WEFT_JSON_MAX_KEYS, -1, false), &err),
+        WEFT_EINVAL);
+    weft_buf_fini(&text);
+    weft_buf_fini(&out);
+    weft_buf_fini(&event);
+}
+
 /* ---- every length ----------------------------------------------------------------------------- */
 
 /* Strings are looked at eight bytes at a time: each kind of byte, at each place. */
@@ -456,6 +490,7 @@ int main(void)
         cmocka_unit_test(duplicate_keys_in_objects_of_all_sizes),
         cmocka_unit_test(near_duplicates),
         cmocka_unit_test(open_keys_are_counted),
+        cmocka_unit_test(what_a_node_sends_may_be_larger),
         cmocka_unit_test(special_bytes_anywhere),
         cmocka_unit_test(every_prefix_is_refused),
     };

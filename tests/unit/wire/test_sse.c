@@ -187,6 +187,37 @@ static void check(size_t i, const size_t *cuts, size_t n_cuts)
     weft_sse_parser_fini(&p);
 }
 
+static void id_arrived(void *ctx, struct weft_str last_id)
+{
+    arrived(ctx, WEFT_STR("(id)"), last_id, WEFT_STR(""));
+}
+
+/* An id without data sets the last id, as in a browser. */
+static void an_id_alone_is_told(void **state)
+{
+    static const struct {
+        const char *text, *want;
+    } cases[] = {
+        {"id: 1-2\n\n", "(id)|1-2|;"},
+        {"id: 1-2\n", ""},
+        {"event: x\nid: 1\nid: 2\n\ndata: a\n\n", "(id)|2|;message|2|a;"},
+        {"id: 1\ndata: a\n\n\n:\n\nretry: 5\n\n", "message|1|a;"},
+        {"id\n\n", "(id)||;"},
+        {"id: 1\ndata: 01234567890123456789\n\n", ""}, /* too long: dropped */
+    };
+
+    for (size_t i = 0; i < WEFT_COUNT_OF(cases); i++) {
+        struct log log = {"", 0};
+        struct weft_sse_parser p;
+
+        weft_sse_parser_init(&p, MAX_EVENT, arrived, &log);
+        p.id_arrived = id_arrived;
+        weft_sse_parser_feed(&p, cases[i].text, strlen(cases[i].text));
+        assert_string_equal(log.text, cases[i].want);
+        weft_sse_parser_fini(&p);
+    }
+}
+
 static void parse_whole(void **state)
 {
     for (size_t i = 0; i < WEFT_COUNT_OF(streams); i++)
@@ -234,6 +265,7 @@ int main(void)
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(write_events),
         cmocka_unit_test(a_line_break_in_type_or_id_is_our_bug),
+        cmocka_unit_test(an_id_alone_is_told),
         cmocka_unit_test(parse_whole),
         cmocka_unit_test(parse_cut_anywhere),
         cmocka_unit_test(parse_byte_by_byte),

@@ -134,7 +134,8 @@ enum weft_published_rc {
     WEFT_PUBLISHED_OUT_OF_ORDER, /* the producer's next event is `number` */
     WEFT_PUBLISHED_REFUSED,      /* Redis holds something else under that key, …: `why` */
     WEFT_PUBLISHED_REPLICAS,     /* only `replicas` have it; the master does */
-    WEFT_PUBLISHED_UNAVAILABLE,  /* Redis is away, or went away before it answered */
+    WEFT_PUBLISHED_UNAVAILABLE,  /* Redis is away, or refuses: nothing was written */
+    WEFT_PUBLISHED_UNSURE,       /* Redis went away before it answered: they may be in the log */
     WEFT_PUBLISHED_BUSY          /* the publish queue is full */
 };
 

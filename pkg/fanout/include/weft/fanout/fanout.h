@@ -238,7 +238,7 @@ struct weft_run {
 
 enum weft_pull {
     WEFT_PULL_NONE, /* nothing now; ready will be called */
-    WEFT_PULL_OPENED, /* once, first: where it starts is known (sub->cursor, unless weft_sub_floats()) */
+    WEFT_PULL_OPENED, /* once, first: where it starts is known (sub->cursor, if weft_sub_has_cursor()) */
     WEFT_PULL_GAPS, /* weft_sub_next_gap(): to be told before what comes next; each one once */
     WEFT_PULL_EVENTS,
     WEFT_PULL_CLOSE /* it is slow, and wants to end then (WEFT_SLOW_CLOSE): tell it, and end it */
@@ -264,6 +264,8 @@ uint64_t weft_sub_lag(const struct weft_sub *sub);
 
 /* True while the start was given as earliest or a time and no page has told the id yet. */
 bool weft_sub_floats(const struct weft_sub *sub);
+/* True once the cursor says where it stands: whoever resumes there misses nothing. With a page of which some was taken it does. */
+bool weft_sub_has_cursor(const struct weft_sub *sub);
 
 /*
  * False while late events are owed (see above): whoever is ended now resumes behind them. A stream that has to end,

@@ -76,8 +76,14 @@ void weft_batch_builder_init(struct weft_batch_builder *bb);
 void weft_batch_builder_fini(struct weft_batch_builder *bb);
 
 /*
+ * Whether an event of these parts can be framed: its chunk's size has six digits. What may be published is far smaller
+ * (publish.max_event_bytes), but a log may hold anything.
+ */
+bool weft_frame_fits(struct weft_str topic, struct weft_str type, struct weft_str envelope);
+
+/*
  * envelope: a minified JSON object as event.h makes it (at least `{}`); all four parts are trusted
- * (validated on publish or by live.h).
+ * (validated on publish or by live.h), and fit.
  */
 void weft_batch_add(struct weft_batch_builder *bb, struct weft_id id, uint64_t prev,
                     struct weft_str topic, struct weft_str type, struct weft_str envelope);

@@ -41,6 +41,13 @@ struct weft_json {
 int weft_json_minify(struct weft_buf *out, struct weft_str text, unsigned depth_limit,
                      struct weft_err *err) WEFT_MUST_CHECK;
 
+/*
+ * The same for what a node sends: events that were taken, within these limits, with what the node has put around and
+ * into them. So its own are a little larger.
+ */
+int weft_json_minify_sent(struct weft_buf *out, struct weft_str text, struct weft_err *err)
+    WEFT_MUST_CHECK;
+
 /* The kind of already validated minified text, by its first byte. */
 struct weft_json weft_json_value(struct weft_str minified);
 

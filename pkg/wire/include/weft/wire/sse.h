@@ -23,6 +23,9 @@ void weft_sse_write(struct weft_buf *out, struct weft_str type, struct weft_str 
 typedef void weft_sse_event_arrived(void *ctx, struct weft_str type, struct weft_str last_id,
                                     struct weft_str data);
 
+/* Called for a block without data that sets the last id: to resume with. Borrowed until the call returns. */
+typedef void weft_sse_id_arrived(void *ctx, struct weft_str last_id);
+
 /*
  * Incremental; CR, LF and CRLF; BOM; comments; id with NUL ignored; `retry`. Bounded by max_event
  * bytes: longer events are dropped and counted.
@@ -36,8 +39,9 @@ struct weft_sse_parser {
     uint64_t dropped;
     bool skip_lf;
     bool first_line;
-    bool has_data;
+    bool has_data, has_id; /* the block so far */
     weft_sse_event_arrived *event_arrived;
+    weft_sse_id_arrived *id_arrived; /* NULL: not told; may be set behind init */
     void *ctx;
 };
 
