@@ -6,25 +6,18 @@
 #include <weft/redis/source.h>
 #include <weft/telemetry/metrics.h>
 
+#include "keys_priv.h"
 #include "tls_priv.h"
 
 static int check_keys(const struct weft_config *cfg, struct weft_err *err)
 {
-    struct weft_keychain *keychain;
-    struct weft_err why = {0};
-    int rc = 0;
+    struct weft_keychain *keychain = weft_keychain_create();
+    int rc;
 
-    if (cfg->auth.jwks[0] == '\0') {
-        return 0;
-    }
-    keychain = weft_keychain_create();
     if (keychain == NULL) {
         return weft_err_set(err, WEFT_ENOMEM, "", "out of memory");
     }
-    if (weft_keychain_poll(keychain, cfg->auth.jwks, &why) == WEFT_KEYCHAIN_WRONG) {
-        rc = weft_err_set(err, why.code, "auth.jwks", "%s%s%s", why.field,
-                          why.field[0] != '\0' ? ": " : "", why.message);
-    }
+    rc = weft_node_keys_read(keychain, cfg, err);
     weft_keychain_destroy(keychain);
     return rc;
 }

@@ -29,6 +29,7 @@
 #include <weft/telemetry/metrics.h>
 
 #include "control_priv.h"
+#include "keys_priv.h"
 #include "tls_priv.h"
 
 #define BACKLOG         4096
@@ -258,17 +259,12 @@ static void log_keys(struct weft_node *node)
 /* At the beginning: without them there is no node. */
 static int read_keys(struct weft_node *node, struct weft_err *err)
 {
-    struct weft_err why;
+    int rc = weft_node_keys_read(node->keychain, node->cfg, err);
 
-    if (node->cfg->auth.jwks[0] == '\0') {
-        return 0;
+    if (rc == 0 && node->cfg->auth.jwks[0] != '\0') {
+        log_keys(node);
     }
-    if (weft_keychain_poll(node->keychain, node->cfg->auth.jwks, &why) == WEFT_KEYCHAIN_WRONG) {
-        return weft_err_set(err, why.code, "auth.jwks", "%s%s%s", why.field,
-                            why.field[0] != '\0' ? ": " : "", why.message);
-    }
-    log_keys(node);
-    return 0;
+    return rc;
 }
 
 int weft_node_create(struct weft_node **ret_node, const struct weft_config *cfg,
